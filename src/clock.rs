@@ -1,0 +1,24 @@
+//! The wall clock, as a port.
+
+use std::fmt;
+use std::time::SystemTime;
+
+/// Tells the time against which a token's `exp`, `nbf` and `iat` are judged.
+///
+/// [`SystemClock`] is the default; tests use a settable one. Durations (time
+/// limits, the age of keys) do not come from here: they are measured on
+/// tokio's clock, which never jumps and which tests can pause.
+pub trait Clock: fmt::Debug + Send + Sync + 'static {
+    /// The current time.
+    fn now(&self) -> SystemTime;
+}
+
+/// The system's own clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> SystemTime {
+        SystemTime::now()
+    }
+}
