@@ -1,6 +1,7 @@
 //! Tower middleware that makes any Rust HTTP service a receiver of
 //! [ConductorOne](https://www.conductorone.com) webhooks.
 
+#![allow(dead_code, reason = "the verification to come uses it")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // The library never panics on what comes from outside; its tests may.
 #![cfg_attr(
@@ -20,6 +21,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 mod clock;
+pub mod keys;
 
 pub use self::clock::{Clock, SystemClock};
 

@@ -1,0 +1,265 @@
+//! How a cache is configured; everything is checked here, once.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::Uri;
+use http::uri::Scheme;
+
+use super::{Config, JwksCache};
+use crate::keys::KeySet;
+use crate::keys::fetch::{Fetch, FileFetch, is_loopback};
+
+/// Builds a [`JwksCache`]; see [`JwksCache::builder`].
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until it is built"]
+pub struct JwksCacheBuilder {
+    url: Redacted,
+    allow_http_loopback: bool,
+    fresh_for: Duration,
+    keep_on_failure: Duration,
+    timeout: Duration,
+    max_bytes: usize,
+}
+
+/// Why a [`JwksCache`] cannot be built.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum JwksCacheError {
+    /// The URL of the key set is not acceptable.
+    #[error("JWKS URL {url}: {remedy}")]
+    #[non_exhaustive]
+    Url {
+        /// The URL, without user information and query.
+        url: String,
+        /// What it should be like.
+        remedy: &'static str,
+    },
+    /// The file has no usable key set.
+    #[error("JWKS file {}: {reason}", .path.display())]
+    #[non_exhaustive]
+    File {
+        /// The path of the file.
+        path: PathBuf,
+        /// Why it is not usable.
+        reason: String,
+    },
+    /// A setting is out of its range.
+    #[error("{setting} is {value}; set it to {range}")]
+    #[non_exhaustive]
+    Setting {
+        /// The method that sets it.
+        setting: &'static str,
+        /// What it was set to.
+        value: String,
+        /// What it may be set to.
+        range: &'static str,
+    },
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl JwksCacheBuilder {
+    pub(super) fn new(url: String) -> Self {
+        Self {
+            url: Redacted(url),
+            allow_http_loopback: false,
+            fresh_for: Duration::from_secs(5 * 60),
+            keep_on_failure: Duration::from_secs(60 * 60),
+            timeout: Duration::from_secs(5),
+            max_bytes: 256 * 1024,
+        }
+    }
+
+    /// How long fetched keys stay fresh if the server does not say (with
+    /// `Cache-Control: max-age` or `Expires`; what it says is taken to be no
+    /// less than 30 seconds and no more than 1 hour). From 1 second to 1 day;
+    /// 5 minutes by default.
+    pub fn fresh_for(mut self, time: Duration) -> Self {
+        self.fresh_for = time;
+        self
+    }
+
+    /// How long after the last successful fetch the keys are still used while
+    /// fetching fails. From 1 second to 1 day; 1 hour by default.
+    pub fn keep_on_failure(mut self, time: Duration) -> Self {
+        self.keep_on_failure = time;
+        self
+    }
+
+    /// How long a fetch may take in all. From 1 millisecond to 20 seconds; 5
+    /// seconds by default.
+    pub fn timeout(mut self, time: Duration) -> Self {
+        self.timeout = time;
+        self
+    }
+
+    /// The largest document that is read, in bytes. From 1 byte to 16 MiB; 256
+    /// KiB by default.
+    pub fn max_bytes(mut self, bytes: usize) -> Self {
+        self.max_bytes = bytes;
+        self
+    }
+
+    /// Allows an `http` URL if its host is `localhost`, in 127.0.0.0/8, or
+    /// `[::1]`: for tests, and for a sidecar that holds the keys.
+    ///
+    /// Dangerous, since whoever can listen on that port decides which tokens
+    /// are genuine.
+    pub fn dangerous_allow_http_loopback(mut self) -> Self {
+        self.allow_http_loopback = true;
+        self
+    }
+
+    /// A cache that fetches through `fetch`. Nothing is fetched yet.
+    ///
+    /// # Errors
+    /// [`JwksCacheError`] if the URL or a setting is not acceptable.
+    pub fn build(self, fetch: impl Fetch) -> Result<JwksCache, JwksCacheError> {
+        let uri = self.check_url()?;
+        self.check_settings()?;
+        Ok(self.assemble(self.url.to_string(), uri, Box::new(fetch)))
+    }
+
+    pub(super) fn build_file(self, path: PathBuf) -> Result<JwksCache, JwksCacheError> {
+        self.check_settings()?;
+        let file = FileFetch::new(path);
+        let refuse = |reason| JwksCacheError::File {
+            path: file.path().to_owned(),
+            reason,
+        };
+        let document = file
+            .read(self.max_bytes)
+            .map_err(|error| refuse(error.to_string()))?;
+        let keys = KeySet::from_json(&document).map_err(|error| refuse(error.to_string()))?;
+        let name = file.path().display().to_string();
+        let cache = self.assemble(name, Uri::default(), Box::new(file));
+        cache.inner.shared.install(keys);
+        Ok(cache)
+    }
+
+    fn assemble(&self, name: String, uri: Uri, fetch: Box<dyn Fetch>) -> JwksCache {
+        JwksCache::with_config(Config {
+            name,
+            uri,
+            fetch,
+            fresh_for: self.fresh_for,
+            keep_on_failure: self.keep_on_failure,
+            timeout: self.timeout,
+            max_bytes: self.max_bytes,
+        })
+    }
+
+    fn check_url(&self) -> Result<Uri, JwksCacheError> {
+        let refuse = |remedy| JwksCacheError::Url {
+            url: self.url.to_string(),
+            remedy,
+        };
+        let Redacted(url) = &self.url;
+        // `Uri` drops a fragment without a word.
+        if url.contains('#') {
+            return Err(refuse("remove the fragment (\"#…\")"));
+        }
+        let uri: Uri = url.parse().map_err(|_| {
+            refuse("use an absolute URL like https://example.conductor.one/auth/v1/jwks")
+        })?;
+        let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
+            return Err(refuse("use an absolute URL that begins with https://"));
+        };
+        if authority.as_str().contains('@') {
+            return Err(refuse("remove the user name and password"));
+        }
+        let host = authority.host();
+        if host.is_empty() {
+            return Err(refuse("name a host"));
+        }
+        // A port that is not a number up to 65535 has no `port_u16`.
+        if authority.as_str().len() != host.len()
+            && authority.port_u16().is_none_or(|port| port == 0)
+        {
+            return Err(refuse("use a port from 1 to 65535, or none"));
+        }
+        if *scheme == Scheme::HTTPS {
+            return Ok(uri);
+        }
+        if *scheme != Scheme::HTTP || !is_loopback(host) {
+            return Err(refuse(
+                "use https (http is possible for loopback hosts only)",
+            ));
+        }
+        if !self.allow_http_loopback {
+            return Err(refuse("use https, or call dangerous_allow_http_loopback()"));
+        }
+        Ok(uri)
+    }
+
+    fn check_settings(&self) -> Result<(), JwksCacheError> {
+        let times = [
+            (
+                "fresh_for",
+                self.fresh_for,
+                SECOND..=DAY,
+                "a time from 1 second to 1 day",
+            ),
+            (
+                "keep_on_failure",
+                self.keep_on_failure,
+                SECOND..=DAY,
+                "a time from 1 second to 1 day",
+            ),
+            (
+                "timeout",
+                self.timeout,
+                Duration::from_millis(1)..=Duration::from_secs(20),
+                "a time from 1 millisecond to 20 seconds",
+            ),
+        ];
+        for (setting, value, allowed, range) in times {
+            if !allowed.contains(&value) {
+                return Err(JwksCacheError::Setting {
+                    setting,
+                    value: format!("{value:?}"),
+                    range,
+                });
+            }
+        }
+        if !(1..=16 * 1024 * 1024).contains(&self.max_bytes) {
+            return Err(JwksCacheError::Setting {
+                setting: "max_bytes",
+                value: self.max_bytes.to_string(),
+                range: "a size from 1 byte to 16 MiB (16777216)",
+            });
+        }
+        Ok(())
+    }
+}
+
+/// A URL that is shown without what might be a secret.
+#[derive(Clone)]
+struct Redacted(String);
+
+impl fmt::Display for Redacted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(url) = self;
+        let (before, shown) = url.rsplit_once('@').unwrap_or(("", url));
+        if let Some((scheme, _)) = before.split_once("://") {
+            write!(f, "{}://…@", scheme.escape_debug())?;
+        }
+        let mut parts = shown.split(['?', '#']);
+        // Escaped: it is not known to be a URL yet.
+        write!(f, "{}", parts.next().unwrap_or_default().escape_debug())?;
+        if parts.next().is_some() {
+            f.write_str("?…")
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl fmt::Debug for Redacted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{self}\"")
+    }
+}

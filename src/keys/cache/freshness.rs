@@ -1,0 +1,191 @@
+//! What an answer's headers say about time (RFC 9110, RFC 9111).
+//!
+//! Dates are read against the answer's own `Date`, never against this machine's
+//! clock, which may be wrong by more than a key set lives.
+
+use std::time::{Duration, SystemTime};
+
+use http::header::{AGE, CACHE_CONTROL, DATE, EXPIRES, RETRY_AFTER};
+use http::{HeaderMap, HeaderName};
+
+/// How long the answer says that it stays fresh; `None` if it does not say.
+///
+/// `max-age` goes before `Expires` (RFC 9111 section 5.3), the answer's `Age` is
+/// taken off, and what cannot be understood counts as stale (section 4.2.1).
+pub(super) fn lifetime(headers: &HeaderMap) -> Option<Duration> {
+    let mut max_age = None;
+    for value in headers.get_all(CACHE_CONTROL) {
+        for directive in value.to_str().unwrap_or_default().split(',') {
+            let (name, argument) = directive.split_once('=').unwrap_or((directive, ""));
+            let name = name.trim();
+            if name.eq_ignore_ascii_case("no-store") || name.eq_ignore_ascii_case("no-cache") {
+                return Some(Duration::ZERO);
+            }
+            if name.eq_ignore_ascii_case("max-age") {
+                let given = seconds(argument.trim().trim_matches('"')).unwrap_or_default();
+                max_age = Some(max_age.map_or(given, |least: Duration| least.min(given)));
+            }
+        }
+    }
+    let age = text(headers, &AGE).and_then(seconds).unwrap_or_default();
+    max_age
+        .or_else(|| expires(headers))
+        .map(|lifetime| lifetime.saturating_sub(age))
+}
+
+fn expires(headers: &HeaderMap) -> Option<Duration> {
+    let expires = headers.get(EXPIRES)?;
+    let sent = date(headers, &DATE)?;
+    // Many servers write `Expires: 0` for "stale".
+    let expires = expires
+        .to_str()
+        .ok()
+        .and_then(|text| httpdate::parse_http_date(text).ok());
+    Some(
+        expires
+            .and_then(|expires| expires.duration_since(sent).ok())
+            .unwrap_or_default(),
+    )
+}
+
+/// The answer's `Retry-After` (RFC 9110 section 10.2.3), if it can be understood.
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    seconds(text(headers, &RETRY_AFTER)?).or_else(|| {
+        let until = date(headers, &RETRY_AFTER)?;
+        until.duration_since(date(headers, &DATE)?).ok()
+    })
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok().map(str::trim)
+}
+
+fn date(headers: &HeaderMap, name: &HeaderName) -> Option<SystemTime> {
+    httpdate::parse_http_date(text(headers, name)?).ok()
+}
+
+/// A number of seconds; one that is too large for the type is as good as any
+/// other large one.
+fn seconds(text: &str) -> Option<Duration> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| Duration::from_secs(text.parse().unwrap_or(u64::MAX)))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+        lines
+            .iter()
+            .map(|(name, value)| {
+                (
+                    HeaderName::from_static(name),
+                    HeaderValue::from_static(value),
+                )
+            })
+            .collect()
+    }
+
+    const DATED: (&str, &str) = ("date", "Sun, 06 Nov 1994 08:49:37 GMT");
+
+    #[test]
+    fn lifetimes() {
+        let table: &[(&[(&'static str, &'static str)], Option<u64>)] = &[
+            (&[], None),
+            (&[("cache-control", "public")], None),
+            (&[("cache-control", "public, max-age=600")], Some(600)),
+            (&[("cache-control", "Public , MAX-AGE=600")], Some(600)),
+            (&[("cache-control", "max-age=\"600\"")], Some(600)),
+            (
+                &[("cache-control", "max-age=600"), ("age", "100")],
+                Some(500),
+            ),
+            (&[("cache-control", "max-age=600"), ("age", "700")], Some(0)),
+            (
+                &[("cache-control", "max-age=600"), ("age", "old")],
+                Some(600),
+            ),
+            (&[("cache-control", "max-age=600, max-age=60")], Some(60)),
+            (
+                &[
+                    ("cache-control", "max-age=600"),
+                    ("cache-control", "no-store"),
+                ],
+                Some(0),
+            ),
+            (&[("cache-control", "no-cache, max-age=600")], Some(0)),
+            (&[("cache-control", "max-age=ten")], Some(0)),
+            (&[("cache-control", "max-age=-1")], Some(0)),
+            (&[("cache-control", "max-age")], Some(0)),
+            (
+                &[("cache-control", "max-age=99999999999999999999999")],
+                Some(u64::MAX),
+            ),
+            (&[("cache-control", "s-maxage=600")], None),
+            (&[("cache-control", "xmax-age=600")], None),
+            (
+                &[DATED, ("expires", "Sun, 06 Nov 1994 08:59:37 GMT")],
+                Some(600),
+            ),
+            (
+                &[
+                    DATED,
+                    ("expires", "Sun, 06 Nov 1994 08:59:37 GMT"),
+                    ("age", "60"),
+                ],
+                Some(540),
+            ),
+            (
+                &[DATED, ("expires", "Sun, 06 Nov 1994 08:39:37 GMT")],
+                Some(0),
+            ),
+            (&[DATED, ("expires", "0")], Some(0)),
+            // Without a date to compare with, it says nothing.
+            (&[("expires", "Sun, 06 Nov 1994 08:59:37 GMT")], None),
+            (
+                &[
+                    DATED,
+                    ("expires", "Sun, 06 Nov 1994 08:59:37 GMT"),
+                    ("cache-control", "max-age=60"),
+                ],
+                Some(60),
+            ),
+        ];
+        for (lines, expected) in table {
+            let expected = expected.map(Duration::from_secs);
+            assert_eq!(lifetime(&headers(lines)), expected, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn retries() {
+        let table: &[(&[(&'static str, &'static str)], Option<u64>)] = &[
+            (&[], None),
+            (&[("retry-after", "7")], Some(7)),
+            (&[("retry-after", " 7 ")], Some(7)),
+            (&[("retry-after", "soon")], None),
+            (&[("retry-after", "-7")], None),
+            (&[("retry-after", "1.5")], None),
+            (
+                &[("retry-after", "99999999999999999999999")],
+                Some(u64::MAX),
+            ),
+            (
+                &[DATED, ("retry-after", "Sun, 06 Nov 1994 08:49:57 GMT")],
+                Some(20),
+            ),
+            (
+                &[DATED, ("retry-after", "Sun, 06 Nov 1994 08:49:17 GMT")],
+                None,
+            ),
+            (&[("retry-after", "Sun, 06 Nov 1994 08:49:57 GMT")], None),
+        ];
+        for (lines, expected) in table {
+            let expected = expected.map(Duration::from_secs);
+            assert_eq!(retry_after(&headers(lines)), expected, "{lines:?}");
+        }
+    }
+}

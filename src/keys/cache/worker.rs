@@ -1,0 +1,227 @@
+//! The one task of a cache, which makes all its fetches, one after another: so
+//! none is made twice at a time, none ends with the request that asked for it,
+//! and no older answer can replace a newer one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::{Loaded, Shared, freshness};
+use crate::keys::KeySet;
+
+/// What a server may say about the keys' lifetime is kept within these bounds.
+const MIN_LIFETIME: Duration = Duration::from_secs(30);
+const MAX_LIFETIME: Duration = Duration::from_secs(60 * 60);
+
+/// A longer validator is not worth sending back.
+const MAX_VALIDATOR: usize = 1024;
+
+pub(super) struct Worker {
+    pub(super) shared: Arc<Shared>,
+    /// Closed when the last handle of the cache is dropped.
+    pub(super) wake: watch::Receiver<()>,
+    pub(super) progress: watch::Sender<u64>,
+}
+
+struct Failure {
+    reason: String,
+    retry_after: Option<Duration>,
+}
+
+impl From<String> for Failure {
+    fn from(reason: String) -> Self {
+        Self {
+            reason,
+            retry_after: None,
+        }
+    }
+}
+
+impl Worker {
+    pub(super) async fn run(mut self) {
+        loop {
+            let begun = self.shared.state().begin(Instant::now());
+            let open = match begun {
+                Ok(()) => {
+                    let outcome = self.shared.load().await;
+                    self.progress.send_replace(self.shared.finish(outcome));
+                    true
+                }
+                Err(None) => self.wake.changed().await.is_ok(),
+                Err(Some(due)) => {
+                    // Running into the time is what is waited for.
+                    !matches!(timeout_at(due, self.wake.changed()).await, Ok(Err(_)))
+                }
+            };
+            if !open {
+                return;
+            }
+        }
+    }
+}
+
+/// Whatever ends the task: those who wait learn of it, since `progress` closes,
+/// and the next one who needs keys starts another.
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.shared
+            .state()
+            .abandoned(Instant::now(), std::thread::panicking());
+        self.shared.set_working(false);
+    }
+}
+
+impl Shared {
+    async fn load(&self) -> Result<Loaded, Failure> {
+        let before = self.loaded();
+        let request = self.request(before.as_deref());
+        let time = self.config.timeout;
+        let answer = timeout(
+            time,
+            self.config.fetch.fetch(request, self.config.max_bytes),
+        )
+        .await
+        .map_err(|_| format!("no complete answer within {time:?}"))?
+        .map_err(|error| error.to_string())?;
+        self.read(&answer, before.as_deref())
+    }
+
+    fn request(&self, before: Option<&Loaded>) -> Request<()> {
+        let mut request = Request::new(());
+        *request.uri_mut() = self.config.uri.clone();
+        let headers = request.headers_mut();
+        headers.insert(
+            ACCEPT,
+            HeaderValue::from_static("application/jwk-set+json, application/json"),
+        );
+        if let Some(before) = before {
+            let etag = before.etag.iter().map(|etag| (IF_NONE_MATCH, etag.clone()));
+            let modified = before
+                .last_modified
+                .iter()
+                .map(|at| (IF_MODIFIED_SINCE, at.clone()));
+            headers.extend(etag.chain(modified));
+        }
+        request
+    }
+
+    fn read(&self, answer: &Response<Bytes>, before: Option<&Loaded>) -> Result<Loaded, Failure> {
+        let headers = answer.headers();
+        match answer.status() {
+            StatusCode::OK => self.read_document(answer),
+            StatusCode::NOT_MODIFIED => match before {
+                Some(before) if before.has_validator() => Ok(self.renewed(before, headers)),
+                _ => Err("status 304 although the request had no condition"
+                    .to_owned()
+                    .into()),
+            },
+            status if status.is_redirection() => {
+                Err(format!("status {status}: redirects are not followed").into())
+            }
+            status @ (StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) => {
+                Err(Failure {
+                    reason: format!("status {status}"),
+                    retry_after: freshness::retry_after(headers),
+                })
+            }
+            status => Err(format!("status {status}").into()),
+        }
+    }
+
+    fn read_document(&self, answer: &Response<Bytes>) -> Result<Loaded, Failure> {
+        let (headers, document) = (answer.headers(), answer.body());
+        if document.len() > self.config.max_bytes {
+            return Err(
+                format!("the answer is longer than {} bytes", self.config.max_bytes).into(),
+            );
+        }
+        let keys = KeySet::from_json(document).map_err(|error| error.to_string())?;
+        let lifetime = clamped_lifetime(headers).unwrap_or(self.config.fresh_for);
+        Ok(Loaded {
+            keys: Arc::new(keys),
+            at: Instant::now(),
+            lifetime,
+            etag: validator(headers, &ETAG),
+            last_modified: validator(headers, &LAST_MODIFIED),
+        })
+    }
+
+    /// RFC 9111 section 4.3.4: the keys stay, and what the answer says anew about
+    /// them replaces what the earlier one said. The `Arc` is another one, which
+    /// tells those who asked for newer keys that they were asked for.
+    #[expect(
+        clippy::unused_self,
+        reason = "one of the three ways to read an answer"
+    )]
+    fn renewed(&self, before: &Loaded, headers: &HeaderMap) -> Loaded {
+        Loaded {
+            keys: Arc::new(KeySet::clone(&before.keys)),
+            at: Instant::now(),
+            lifetime: clamped_lifetime(headers).unwrap_or(before.lifetime),
+            etag: validator(headers, &ETAG).or_else(|| before.etag.clone()),
+            last_modified: validator(headers, &LAST_MODIFIED)
+                .or_else(|| before.last_modified.clone()),
+        }
+    }
+
+    /// Puts the outcome into force and gives the number of fetches that have ended.
+    fn finish(&self, outcome: Result<Loaded, Failure>) -> u64 {
+        match outcome {
+            Ok(loaded) => self.succeeded(loaded),
+            Err(failure) => self.failed(failure),
+        }
+        self.state().ended()
+    }
+
+    fn succeeded(&self, loaded: Loaded) {
+        let name = &self.config.name;
+        let refresh_at = self.refresh_at(&loaded);
+        let keys = Arc::clone(&loaded.keys);
+        let before = self.replace(loaded);
+        let failures = {
+            let mut state = self.state();
+            let failures = state.failures;
+            state.succeeded(refresh_at);
+            failures
+        };
+        if before.is_none_or(|before| !before.keys.same_as(&keys)) {
+            tracing::info!(source = %name, %keys, "the key set has changed");
+        } else {
+            tracing::debug!(source = %name, failures, "the key set is up to date");
+        }
+    }
+
+    fn failed(&self, failure: Failure) {
+        let now = Instant::now();
+        let reason: Arc<str> = failure.reason.into();
+        let (failures, pause) = {
+            let mut state = self.state();
+            let pause = state.failed(now, Arc::clone(&reason), failure.retry_after);
+            (state.failures, pause)
+        };
+        tracing::warn!(
+            source = %self.config.name,
+            %reason,
+            failures,
+            next_attempt_in = ?pause,
+            usable = self.in_force(now).is_some(),
+            "cannot fetch the key set",
+        );
+    }
+}
+
+fn clamped_lifetime(headers: &HeaderMap) -> Option<Duration> {
+    freshness::lifetime(headers).map(|lifetime| lifetime.clamp(MIN_LIFETIME, MAX_LIFETIME))
+}
+
+fn validator(headers: &HeaderMap, name: &HeaderName) -> Option<HeaderValue> {
+    headers
+        .get(name)
+        .filter(|value| value.len() <= MAX_VALIDATOR)
+        .cloned()
+}

@@ -1,0 +1,133 @@
+//! The port through which key sets are fetched, and reading them from a file.
+
+use std::fmt;
+use std::io::Read;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use http::{Request, Response};
+
+use crate::BoxFuture;
+
+/// The longest reason that a [`FetchError`] keeps, in bytes.
+const MAX_REASON: usize = 400;
+
+/// Makes the GET requests of a [`JwksCache`](super::JwksCache).
+///
+/// An implementation moves bytes and judges nothing: the cache itself looks at
+/// the status, the headers and the document, limits how often it asks, and
+/// gives up after its time limit by dropping the future.
+pub trait Fetch: fmt::Debug + Send + Sync + 'static {
+    /// Sends `request`, a GET with the URL and conditional headers, and gives
+    /// back whatever the server answers, error statuses included.
+    ///
+    /// Redirects must not be followed. An answer whose body is longer than
+    /// `max_body` bytes is an error, and reading stops there.
+    ///
+    /// # Errors
+    /// [`FetchError`] if no complete answer could be had.
+    fn fetch(
+        &self,
+        request: Request<()>,
+        max_body: usize,
+    ) -> BoxFuture<'_, Result<Response<Bytes>, FetchError>>;
+}
+
+/// Why a fetch got no complete answer.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{reason}")]
+pub struct FetchError {
+    reason: String,
+}
+
+impl FetchError {
+    /// An error with its reason, which is logged and shown in
+    /// [`KeyHealth`](super::KeyHealth): it must not contain secrets. Control
+    /// characters are escaped and an overlong reason is cut off.
+    pub fn new(reason: impl fmt::Display) -> Self {
+        let mut escaped = String::new();
+        for c in reason.to_string().chars() {
+            if escaped.len() >= MAX_REASON {
+                escaped.push('…');
+                break;
+            }
+            if c.is_control() {
+                escaped.extend(c.escape_default());
+            } else {
+                escaped.push(c);
+            }
+        }
+        Self { reason: escaped }
+    }
+
+    pub(super) fn too_large(max_body: usize) -> Self {
+        Self::new(format_args!("the answer is longer than {max_body} bytes"))
+    }
+}
+
+/// Whether `host`, as it stands in a URL, is this very machine: `localhost`, an
+/// address in 127.0.0.0/8, or `[::1]`.
+pub(crate) fn is_loopback(host: &str) -> bool {
+    let v6 = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse().is_ok_and(|v4: Ipv4Addr| v4.is_loopback())
+        || v6.is_some_and(|v6| v6.parse().is_ok_and(|v6: Ipv6Addr| v6.is_loopback()))
+}
+
+/// Reads a key set from a file, whatever URL is asked for, so that a file gets
+/// the same cache, limits and tolerance as a URL.
+#[derive(Clone, Debug)]
+pub(crate) struct FileFetch {
+    path: PathBuf,
+}
+
+impl FileFetch {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads the file, blocking.
+    pub(super) fn read(&self, max_body: usize) -> Result<Vec<u8>, FetchError> {
+        // Opening a pipe would block for as long as nobody writes to it.
+        if !std::fs::metadata(&self.path)
+            .map_err(FetchError::new)?
+            .is_file()
+        {
+            return Err(FetchError::new("it is not a file"));
+        }
+        let file = std::fs::File::open(&self.path).map_err(FetchError::new)?;
+        let mut bytes = Vec::new();
+        let limit = u64::try_from(max_body).unwrap_or(u64::MAX);
+        file.take(limit.saturating_add(1))
+            .read_to_end(&mut bytes)
+            .map_err(FetchError::new)?;
+        if bytes.len() > max_body {
+            Err(FetchError::too_large(max_body))
+        } else {
+            Ok(bytes)
+        }
+    }
+}
+
+impl Fetch for FileFetch {
+    fn fetch(
+        &self,
+        _request: Request<()>,
+        max_body: usize,
+    ) -> BoxFuture<'_, Result<Response<Bytes>, FetchError>> {
+        let file = self.clone();
+        Box::pin(async move {
+            tokio::task::spawn_blocking(move || file.read(max_body))
+                .await
+                .unwrap_or_else(|_| Err(FetchError::new("reading the file was broken off")))
+                .map(|bytes| Response::new(Bytes::from(bytes)))
+        })
+    }
+}

@@ -1,0 +1,313 @@
+//! A tenant's key set (RFC 7517 section 5).
+
+use std::fmt;
+use std::sync::Arc;
+
+use aws_lc_rs::signature::ParsedPublicKey;
+use serde_json::value::RawValue;
+
+use super::KeySource;
+use super::jwk::{self, Algorithm, Prepared, SkipReason};
+
+/// The most keys that a set may have.
+const MAX_KEYS: usize = 64;
+
+/// The most keys that are tried for a token whose `kid` several keys share.
+const MAX_TRIED_WITH_KID: usize = 4;
+
+/// The most keys that are tried for a token without `kid`.
+const MAX_TRIED_WITHOUT_KID: usize = 8;
+
+/// The most skipped keys that an error lists.
+const MAX_LISTED: usize = 8;
+
+/// An immutable set of public keys, ready for verification. Cheap to clone.
+#[derive(Clone)]
+pub struct KeySet {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    keys: Vec<Key>,
+    skipped: Vec<SkippedKey>,
+}
+
+struct Key {
+    kid: Option<String>,
+    algorithm: Algorithm,
+    public: ParsedPublicKey,
+}
+
+/// What a key of a set is called and used for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KeyInfo {
+    /// The key ID, if it has one: at most 256 bytes, of any characters.
+    pub kid: Option<String>,
+    /// The one algorithm that the key verifies.
+    pub algorithm: Algorithm,
+}
+
+/// A key of a set that is not used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SkippedKey {
+    /// The key ID, if there is a legible one.
+    pub kid: Option<String>,
+    /// What is wrong with the key.
+    pub reason: SkipReason,
+}
+
+impl fmt::Display for SkippedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kid {
+            // `Debug` escapes what could forge a line of the log.
+            Some(kid) => write!(f, "key {kid:?}: {}", self.reason),
+            None => write!(f, "key without id: {}", self.reason),
+        }
+    }
+}
+
+/// Why a document is not a usable key set.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeySetError {
+    /// The document is not UTF-8.
+    #[error("the key set is not valid UTF-8")]
+    NotUtf8,
+    /// The document is not a JSON object with an array `keys`.
+    #[error(
+        "the key set is not a JSON object with one array \"keys\" (line {line}, column {column})"
+    )]
+    #[non_exhaustive]
+    NotAKeySet {
+        /// The line of the document where reading it ended, from 1 on.
+        line: usize,
+        /// The column of that line.
+        column: usize,
+    },
+    /// The set has more than 64 keys.
+    #[error("the key set has {0} keys; at most {MAX_KEYS} are allowed")]
+    TooManyKeys(usize),
+    /// The set has no key that can be used; these are the ones that it has.
+    #[error("the key set has no usable key{}", Listed(.0))]
+    NoUsableKey(Vec<SkippedKey>),
+}
+
+struct Listed<'a>(&'a [SkippedKey]);
+
+impl fmt::Display for Listed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, key) in self.0.iter().take(MAX_LISTED).enumerate() {
+            write!(f, "{}{key}", if i == 0 { ": " } else { "; " })?;
+        }
+        match self.0.len().checked_sub(MAX_LISTED) {
+            Some(more @ 1..) => write!(f, "; and {more} more"),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Why no key of a set verifies a signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum VerifyError {
+    /// No key has the token's `kid`; without `kid`, none verifies it. A newer
+    /// set may have one.
+    UnknownKey,
+    /// The keys with the token's `kid` are for another algorithm.
+    AlgorithmMismatch,
+    /// The key with the token's `kid` did not make the signature.
+    BadSignature,
+}
+
+impl KeySet {
+    /// Reads a JWKS document.
+    ///
+    /// Every key is judged by itself: one that is unknown, broken, private,
+    /// symmetric, too weak, or for something else is [skipped](Self::skipped)
+    /// and the good ones work.
+    ///
+    /// # Errors
+    /// [`KeySetError`] if the document is not a key set, has more than 64 keys,
+    /// or none that can be used.
+    pub fn from_json(document: &[u8]) -> Result<Self, KeySetError> {
+        let text = std::str::from_utf8(document).map_err(|_| KeySetError::NotUtf8)?;
+        let entries = entries(text)?;
+        if entries.len() > MAX_KEYS {
+            return Err(KeySetError::TooManyKeys(entries.len()));
+        }
+        let (mut keys, mut skipped) = (Vec::new(), Vec::new());
+        for entry in entries {
+            let (kid, outcome) = jwk::import(entry);
+            match outcome {
+                Ok(Prepared { algorithm, public }) => keys.push(Key {
+                    kid,
+                    algorithm,
+                    public,
+                }),
+                Err(reason) => skipped.push(SkippedKey { kid, reason }),
+            }
+        }
+        if keys.is_empty() {
+            return Err(KeySetError::NoUsableKey(skipped));
+        }
+        Ok(Self {
+            inner: Arc::new(Inner { keys, skipped }),
+        })
+    }
+
+    /// The number of usable keys.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.inner.keys.len()
+    }
+
+    /// Whether there is no usable key. Never the case for a set that was read
+    /// from a document.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.inner.keys.is_empty()
+    }
+
+    /// The usable keys, in the order of the document.
+    pub fn keys(&self) -> impl Iterator<Item = KeyInfo> {
+        self.inner.keys.iter().map(|key| KeyInfo {
+            kid: key.kid.clone(),
+            algorithm: key.algorithm,
+        })
+    }
+
+    /// The keys that are not used, each with the reason.
+    #[must_use]
+    pub fn skipped(&self) -> &[SkippedKey] {
+        &self.inner.skipped
+    }
+
+    /// Whether one of the keys made `signature` over `message`.
+    ///
+    /// The algorithm was fixed when the key was imported; the token's `alg`
+    /// only has to agree with it.
+    pub(crate) fn verify(
+        &self,
+        kid: Option<&str>,
+        algorithm: Algorithm,
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<(), VerifyError> {
+        let keys = self.inner.keys.iter();
+        let verified = |key: &Key| key.public.verify_sig(message, signature).is_ok();
+        let fits = |key: &&Key| key.algorithm == algorithm;
+        let Some(kid) = kid else {
+            let found = keys.filter(fits).take(MAX_TRIED_WITHOUT_KID).any(verified);
+            return if found {
+                Ok(())
+            } else {
+                Err(VerifyError::UnknownKey)
+            };
+        };
+        let mut named = keys
+            .filter(|key| key.kid.as_deref() == Some(kid))
+            .peekable();
+        if named.peek().is_none() {
+            return Err(VerifyError::UnknownKey);
+        }
+        let mut fitting = named.filter(fits).take(MAX_TRIED_WITH_KID).peekable();
+        if fitting.peek().is_none() {
+            return Err(VerifyError::AlgorithmMismatch);
+        }
+        if fitting.any(verified) {
+            Ok(())
+        } else {
+            Err(VerifyError::BadSignature)
+        }
+    }
+
+    /// Whether both sets have the same keys, in the same order, and the same
+    /// faults.
+    pub(super) fn same_as(&self, other: &Self) -> bool {
+        let same = |(a, b): (&Key, &Key)| {
+            a.kid == b.kid && a.algorithm == b.algorithm && a.public.as_ref() == b.public.as_ref()
+        };
+        let (a, b) = (&self.inner, &other.inner);
+        a.skipped == b.skipped
+            && a.keys.len() == b.keys.len()
+            && a.keys.iter().zip(&b.keys).all(same)
+    }
+}
+
+/// The keys and what is wrong with the others, on one line.
+impl fmt::Display for KeySet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, Key { kid, algorithm, .. }) in self.inner.keys.iter().enumerate() {
+            let separator = if i == 0 { "" } else { ", " };
+            match kid {
+                Some(kid) => write!(f, "{separator}{kid:?} ({algorithm})")?,
+                None => write!(f, "{separator}without id ({algorithm})")?,
+            }
+        }
+        for skipped in &self.inner.skipped {
+            write!(f, "; skipped {skipped}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for KeySet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeySet")
+            .field("keys", &self.keys().collect::<Vec<_>>())
+            .field("skipped", &self.skipped())
+            .finish()
+    }
+}
+
+/// The entries of the document's array `keys`, each unread.
+fn entries(text: &str) -> Result<Vec<&RawValue>, KeySetError> {
+    #[derive(serde::Deserialize)]
+    struct Document<'a> {
+        #[serde(borrow)]
+        keys: Vec<&'a RawValue>,
+    }
+
+    // A struct's `Deserialize` also takes an array, member by member.
+    if !text.trim_ascii_start().starts_with('{') {
+        return Err(KeySetError::NotAKeySet { line: 1, column: 1 });
+    }
+    serde_json::from_str::<Document<'_>>(text)
+        .map(|document| document.keys)
+        // Not the parser's own message: it may quote the document.
+        .map_err(|error| KeySetError::NotAKeySet {
+            line: error.line(),
+            column: error.column(),
+        })
+}
+
+/// A fixed set of keys, for instance out of the program's configuration.
+///
+/// A token that none of them verifies is refused; nothing is ever fetched.
+#[derive(Clone, Debug)]
+pub struct StaticKeys {
+    keys: Arc<KeySet>,
+}
+
+impl StaticKeys {
+    /// A source that always gives `keys`.
+    #[must_use]
+    pub fn new(keys: KeySet) -> Self {
+        Self {
+            keys: Arc::new(keys),
+        }
+    }
+}
+
+impl From<KeySet> for StaticKeys {
+    fn from(keys: KeySet) -> Self {
+        Self::new(keys)
+    }
+}
+
+impl KeySource for StaticKeys {
+    fn current(&self) -> Option<Arc<KeySet>> {
+        Some(Arc::clone(&self.keys))
+    }
+}
