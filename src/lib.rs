@@ -22,6 +22,7 @@ use std::pin::Pin;
 
 mod clock;
 pub mod keys;
+pub mod replay;
 
 pub use self::clock::{Clock, SystemClock};
 
