@@ -1,7 +1,80 @@
 //! Tower middleware that makes any Rust HTTP service a receiver of
 //! [ConductorOne](https://www.conductorone.com) webhooks.
+//!
+//! [`VerifyWebhookLayer`] authenticates each request: the token in its
+//! `Authorization` header against the tenant's public keys, and the method, URL
+//! and body of the request against the token. What is not a proven webhook is
+//! answered by the layer; what is reaches the inner service with the same body,
+//! and with a [`Webhook`] in its extensions.
+//!
+//! ```
+//! use axum::{Json, Router, routing::post};
+//! use serde_json::{Value, json};
+//! use tower_conductorone::{VerifyWebhookLayer, Webhook};
+//!
+//! async fn handler(webhook: Webhook) -> Json<Value> {
+//!     println!("{} from {}", webhook.event(), webhook.tenant());
+//!     Json(json!({ "version": "v1" }))
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let verify = VerifyWebhookLayer::builder()
+//!     .public_url("https://hooks.example.com") // what ConductorOne calls
+//!     .tenant("example.conductor.one")
+//!     .build()?;
+//! let app: Router = Router::new().route("/webhooks", post(handler)).layer(verify);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What is checked
+//!
+//! In this order, cheap before dear; nothing of the body is read before the
+//! token has passed, and nothing is remembered before all else has:
+//!
+//! 1. The method is POST, the content type `application/json`, without a
+//!    content coding.
+//! 2. There is one bearer token, of a sane size, in strict JWS compact form
+//!    (RFC 7515), signed with RS256, ES256 or EdDSA.
+//! 3. Its `iss` is one of the configured tenants.
+//! 4. It verifies with one of that tenant's keys, and with no other's.
+//! 5. `c1typ`, `aud`, `exp`, `nbf`, `iat`, `htm` and `htu` fit this receiver,
+//!    this moment and this request (RFC 7519, RFC 9449 §4.3).
+//! 6. The body, read with a limit on size and time, has the SHA-256 that the
+//!    token names (`htb_s256`), and `Content-Digest`, if there, agrees.
+//! 7. The body is an envelope of version `v1`, and no `Webhook-*` header
+//!    contradicts it.
+//! 8. The token was not used before.
+//!
+//! Every way to fail is a [`RejectionKind`], documented with its cause and
+//! remedy, and logged through [`tracing`] with what was expected and what came.
+//!
+//! # Deployment
+//!
+//! - **The public URL** is configured, never guessed from `Host` or
+//!   `X-Forwarded-*`, which come from whoever sends them. If a proxy strips a
+//!   prefix from the path, it belongs to the public URL. With the feature
+//!   `axum`, nested routers need no such care; without it, what an outer router
+//!   strips counts as such a prefix, too.
+//! - **Retries.** ConductorOne takes 2xx for delivered and 410 for gone for
+//!   good, and tries anything else again, up to 50 times. A rejection is never
+//!   one of the two. Trouble of our own that will pass (keys or replay store
+//!   out of reach) is 503 with `Retry-After`, and lives from those retries.
+//! - **Replicas** that share the traffic should share a
+//!   [`ReplayStore`](replay::ReplayStore): the default one is in memory.
+//! - **Runtime.** Time limits and fetching need tokio, with its time driver
+//!   enabled.
+//!
+//! # Features
+//!
+//! | feature | default | what it adds |
+//! | --- | --- | --- |
+//! | `reqwest` | yes | fetches the tenants' keys over HTTPS |
+//! | `axum` | no | [`Webhook`] as an extractor; nested routers' original URI |
+//!
+//! Without default features the keys are [static](Tenant::static_keys), from a
+//! [file](Tenant::jwks_file) or from a [source](keys::KeySource) of yours.
 
-#![allow(dead_code, reason = "the verification to come uses it")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // The library never panics on what comes from outside; its tests may.
 #![cfg_attr(
@@ -21,10 +94,27 @@ use std::future::Future;
 use std::pin::Pin;
 
 mod clock;
+mod config;
 pub mod keys;
+mod rejection;
 pub mod replay;
+mod verify;
+mod verify_webhook;
+mod webhook;
 
+#[cfg(feature = "axum")]
+mod axum;
+
+#[cfg(feature = "axum")]
+pub use self::axum::MissingWebhook;
 pub use self::clock::{Clock, SystemClock};
+pub use self::config::{ConfigError, Tenant, VerifyWebhookBuilder};
+pub use self::rejection::{Rejection, RejectionKind};
+pub use self::verify::{Claims, ReplayPolicy};
+pub use self::verify_webhook::{
+    Health, ResponseBody, ResponseFuture, VerifyWebhook, VerifyWebhookLayer,
+};
+pub use self::webhook::{CallbackUrl, Webhook};
 
 /// The future that the methods of the crate's ports return.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -1,0 +1,416 @@
+//! The configuration: everything is checked once, when the layer is built.
+
+use std::error::Error;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::{Clock, SystemClock};
+#[cfg(feature = "reqwest")]
+use crate::keys::HttpsFetch;
+use crate::keys::{JwksCache, KeySet, KeySource, StaticKeys};
+use crate::replay::{MemoryReplayStore, ReplayStore};
+use crate::verify::{
+    BodyPolicy, ClaimPolicy, PublicUrl, ReplayGuard, ReplayPolicy, Tenants, UrlError, Verifier,
+};
+use crate::verify_webhook::VerifyWebhookLayer;
+
+const MAX_LEEWAY: Duration = Duration::from_secs(60);
+
+/// How often a JWKS file is read again.
+const FILE_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Builds a [`VerifyWebhookLayer`]; begun with
+/// [`VerifyWebhookLayer::builder`].
+#[derive(Debug)]
+#[must_use = "a builder does nothing until it is built"]
+pub struct VerifyWebhookBuilder {
+    public_url: Option<String>,
+    tenants: Vec<Tenant>,
+    leeway: Duration,
+    max_token_lifetime: Duration,
+    max_token_bytes: usize,
+    max_body_bytes: usize,
+    body_timeout: Duration,
+    replay_store: Arc<dyn ReplayStore>,
+    replay_policy: Option<ReplayPolicy>,
+    fetching: Fetching,
+    clock: Arc<dyn Clock>,
+}
+
+impl Default for VerifyWebhookBuilder {
+    fn default() -> Self {
+        Self {
+            public_url: None,
+            tenants: Vec::new(),
+            leeway: Duration::from_secs(30),
+            max_token_lifetime: Duration::from_secs(600),
+            max_token_bytes: 8 * 1024,
+            max_body_bytes: 2 * 1024 * 1024,
+            body_timeout: Duration::from_secs(10),
+            replay_store: Arc::new(MemoryReplayStore::default()),
+            replay_policy: Some(ReplayPolicy::Refuse),
+            fetching: Fetching {
+                #[cfg(feature = "reqwest")]
+                fetch: None,
+                http_on_loopback: false,
+            },
+            clock: Arc::new(SystemClock),
+        }
+    }
+}
+
+impl VerifyWebhookBuilder {
+    /// The origin under which ConductorOne reaches this receiver, such as
+    /// `https://hooks.example.com`, plus the prefix that a proxy strips from
+    /// the path, if one does. Required.
+    ///
+    /// Tokens are bound to it: their `htu` has to be this URL followed by the
+    /// path of the request, their `aud` its host. It is not taken from the
+    /// request, whose `Host` header comes from whoever sends it. A slash at
+    /// its end does not count.
+    pub fn public_url(mut self, url: impl Into<String>) -> Self {
+        self.public_url = Some(url.into());
+        self
+    }
+
+    /// A tenant whose webhooks are accepted: its domain, such as
+    /// `example.conductor.one`, or a [`Tenant`] with keys from elsewhere. At
+    /// least one is required; several may be named.
+    pub fn tenant(mut self, tenant: impl Into<Tenant>) -> Self {
+        self.tenants.push(tenant.into());
+        self
+    }
+
+    /// How far the tenant's clock and this machine's may differ. 30 s by
+    /// default, at most 60 s.
+    pub fn leeway(mut self, leeway: Duration) -> Self {
+        self.leeway = leeway;
+        self
+    }
+
+    /// The longest life (`exp` less `iat`) that a token may have. 10 minutes by
+    /// default; ConductorOne's live for two.
+    pub fn max_token_lifetime(mut self, lifetime: Duration) -> Self {
+        self.max_token_lifetime = lifetime;
+        self
+    }
+
+    /// The longest token that is looked at, in bytes. 8 KiB by default.
+    pub fn max_token_bytes(mut self, bytes: usize) -> Self {
+        self.max_token_bytes = bytes;
+        self
+    }
+
+    /// The longest body that is read, in bytes. 2 MiB by default.
+    pub fn max_body_bytes(mut self, bytes: usize) -> Self {
+        self.max_body_bytes = bytes;
+        self
+    }
+
+    /// How long a body may take to arrive, from when it is first asked for to
+    /// its end. 10 s by default.
+    pub fn body_timeout(mut self, timeout: Duration) -> Self {
+        self.body_timeout = timeout;
+        self
+    }
+
+    /// Where used tokens are remembered. By default in this process's memory;
+    /// replicas that share the traffic should share a store.
+    pub fn replay_store(mut self, store: impl ReplayStore) -> Self {
+        self.replay_store = Arc::new(store);
+        self
+    }
+
+    /// What becomes of a webhook whose token was used before. It is refused by
+    /// default.
+    pub fn replay_policy(mut self, policy: ReplayPolicy) -> Self {
+        self.replay_policy = Some(policy);
+        self
+    }
+
+    /// Lets a token be used any number of times while it lives: whoever gets
+    /// hold of a request can send it again and again. A warning in the log says
+    /// so when the layer is built.
+    pub fn dangerous_disable_replay_guard(mut self) -> Self {
+        self.replay_policy = None;
+        self
+    }
+
+    /// Allows plain `http://` in the public URL and in JWKS URLs, for loopback
+    /// hosts only (`localhost`, `127.0.0.0/8`, `[::1]`): for tests and
+    /// development.
+    pub fn dangerous_allow_http_on_loopback(mut self) -> Self {
+        self.fetching.http_on_loopback = true;
+        self
+    }
+
+    /// Fetches the tenants' keys with a client of yours, for instance one that
+    /// trusts a private CA. Build it without redirects
+    /// (`reqwest::redirect::Policy::none()`): an answer that came by way of one
+    /// is refused. By default the crate makes a client, which honours the
+    /// system's proxy settings and trust store.
+    #[cfg(feature = "reqwest")]
+    pub fn http_client(mut self, client: reqwest::Client) -> Self {
+        self.fetching.fetch = Some(HttpsFetch::with_client(client));
+        self
+    }
+
+    /// The clock against which a token's times are judged: the system's by
+    /// default.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Checks the configuration and builds the layer. Nothing is fetched yet.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the value that is wrong, and what would be right.
+    pub fn build(self) -> Result<VerifyWebhookLayer, ConfigError> {
+        let public_url = self.public_url.as_deref().ok_or_else(|| {
+            ConfigError::new("no public URL: name the one that ConductorOne calls, such as https://hooks.example.com")
+        })?;
+        let public_url = PublicUrl::parse(public_url, self.fetching.http_on_loopback)
+            .map_err(|error| public_url_error(public_url, error))?;
+        if self.leeway > MAX_LEEWAY {
+            return Err(ConfigError::new(format!(
+                "the leeway {:?} is too long: at most {MAX_LEEWAY:?}; set this machine's clock by NTP instead",
+                self.leeway
+            )));
+        }
+        for (name, is_zero) in [
+            ("max_token_lifetime", self.max_token_lifetime.is_zero()),
+            ("max_token_bytes", self.max_token_bytes == 0),
+            ("max_body_bytes", self.max_body_bytes == 0),
+            ("body_timeout", self.body_timeout.is_zero()),
+        ] {
+            if is_zero {
+                return Err(ConfigError::new(format!("{name} is 0: nothing would pass")));
+            }
+        }
+        if self.replay_policy.is_none() {
+            tracing::warn!(
+                "the guard against replays is switched off: a captured webhook can be sent again"
+            );
+        }
+        Ok(VerifyWebhookLayer::new(Verifier {
+            tenants: tenants(self.tenants, self.fetching)?,
+            max_token_bytes: self.max_token_bytes,
+            claims: ClaimPolicy {
+                public_url,
+                leeway: self.leeway,
+                max_lifetime: self.max_token_lifetime,
+            },
+            body: BodyPolicy {
+                max_bytes: self.max_body_bytes,
+                timeout: self.body_timeout,
+            },
+            replay: self.replay_policy.map(|policy| ReplayGuard {
+                store: self.replay_store,
+                policy,
+            }),
+            clock: self.clock,
+        }))
+    }
+}
+
+fn public_url_error(url: &str, error: UrlError) -> ConfigError {
+    let remedy = match error {
+        UrlError::PlainHttp => {
+            "use https; for tests on a loopback host, dangerous_allow_http_on_loopback allows http"
+        }
+        _ => "write it like https://hooks.example.com or https://example.com/prefix",
+    };
+    ConfigError::new(format!("the public URL {url:?} {error}: {remedy}"))
+}
+
+fn tenants(configured: Vec<Tenant>, mut fetching: Fetching) -> Result<Tenants, ConfigError> {
+    if configured.is_empty() {
+        return Err(ConfigError::new(
+            "no tenant: name the one whose webhooks are accepted, such as example.conductor.one",
+        ));
+    }
+    let mut tenants = Tenants::new();
+    for Tenant { domain, keys } in configured {
+        check_domain(&domain)?;
+        let source = keys
+            .source(&domain, &mut fetching)
+            .map_err(|error| ConfigError::new(format!("tenant {domain:?}: {error}")))?;
+        if tenants.insert(domain.as_str().into(), source).is_some() {
+            return Err(ConfigError::new(format!(
+                "the tenant {domain:?} is named twice"
+            )));
+        }
+    }
+    Ok(tenants)
+}
+
+/// A tenant is named by a bare host name, as in `iss`.
+fn check_domain(domain: &str) -> Result<(), ConfigError> {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    if domain.len() <= 253 && domain.split('.').all(is_label) {
+        return Ok(());
+    }
+    Err(ConfigError::new(format!(
+        "the tenant {domain:?} is no host name: write it like example.conductor.one, without scheme, port and path"
+    )))
+}
+
+/// A tenant of ConductorOne: its domain, and where its public keys come from.
+///
+/// Without further ado its keys come from `https://<domain>/auth/v1/jwks`,
+/// which needs the feature `reqwest` (on by default).
+///
+/// ```
+/// use tower_conductorone::Tenant;
+///
+/// let usual = Tenant::new("example.conductor.one");
+/// let offline = Tenant::new("example.conductor.one").jwks_file("/etc/c1/jwks.json");
+/// # let _ = (usual, offline);
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Tenant {
+    domain: String,
+    keys: Keys,
+}
+
+#[derive(Clone)]
+enum Keys {
+    WellKnown,
+    Url(String),
+    File(PathBuf),
+    Source(Arc<dyn KeySource>),
+}
+
+impl Tenant {
+    /// The tenant of that domain: a bare host name, as in the token's `iss`.
+    pub fn new(domain: impl Into<String>) -> Self {
+        Self {
+            domain: domain.into(),
+            keys: Keys::WellKnown,
+        }
+    }
+
+    /// Takes the keys from another URL: https, or http on a loopback host where
+    /// [`dangerous_allow_http_on_loopback`](VerifyWebhookBuilder::dangerous_allow_http_on_loopback)
+    /// allows it.
+    pub fn jwks_url(mut self, url: impl Into<String>) -> Self {
+        self.keys = Keys::Url(url.into());
+        self
+    }
+
+    /// Takes the keys from a JWKS file, which is read when the layer is built
+    /// (where an error surfaces), and again every minute.
+    pub fn jwks_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.keys = Keys::File(path.into());
+        self
+    }
+
+    /// Uses these keys and no others, for good.
+    pub fn static_keys(self, keys: KeySet) -> Self {
+        self.key_source(StaticKeys::new(keys))
+    }
+
+    /// Takes the keys from a source of yours, such as a
+    /// [`JwksCache`] with other settings.
+    pub fn key_source(mut self, source: impl KeySource) -> Self {
+        self.keys = Keys::Source(Arc::new(source));
+        self
+    }
+}
+
+impl<T: Into<String>> From<T> for Tenant {
+    fn from(domain: T) -> Self {
+        Self::new(domain)
+    }
+}
+
+impl Keys {
+    fn source(
+        self,
+        domain: &str,
+        fetching: &mut Fetching,
+    ) -> Result<Arc<dyn KeySource>, Box<dyn Error + Send + Sync>> {
+        match self {
+            Self::Source(source) => Ok(source),
+            Self::WellKnown => fetching.cache(format!("https://{domain}/auth/v1/jwks")),
+            Self::Url(url) => fetching.cache(url),
+            Self::File(path) => {
+                let name = path.display();
+                let document = std::fs::read(&path)
+                    .map_err(|error| format!("cannot read the JWKS file {name}: {error}"))?;
+                KeySet::from_json(&document)
+                    .map_err(|error| format!("the JWKS file {name} does not do: {error}"))?;
+                Ok(Arc::new(JwksCache::file(path, FILE_INTERVAL)?))
+            }
+        }
+    }
+}
+
+/// How keys are fetched over HTTPS: with one client for all tenants.
+#[derive(Debug)]
+struct Fetching {
+    #[cfg(feature = "reqwest")]
+    fetch: Option<HttpsFetch>,
+    http_on_loopback: bool,
+}
+
+impl Fetching {
+    #[cfg(feature = "reqwest")]
+    fn cache(&mut self, url: String) -> Result<Arc<dyn KeySource>, Box<dyn Error + Send + Sync>> {
+        let fetch = match &self.fetch {
+            Some(fetch) => fetch.clone(),
+            None => self.fetch.insert(HttpsFetch::new()?).clone(),
+        };
+        let mut cache = JwksCache::builder(url);
+        if self.http_on_loopback {
+            cache = cache.dangerous_allow_http_loopback();
+        }
+        Ok(Arc::new(cache.build(fetch)?))
+    }
+
+    #[cfg(not(feature = "reqwest"))]
+    fn cache(&mut self, url: String) -> Result<Arc<dyn KeySource>, Box<dyn Error + Send + Sync>> {
+        let _ = self.http_on_loopback;
+        Err(format!(
+            "fetching {url:?} needs the feature `reqwest`; switch it on, or give the tenant \
+             static keys, a JWKS file or a key source"
+        )
+        .into())
+    }
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::WellKnown => f.write_str("WellKnown"),
+            Self::Url(url) => f.debug_tuple("Url").field(url).finish(),
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+            Self::Source(source) => source.fmt(f),
+        }
+    }
+}
+
+/// A configuration that cannot work: says which value is wrong, and what would
+/// be right.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct ConfigError {
+    message: String,
+}
+
+impl ConfigError {
+    fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! The one bearer token of a request (RFC 6750 §2.1).
+
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BearerError {
+    #[error("there is no Authorization header")]
+    Missing,
+    #[error("the Authorization header's scheme is not Bearer")]
+    OtherScheme,
+    #[error("there is more than one Authorization header")]
+    Several,
+    #[error("the Authorization header holds no token of letters, digits, '-', '_' and '.'")]
+    Malformed,
+    #[error("the token has {length} bytes, more than the limit of {limit}")]
+    TooLong { length: usize, limit: usize },
+}
+
+/// The token, of a form and size that may be parsed; nothing is known of what
+/// it says.
+pub(super) fn token(headers: &HeaderMap, limit: usize) -> Result<&str, BearerError> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let value = values.next().ok_or(BearerError::Missing)?;
+    if values.next().is_some() {
+        return Err(BearerError::Several);
+    }
+    let value = value.as_bytes();
+    let end_of_scheme = value
+        .iter()
+        .position(|byte| *byte == b' ')
+        .unwrap_or(value.len());
+    let (scheme, rest) = value.split_at(end_of_scheme);
+    if !scheme.eq_ignore_ascii_case(b"bearer") {
+        return Err(BearerError::OtherScheme);
+    }
+    let token = rest.trim_ascii();
+    if token.len() > limit {
+        return Err(BearerError::TooLong {
+            length: token.len(),
+            limit,
+        });
+    }
+    let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if token.is_empty() || !token.iter().all(is_token) {
+        return Err(BearerError::Malformed);
+    }
+    std::str::from_utf8(token).map_err(|_| BearerError::Malformed)
+}

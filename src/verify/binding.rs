@@ -1,0 +1,320 @@
+//! What binds a token to one receiver and one body: `aud`, `htu`, `htb_s256`.
+
+use std::borrow::Cow;
+use std::net::Ipv6Addr;
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use base64::Engine;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use http::HeaderMap;
+
+use super::token::for_log;
+use crate::keys::is_loopback;
+
+/// Where ConductorOne reaches this receiver: an origin, plus the prefix that a
+/// proxy strips from the path.
+#[derive(Clone, Debug)]
+pub(crate) struct PublicUrl(Target);
+
+/// An http(s) URL without userinfo, query and fragment, in the normal form of
+/// RFC 3986 §6.2.2 and §6.2.3.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Target {
+    scheme: &'static str,
+    host: String,
+    /// `None` is the scheme's own port.
+    port: Option<u16>,
+    path: String,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TargetError {
+    #[error("htu {came:?} {reason}")]
+    Invalid { came: String, reason: UrlError },
+    #[error("htu is {came:?}, this receiver was called at {expected:?}: is the public URL right?")]
+    Different { came: String, expected: String },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum UrlError {
+    #[error("is not an absolute http or https URL")]
+    NotAbsolute,
+    #[error("has a user name or password")]
+    UserInfo,
+    #[error("has no host")]
+    NoHost,
+    #[error("has a host or port of wrong form")]
+    Authority,
+    #[error("has a path of wrong form")]
+    Path,
+    #[error("has a query or fragment")]
+    Query,
+    #[error("is plain http")]
+    PlainHttp,
+}
+
+impl PublicUrl {
+    /// Reads the URL of the configuration. Plain http only to a loopback host,
+    /// and only where the caller says so.
+    pub(crate) fn parse(url: &str, http_on_loopback: bool) -> Result<Self, UrlError> {
+        if url.contains(['?', '#']) {
+            return Err(UrlError::Query);
+        }
+        let mut target = Target::parse(url)?;
+        if target.scheme == "http" && !(http_on_loopback && is_loopback(&target.host)) {
+            return Err(UrlError::PlainHttp);
+        }
+        if target.path.ends_with('/') {
+            target.path.pop();
+        }
+        Ok(Self(target))
+    }
+
+    /// The host, as `aud` has to have it.
+    pub(crate) fn host(&self) -> &str {
+        let host = &self.0.host;
+        host.strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'))
+            .unwrap_or(host)
+    }
+
+    pub(super) fn is_audience(&self, audience: &str) -> bool {
+        audience.eq_ignore_ascii_case(self.host()) || audience.eq_ignore_ascii_case(&self.0.host)
+    }
+
+    /// Whether `htu` is this URL followed by the request's path (RFC 9449
+    /// §4.3). Query and fragment of `htu` do not count.
+    pub(super) fn check_target(&self, htu: &str, path: &str) -> Result<(), TargetError> {
+        let came = Target::parse(htu).map_err(|reason| TargetError::Invalid {
+            came: for_log(htu),
+            reason,
+        })?;
+        // The path is normalised by itself first: its dot segments do not
+        // reach into the prefix.
+        let expected = normal_path(path).map(|path| Target {
+            path: format!("{}{path}", self.0.path),
+            ..self.0.clone()
+        });
+        match expected {
+            Ok(expected) if expected == came => Ok(()),
+            Ok(expected) => Err(TargetError::Different {
+                came: for_log(htu),
+                expected: for_log(&expected.to_string()),
+            }),
+            Err(_) => Err(TargetError::Different {
+                came: for_log(htu),
+                expected: for_log(path),
+            }),
+        }
+    }
+}
+
+impl std::fmt::Display for PublicUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Target {
+    fn parse(url: &str) -> Result<Self, UrlError> {
+        let (scheme, rest) = url.split_once("://").ok_or(UrlError::NotAbsolute)?;
+        let (scheme, own_port) = match () {
+            () if scheme.eq_ignore_ascii_case("https") => ("https", 443),
+            () if scheme.eq_ignore_ascii_case("http") => ("http", 80),
+            () => return Err(UrlError::NotAbsolute),
+        };
+        let rest = rest.split(['?', '#']).next().unwrap_or_default();
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        if authority.contains('@') {
+            return Err(UrlError::UserInfo);
+        }
+        let end_of_host = match authority.rfind(']') {
+            Some(bracket) => bracket + 1,
+            None => authority.find(':').unwrap_or(authority.len()),
+        };
+        let (host, port) = authority.split_at(end_of_host);
+        Ok(Self {
+            scheme,
+            host: normal_host(host)?,
+            port: read_port(port)?.filter(|port| *port != own_port),
+            path: normal_path(path)?.into_owned(),
+        })
+    }
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}://{}", self.scheme, self.host)?;
+        if let Some(port) = self.port {
+            write!(f, ":{port}")?;
+        }
+        f.write_str(&self.path)
+    }
+}
+
+/// A host in lower case, with the percent-encodings that it needs and no
+/// others.
+fn normal_host(host: &str) -> Result<String, UrlError> {
+    if host.is_empty() {
+        return Err(UrlError::NoHost);
+    }
+    if let Some(address) = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+    {
+        let address: Ipv6Addr = address.parse().map_err(|_| UrlError::Authority)?;
+        return Ok(format!("[{address}]"));
+    }
+    let is_host = |byte: u8| {
+        is_unreserved(byte) || matches!(byte, b'!' | b'$' | b'&'..=b',' | b';' | b'=' | b'%')
+    };
+    if !host.bytes().all(is_host) {
+        return Err(UrlError::Authority);
+    }
+    let name = normal_encoding(host).ok_or(UrlError::Authority)?;
+    Ok(name.to_ascii_lowercase())
+}
+
+/// The port behind a colon; an empty one is none (RFC 3986 §3.2.3).
+fn read_port(text: &str) -> Result<Option<u16>, UrlError> {
+    match text.strip_prefix(':') {
+        None if text.is_empty() => Ok(None),
+        Some("") => Ok(None),
+        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+            digits.parse().map(Some).map_err(|_| UrlError::Authority)
+        }
+        _ => Err(UrlError::Authority),
+    }
+}
+
+/// A path in normal form: encodings (RFC 3986 §6.2.2.1, §6.2.2.2), then dot
+/// segments (§6.2.2.3), and `/` for an empty one (§6.2.3).
+fn normal_path(path: &str) -> Result<Cow<'_, str>, UrlError> {
+    if path.is_empty() {
+        return Ok(Cow::Borrowed("/"));
+    }
+    let path = normal_encoding(path).ok_or(UrlError::Path)?;
+    let segments = path.strip_prefix('/').ok_or(UrlError::Path)?;
+    if !segments
+        .split('/')
+        .any(|segment| matches!(segment, "." | ".."))
+    {
+        return Ok(path);
+    }
+    let mut kept: Vec<&str> = Vec::new();
+    let mut segments = segments.split('/').peekable();
+    while let Some(segment) = segments.next() {
+        match segment {
+            "." => {}
+            ".." => {
+                kept.pop();
+            }
+            segment => {
+                kept.push(segment);
+                continue;
+            }
+        }
+        // A dot segment at the end leaves a slash there.
+        if segments.peek().is_none() {
+            kept.push("");
+        }
+    }
+    Ok(Cow::Owned(format!("/{}", kept.join("/"))))
+}
+
+/// Percent-encodings in capitals, none where none is needed, and one for every
+/// printable character that a URL cannot hold as it is (senders differ in
+/// whether they encode those). `None` on a broken encoding, a space, a control
+/// character or anything that is not ASCII.
+fn normal_encoding(text: &str) -> Option<Cow<'_, str>> {
+    if text.bytes().all(|byte| is_unreserved(byte) || byte == b'/') {
+        return Some(Cow::Borrowed(text));
+    }
+    let mut normal = String::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'%' => {
+                let decoded = hex(bytes.next()?)? << 4 | hex(bytes.next()?)?;
+                if is_unreserved(decoded) {
+                    normal.push(char::from(decoded));
+                } else {
+                    push_encoded(&mut normal, decoded);
+                }
+            }
+            b'"' | b'<' | b'>' | b'[' | b'\\' | b']' | b'^' | b'`' | b'{' | b'|' | b'}' => {
+                push_encoded(&mut normal, byte);
+            }
+            byte if byte.is_ascii_graphic() => normal.push(char::from(byte)),
+            _ => return None,
+        }
+    }
+    Some(Cow::Owned(normal))
+}
+
+fn push_encoded(text: &mut String, byte: u8) {
+    let digit = |value: u8| {
+        char::from_digit(u32::from(value), 16)
+            .unwrap_or('0')
+            .to_ascii_uppercase()
+    };
+    text.extend(['%', digit(byte >> 4), digit(byte & 0xf)]);
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit)
+        .to_digit(16)
+        .and_then(|value| u8::try_from(value).ok())
+}
+
+/// RFC 3986 §2.3.
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
+/// A SHA-256 digest in base64 of either alphabet, padded or not.
+pub(super) fn read_digest(base64: &str) -> Option<[u8; 32]> {
+    const EITHER: GeneralPurposeConfig =
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, EITHER);
+    const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, EITHER);
+
+    // 32 bytes are 43 characters and at most one of padding.
+    if base64.len() > 44 {
+        return None;
+    }
+    let decoded = STANDARD
+        .decode(base64)
+        .or_else(|_| URL_SAFE.decode(base64))
+        .ok()?;
+    decoded.try_into().ok()
+}
+
+/// Compares in constant time.
+pub(super) fn same_digest(one: &[u8; 32], other: &[u8; 32]) -> bool {
+    verify_slices_are_equal(one, other).is_ok()
+}
+
+/// Whether every SHA-256 that `Content-Digest` names is `digest`: in
+/// ConductorOne's form (`sha-256=<base64>`) or RFC 9530's
+/// (`sha-256=:<base64>:`). Other algorithms do not count.
+pub(super) fn content_digest_agrees(headers: &HeaderMap, digest: &[u8; 32]) -> bool {
+    headers.get_all("content-digest").iter().all(|value| {
+        let Ok(list) = value.to_str() else {
+            return false;
+        };
+        list.split(',').all(|entry| {
+            let (algorithm, value) = entry.split_once('=').unwrap_or((entry, ""));
+            if !algorithm.trim().eq_ignore_ascii_case("sha-256") {
+                return true;
+            }
+            let value = value.split(';').next().unwrap_or_default().trim();
+            let base64 = value
+                .strip_prefix(':')
+                .and_then(|value| value.strip_suffix(':'))
+                .unwrap_or(value);
+            read_digest(base64).is_some_and(|named| same_digest(&named, digest))
+        })
+    })
+}

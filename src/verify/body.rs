@@ -1,0 +1,123 @@
+//! The body: limited, timed, and hashed as it arrives.
+
+use std::error::Error;
+use std::mem;
+use std::pin::pin;
+use std::time::Duration;
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use http::HeaderMap;
+use http::header::CONTENT_LENGTH;
+use http_body::Body;
+use http_body_util::{BodyExt, LengthLimitError};
+use sha2::{Digest, Sha256};
+
+/// How much body is read, and for how long.
+pub(crate) struct BodyPolicy {
+    pub(crate) max_bytes: usize,
+    /// From the first poll to the end of the body.
+    pub(crate) timeout: Duration,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BodyError {
+    #[error("the body has more than {limit} bytes")]
+    TooLarge { limit: usize },
+    #[error("the body did not arrive within {0:?}")]
+    Timeout(Duration),
+    #[error("reading the body failed: {0}")]
+    Read(Box<dyn Error + Send + Sync>),
+    #[error("the body is empty: has a layer outside this one consumed it?")]
+    Empty,
+    #[error(
+        "the body has {came} bytes, Content-Length says {declared}: \
+         has a layer outside this one consumed or changed it?"
+    )]
+    Length { came: usize, declared: u64 },
+}
+
+/// The body's bytes and their SHA-256.
+pub(super) async fn read<B>(
+    headers: &HeaderMap,
+    body: B,
+    policy: &BodyPolicy,
+) -> Result<(Bytes, [u8; 32]), BodyError>
+where
+    B: Body,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let declared = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.parse::<u64>().ok());
+    let limit = policy.max_bytes;
+    let at_least = declared.unwrap_or(0).max(body.size_hint().lower());
+    if at_least > u64::try_from(limit).unwrap_or(u64::MAX) {
+        return Err(BodyError::TooLarge { limit });
+    }
+    let (bytes, digest) = tokio::time::timeout(policy.timeout, collect(body, limit))
+        .await
+        .map_err(|_| BodyError::Timeout(policy.timeout))??;
+    match declared {
+        _ if bytes.is_empty() => Err(BodyError::Empty),
+        Some(declared) if u64::try_from(bytes.len()) != Ok(declared) => Err(BodyError::Length {
+            came: bytes.len(),
+            declared,
+        }),
+        _ => Ok((bytes, digest)),
+    }
+}
+
+/// Reads the frames; one that is the whole body is not copied. Memory grows
+/// with what has arrived, not with what a header promised.
+async fn collect<B>(body: B, limit: usize) -> Result<(Bytes, [u8; 32]), BodyError>
+where
+    B: Body,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let mut body = pin!(body);
+    let mut hash = Sha256::new();
+    // The first frame; once there is a second, both and all later ones are in
+    // `joined` instead.
+    let mut single = Bytes::new();
+    let mut joined = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| read_error(error.into(), limit))?;
+        // Trailers are no part of what was signed.
+        let Ok(mut data) = frame.into_data() else {
+            continue;
+        };
+        let length = data.remaining();
+        if length > limit - single.len() - joined.len() {
+            return Err(BodyError::TooLarge { limit });
+        }
+        let data = data.copy_to_bytes(length);
+        hash.update(&data);
+        if single.is_empty() && joined.is_empty() {
+            single = data;
+        } else {
+            if joined.is_empty() {
+                joined = BytesMut::from(mem::take(&mut single));
+            }
+            joined.put(data);
+        }
+    }
+    let bytes = if joined.is_empty() {
+        single
+    } else {
+        joined.freeze()
+    };
+    Ok((bytes, hash.finalize().into()))
+}
+
+/// A limit of an outer layer (tower-http's `RequestBodyLimit`) is a limit too.
+fn read_error(error: Box<dyn Error + Send + Sync>, limit: usize) -> BodyError {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error.as_ref());
+    while let Some(error) = cause {
+        if error.is::<LengthLimitError>() {
+            return BodyError::TooLarge { limit };
+        }
+        cause = error.source();
+    }
+    BodyError::Read(error)
+}

@@ -1,0 +1,76 @@
+//! JSON objects in which a name may stand only once.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// The members of a JSON object, unparsed. Reading it fails on a duplicate
+/// name: two parsers could disagree on which of the two counts (RFC 7515 §4,
+/// RFC 7519 §4).
+pub(super) struct UniqueMembers<'a>(BTreeMap<Cow<'a, str>, &'a RawValue>);
+
+impl<'a> UniqueMembers<'a> {
+    pub(super) fn parse(json: &'a [u8]) -> Result<Self, JsonError> {
+        // All of it is checked to be UTF-8, also what is ignored later.
+        let json = std::str::from_utf8(json).map_err(|_| JsonError::NotUtf8)?;
+        Ok(serde_json::from_str(json)?)
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    /// The member of that name, `Some(Err)` if it is there and no `T`.
+    pub(super) fn get<T: Deserialize<'a>>(
+        &self,
+        name: &str,
+    ) -> Option<Result<T, serde_json::Error>> {
+        self.0.get(name).map(|raw| serde_json::from_str(raw.get()))
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum JsonError {
+    #[error("not UTF-8")]
+    NotUtf8,
+    // The parser's text names line and column, and quotes no values but of a
+    // member's name.
+    #[error("no JSON object with unique names: {0}")]
+    Parse(#[from] serde_json::Error),
+}
+
+impl<'de> Deserialize<'de> for UniqueMembers<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+
+        impl<'de> Visitor<'de> for Members {
+            type Value = UniqueMembers<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = BTreeMap::new();
+                while let Some(Name(name)) = map.next_key()? {
+                    match members.entry(name) {
+                        Entry::Vacant(entry) => entry.insert(map.next_value()?),
+                        Entry::Occupied(_) => return Err(A::Error::custom("a name stands twice")),
+                    };
+                }
+                Ok(UniqueMembers(members))
+            }
+        }
+
+        deserializer.deserialize_map(Members)
+    }
+}
+
+/// A name, borrowed where it holds no escapes. (`Cow` itself never borrows.)
+#[derive(serde::Deserialize)]
+#[serde(transparent)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);

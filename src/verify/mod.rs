@@ -1,0 +1,332 @@
+//! The straight line from a request to a proven [`Webhook`]: cheap steps before
+//! dear ones, pure ones before those with effects. Each step is a file of its
+//! own with an error of its own; here they meet, and errors become a
+//! [`Rejection`].
+
+mod bearer;
+mod binding;
+mod body;
+mod claims;
+mod envelope;
+mod json;
+mod preconditions;
+mod signature;
+mod token;
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::Request;
+use http::header::AUTHORIZATION;
+use http::request::Parts;
+use http_body::Body;
+use http_body_util::Full;
+use tracing::{debug, info, warn};
+
+pub(crate) use self::binding::{PublicUrl, UrlError};
+pub(crate) use self::body::BodyPolicy;
+pub(crate) use self::claims::ClaimPolicy;
+pub use self::claims::Claims;
+pub(crate) use self::signature::Tenants;
+
+use self::bearer::BearerError;
+use self::body::BodyError;
+use self::claims::{ClaimError, MismatchError};
+use self::envelope::{Envelope, EnvelopeError};
+use self::preconditions::PreconditionError;
+use self::signature::SignatureError;
+use self::token::{TokenError, UntrustedToken};
+use crate::clock::Clock;
+use crate::keys::VerifyError;
+use crate::rejection::{Rejection, RejectionKind};
+use crate::replay::{Claim, ReplayStore, ReplayStoreError, TokenId};
+use crate::webhook::{Proven, Webhook};
+
+/// What a receiver accepts, checked once when it was built.
+pub(crate) struct Verifier {
+    pub(crate) tenants: Tenants,
+    pub(crate) max_token_bytes: usize,
+    pub(crate) claims: ClaimPolicy,
+    pub(crate) body: BodyPolicy,
+    /// `None` if the guard is switched off.
+    pub(crate) replay: Option<ReplayGuard>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+pub(crate) struct ReplayGuard {
+    pub(crate) store: Arc<dyn ReplayStore>,
+    pub(crate) policy: ReplayPolicy,
+}
+
+/// What becomes of a webhook whose token was used before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReplayPolicy {
+    /// It is refused with 401: the default.
+    #[default]
+    Refuse,
+    /// It is let through, and [`Webhook::is_replay`] says so: for a handler
+    /// that deduplicates, and gives a repeated delivery its first answer.
+    Mark,
+}
+
+impl Verifier {
+    /// The request with the body's bytes and the [`Webhook`] in its extensions.
+    pub(crate) async fn verify<B>(
+        &self,
+        request: Request<B>,
+    ) -> Result<Request<Full<Bytes>>, Rejection>
+    where
+        B: Body,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let (mut parts, body) = request.into_parts();
+        match self.prove(&parts, body).await {
+            Ok(webhook) => {
+                debug!(
+                    tenant = webhook.tenant(),
+                    webhook_id = webhook.id(),
+                    event = webhook.event(),
+                    replay = webhook.is_replay(),
+                    "webhook verified"
+                );
+                for name in [AUTHORIZATION.as_str(), "webhook-callback-url"] {
+                    if let Some(secret) = parts.headers.get_mut(name) {
+                        secret.set_sensitive(true);
+                    }
+                }
+                let body = Full::new(webhook.body().clone());
+                parts.extensions.insert(webhook);
+                Ok(Request::from_parts(parts, body))
+            }
+            Err(rejection) => {
+                log(&rejection);
+                Err(rejection)
+            }
+        }
+    }
+
+    async fn prove<B>(&self, parts: &Parts, body: B) -> Result<Webhook, Rejection>
+    where
+        B: Body,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        preconditions::check(parts)?;
+        let token = bearer::token(&parts.headers, self.max_token_bytes)?;
+        let token = UntrustedToken::parse(token)?;
+        let tenant = signature::verify(&token, &self.tenants).await?;
+        let claims = token.claims;
+        let now = self.clock.now();
+        claims.check(&self.claims, &parts.method, original_path(parts), now)?;
+
+        let (body, digest) = body::read(&parts.headers, body, &self.body).await?;
+        if !binding::same_digest(claims.body_digest(), &digest) {
+            return Err(Rejection::new(RejectionKind::BodyHashMismatch));
+        }
+        if !binding::content_digest_agrees(&parts.headers, &digest) {
+            return Err(Rejection::new(RejectionKind::ContentDigestMismatch));
+        }
+        let envelope = Envelope::parse(&body, &parts.headers)?;
+        let replay = self.is_replay(&tenant, &claims, now).await?;
+        Ok(Webhook::from(Proven {
+            tenant,
+            version: envelope::VERSION,
+            id: envelope.webhook_id,
+            event: envelope.event,
+            callback_url: envelope.callback_url,
+            claims,
+            payload: envelope.payload,
+            body,
+            replay,
+        }))
+    }
+
+    /// Claims the token's id: the one step that leaves a trace, so the last.
+    async fn is_replay(
+        &self,
+        tenant: &str,
+        claims: &Claims,
+        now: SystemTime,
+    ) -> Result<bool, Rejection> {
+        let Some(guard) = &self.replay else {
+            return Ok(false);
+        };
+        let until = claims.expires_at() + self.claims.leeway;
+        let id = TokenId::new(tenant, claims.token_id());
+        match (guard.store.claim(id, now, until).await?, guard.policy) {
+            (Claim::First, _) => Ok(false),
+            (Claim::Seen, ReplayPolicy::Mark) => Ok(true),
+            (Claim::Seen, ReplayPolicy::Refuse) => {
+                Err(Rejection::new(RejectionKind::ReplayedToken))
+            }
+        }
+    }
+}
+
+/// The path that the caller asked for, also below nested axum routers, which
+/// strip what they matched.
+fn original_path(parts: &Parts) -> &str {
+    #[cfg(feature = "axum")]
+    if let Some(original) = parts.extensions.get::<axum::extract::OriginalUri>() {
+        return original.0.path();
+    }
+    parts.uri.path()
+}
+
+/// Says why, at a level that tells what anybody can provoke (`info`) from what
+/// a key of the tenant or a trouble of our own is behind (`warn`).
+fn log(rejection: &Rejection) {
+    use RejectionKind as Kind;
+
+    let code = rejection.code();
+    let status = rejection.status().as_u16();
+    let cause = rejection
+        .source()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    match rejection.kind() {
+        Kind::MethodNotAllowed
+        | Kind::UnsupportedMediaType
+        | Kind::UnsupportedContentCoding
+        | Kind::MissingToken
+        | Kind::SeveralTokens
+        | Kind::TokenTooLong
+        | Kind::MalformedToken
+        | Kind::UnsupportedAlgorithm
+        | Kind::UnsupportedTokenHeader
+        | Kind::MissingClaim
+        | Kind::InvalidClaim
+        | Kind::UnknownTenant
+        | Kind::UnknownKey
+        | Kind::AlgorithmMismatch
+        | Kind::InvalidSignature => info!(code, status, cause, "webhook refused"),
+        _ => warn!(code, status, cause, "webhook refused"),
+    }
+}
+
+impl From<PreconditionError> for Rejection {
+    fn from(error: PreconditionError) -> Self {
+        let kind = match error {
+            PreconditionError::Method(_) => RejectionKind::MethodNotAllowed,
+            PreconditionError::MediaType => RejectionKind::UnsupportedMediaType,
+            PreconditionError::ContentCoding => RejectionKind::UnsupportedContentCoding,
+        };
+        Self::because(kind, error)
+    }
+}
+
+impl From<BearerError> for Rejection {
+    fn from(error: BearerError) -> Self {
+        let kind = match error {
+            BearerError::Missing | BearerError::OtherScheme => RejectionKind::MissingToken,
+            BearerError::Several => RejectionKind::SeveralTokens,
+            BearerError::Malformed => RejectionKind::MalformedToken,
+            BearerError::TooLong { .. } => RejectionKind::TokenTooLong,
+        };
+        Self::because(kind, error)
+    }
+}
+
+impl From<TokenError> for Rejection {
+    fn from(error: TokenError) -> Self {
+        let kind = match error {
+            TokenError::Parts
+            | TokenError::Base64 { .. }
+            | TokenError::Json { .. }
+            | TokenError::Parameter { .. } => RejectionKind::MalformedToken,
+            TokenError::Unsupported { .. } => RejectionKind::UnsupportedTokenHeader,
+            TokenError::Algorithm { .. } => RejectionKind::UnsupportedAlgorithm,
+            TokenError::Type { .. } => RejectionKind::WrongTokenType,
+            TokenError::Claim(ClaimError::Missing(_)) => RejectionKind::MissingClaim,
+            TokenError::Claim(ClaimError::Invalid(_)) => RejectionKind::InvalidClaim,
+        };
+        Self::because(kind, error)
+    }
+}
+
+impl From<SignatureError> for Rejection {
+    fn from(error: SignatureError) -> Self {
+        let kind = match &error {
+            SignatureError::UnknownTenant(_) => RejectionKind::UnknownTenant,
+            SignatureError::Refused { reason, .. } => match reason {
+                VerifyError::UnknownKey => RejectionKind::UnknownKey,
+                VerifyError::AlgorithmMismatch => RejectionKind::AlgorithmMismatch,
+                VerifyError::BadSignature => RejectionKind::InvalidSignature,
+            },
+            SignatureError::Unavailable { source, .. } => {
+                let wait = source.retry_after();
+                return Self::because(RejectionKind::KeysUnavailable, error).retry_after(wait);
+            }
+        };
+        Self::because(kind, error)
+    }
+}
+
+impl From<MismatchError> for Rejection {
+    fn from(error: MismatchError) -> Self {
+        let kind = match error {
+            MismatchError::TokenType(_) => RejectionKind::WrongTokenType,
+            MismatchError::Audience { .. } => RejectionKind::WrongAudience,
+            MismatchError::Expired(_) => RejectionKind::TokenExpired,
+            MismatchError::NotYetValid { .. } => RejectionKind::TokenNotYetValid,
+            MismatchError::Lifetime { .. } => RejectionKind::TokenLifetimeTooLong,
+            MismatchError::Method { .. } => RejectionKind::WrongMethod,
+            MismatchError::Target(_) => RejectionKind::WrongUrl,
+        };
+        Self::because(kind, error)
+    }
+}
+
+impl From<BodyError> for Rejection {
+    fn from(error: BodyError) -> Self {
+        let kind = match error {
+            BodyError::TooLarge { .. } => RejectionKind::BodyTooLarge,
+            BodyError::Timeout(_) => RejectionKind::BodyTimeout,
+            BodyError::Read(_) => RejectionKind::UnreadableBody,
+            BodyError::Empty | BodyError::Length { .. } => RejectionKind::IncompleteBody,
+        };
+        Self::because(kind, error)
+    }
+}
+
+impl From<EnvelopeError> for Rejection {
+    fn from(error: EnvelopeError) -> Self {
+        let kind = match error {
+            EnvelopeError::NotUtf8 | EnvelopeError::Json { .. } | EnvelopeError::Missing(_) => {
+                RejectionKind::InvalidEnvelope
+            }
+            EnvelopeError::Version => RejectionKind::UnsupportedVersion,
+            EnvelopeError::Header { .. } => RejectionKind::HeaderMismatch,
+        };
+        Self::because(kind, error)
+    }
+}
+
+impl From<ReplayStoreError> for Rejection {
+    fn from(error: ReplayStoreError) -> Self {
+        Self::because(RejectionKind::ReplayStoreUnavailable, error)
+            .retry_after(Duration::from_secs(1))
+    }
+}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tenants: Vec<_> = self.tenants.keys().collect();
+        let replay = self.replay.as_ref();
+        f.debug_struct("Verifier")
+            .field("public_url", &format_args!("{}", self.claims.public_url))
+            .field("tenants", &tenants)
+            .field("leeway", &self.claims.leeway)
+            .field("max_token_lifetime", &self.claims.max_lifetime)
+            .field("max_token_bytes", &self.max_token_bytes)
+            .field("max_body_bytes", &self.body.max_bytes)
+            .field("body_timeout", &self.body.timeout)
+            .field("replay_policy", &replay.map(|guard| guard.policy))
+            .field("replay_store", &replay.map(|guard| &guard.store))
+            .field("clock", &self.clock)
+            .finish()
+    }
+}

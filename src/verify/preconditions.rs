@@ -1,0 +1,51 @@
+//! What can be said of a request before its token is looked at.
+
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::request::Parts;
+use http::{HeaderName, Method};
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PreconditionError {
+    #[error("the method is {0}, webhooks are sent with POST")]
+    Method(Method),
+    #[error("the content type is not application/json")]
+    MediaType,
+    #[error("the body has a content coding")]
+    ContentCoding,
+}
+
+/// Method, media type and content coding (RFC 9110 §9, §8.3, §8.4).
+pub(super) fn check(parts: &Parts) -> Result<(), PreconditionError> {
+    if parts.method != Method::POST {
+        return Err(PreconditionError::Method(parts.method.clone()));
+    }
+    if !single(parts, &CONTENT_TYPE).is_some_and(is_json) {
+        return Err(PreconditionError::MediaType);
+    }
+    let identity =
+        |coding: &str| coding.trim().is_empty() || coding.trim().eq_ignore_ascii_case("identity");
+    let plain = parts.headers.get_all(CONTENT_ENCODING).iter().all(|value| {
+        value
+            .to_str()
+            .is_ok_and(|list| list.split(',').all(identity))
+    });
+    if plain {
+        Ok(())
+    } else {
+        Err(PreconditionError::ContentCoding)
+    }
+}
+
+/// The value of a header that must be there once.
+fn single<'a>(parts: &'a Parts, name: &HeaderName) -> Option<&'a str> {
+    let mut values = parts.headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => value.to_str().ok(),
+        _ => None,
+    }
+}
+
+fn is_json(content_type: &str) -> bool {
+    let media_type = content_type.split(';').next().unwrap_or_default();
+    media_type.trim().eq_ignore_ascii_case("application/json")
+}

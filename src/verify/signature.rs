@@ -1,0 +1,79 @@
+//! The tenant's key, and the signature.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::token::{UntrustedToken, for_log};
+use crate::keys::{KeySource, KeysUnavailable, VerifyError};
+
+/// The configured tenants, by domain.
+pub(crate) type Tenants = HashMap<Arc<str>, Arc<dyn KeySource>>;
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SignatureError {
+    #[error("iss is {0:?}, which is no configured tenant")]
+    UnknownTenant(String),
+    #[error("tenant {tenant}, kid {key_id:?}, alg {algorithm}: {reason:?}")]
+    Refused {
+        tenant: Arc<str>,
+        key_id: Option<String>,
+        algorithm: crate::keys::Algorithm,
+        reason: VerifyError,
+    },
+    #[error("tenant {tenant}: {source}")]
+    Unavailable {
+        tenant: Arc<str>,
+        source: KeysUnavailable,
+    },
+}
+
+/// How often one request may ask for newer keys: once for a key that is new,
+/// and once more if the fetch it joined had begun before that key was there.
+const MAX_RENEWALS: u32 = 2;
+
+/// Verifies the signature with a key of the tenant that the token names, if
+/// that is a configured one, and gives its domain.
+pub(super) async fn verify(
+    token: &UntrustedToken<'_>,
+    tenants: &Tenants,
+) -> Result<Arc<str>, SignatureError> {
+    let issuer = token.claims.issuer();
+    let (tenant, source) = tenants
+        .get_key_value(issuer)
+        .ok_or_else(|| SignatureError::UnknownTenant(for_log(issuer)))?;
+    let unavailable = |source| SignatureError::Unavailable {
+        tenant: Arc::clone(tenant),
+        source,
+    };
+    let mut keys = match source.current() {
+        Some(keys) => keys,
+        None => source.renew(None).await.map_err(unavailable)?,
+    };
+    let mut renewals = 0;
+    loop {
+        let verified = keys.verify(
+            token.key_id.as_deref(),
+            token.algorithm,
+            token.signing_input.as_bytes(),
+            &token.signature,
+        );
+        let error = match verified {
+            Ok(()) => return Ok(Arc::clone(tenant)),
+            Err(error) => error,
+        };
+        if matches!(error, VerifyError::UnknownKey) && renewals < MAX_RENEWALS {
+            let newer = source.renew(Some(&keys)).await.map_err(unavailable)?;
+            if !Arc::ptr_eq(&newer, &keys) {
+                keys = newer;
+                renewals += 1;
+                continue;
+            }
+        }
+        return Err(SignatureError::Refused {
+            tenant: Arc::clone(tenant),
+            key_id: token.key_id.as_deref().map(for_log),
+            algorithm: token.algorithm,
+            reason: error,
+        });
+    }
+}

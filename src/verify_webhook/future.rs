@@ -1,0 +1,94 @@
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use super::body::ResponseBody;
+use crate::BoxFuture;
+use crate::rejection::Rejection;
+
+/// The request that the inner service gets, or why it gets none.
+pub(super) type Verification = BoxFuture<'static, Result<Request<Full<Bytes>>, Rejection>>;
+
+pin_project! {
+    /// Response future of [`VerifyWebhook`](super::VerifyWebhook).
+    ///
+    /// Dropping it at any time is safe: until the verification is through, the
+    /// inner service has not been called.
+    pub struct ResponseFuture<S>
+    where
+        S: Service<Request<Full<Bytes>>>,
+    {
+        #[pin]
+        state: State<S, S::Future>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<S, F> {
+        Verifying { verification: Verification, inner: S },
+        Inner { #[pin] future: F },
+    }
+}
+
+impl<S> ResponseFuture<S>
+where
+    S: Service<Request<Full<Bytes>>>,
+{
+    /// `inner` must be ready.
+    pub(super) fn new(verification: Verification, inner: S) -> Self {
+        Self {
+            state: State::Verifying {
+                verification,
+                inner,
+            },
+        }
+    }
+}
+
+impl<S, B> Future for ResponseFuture<S>
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<B>>,
+{
+    type Output = Result<Response<ResponseBody<B>>, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.project().state;
+        loop {
+            let future = match state.as_mut().project() {
+                StateProj::Verifying {
+                    verification,
+                    inner,
+                } => match ready!(verification.as_mut().poll(cx)) {
+                    Ok(request) => inner.call(request),
+                    Err(rejection) => {
+                        let mut response = rejection.response().map(ResponseBody::rejection);
+                        response.extensions_mut().insert(rejection);
+                        return Poll::Ready(Ok(response));
+                    }
+                },
+                StateProj::Inner { future } => {
+                    let response = ready!(future.poll(cx))?;
+                    return Poll::Ready(Ok(response.map(ResponseBody::inner)));
+                }
+            };
+            state.set(State::Inner { future });
+        }
+    }
+}
+
+impl<S> fmt::Debug for ResponseFuture<S>
+where
+    S: Service<Request<Full<Bytes>>>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,104 @@
+use std::fmt;
+use std::sync::Arc;
+
+use tower_layer::Layer;
+
+use super::service::VerifyWebhook;
+use crate::config::VerifyWebhookBuilder;
+use crate::keys::{KeyHealth, KeysUnavailable};
+use crate::verify::Verifier;
+
+/// Wraps services in [`VerifyWebhook`].
+///
+/// Clones share their keys and what they know of used tokens. `Debug` prints
+/// the policy in force, without secrets.
+#[derive(Clone)]
+pub struct VerifyWebhookLayer {
+    verifier: Arc<Verifier>,
+}
+
+impl VerifyWebhookLayer {
+    /// A builder with the defaults. Name the [public
+    /// URL](VerifyWebhookBuilder::public_url) and at least one
+    /// [tenant](VerifyWebhookBuilder::tenant).
+    pub fn builder() -> VerifyWebhookBuilder {
+        VerifyWebhookBuilder::default()
+    }
+
+    pub(crate) fn new(verifier: Verifier) -> Self {
+        Self {
+            verifier: Arc::new(verifier),
+        }
+    }
+
+    /// Completes once the keys of every tenant are loaded. Await it at start,
+    /// or spawn it, so that the first webhook does not wait for the keys.
+    ///
+    /// It tries for as long as it takes: bound it with a time-out if the
+    /// service should not start without keys.
+    pub async fn ready(&self) {
+        for source in self.verifier.tenants.values() {
+            source.ready().await;
+        }
+    }
+
+    /// The state of every tenant's keys, for a readiness probe.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        let mut tenants: Vec<_> = self
+            .verifier
+            .tenants
+            .iter()
+            .map(|(domain, source)| (domain.to_string(), source.health()))
+            .collect();
+        tenants.sort_by(|(one, _), (other, _)| one.cmp(other));
+        Health { tenants }
+    }
+
+    /// Loads the keys of every tenant anew, whatever the limits on fetching
+    /// say: for an operator who knows that a key must go now.
+    ///
+    /// # Errors
+    /// The first tenant's failure. All are tried; where it failed, the keys
+    /// loaded earlier stay in force.
+    pub async fn refresh_now(&self) -> Result<(), KeysUnavailable> {
+        let mut outcome = Ok(());
+        for source in self.verifier.tenants.values() {
+            let refreshed = source.refresh().await.map(drop);
+            outcome = outcome.and(refreshed);
+        }
+        outcome
+    }
+}
+
+impl<S> Layer<S> for VerifyWebhookLayer {
+    type Service = VerifyWebhook<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        VerifyWebhook::new(inner, Arc::clone(&self.verifier))
+    }
+}
+
+impl fmt::Debug for VerifyWebhookLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("VerifyWebhookLayer")
+            .field(&self.verifier)
+            .finish()
+    }
+}
+
+/// The state of the tenants' keys.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Health {
+    /// Each tenant's domain and the state of its keys, in the domains' order.
+    pub tenants: Vec<(String, KeyHealth)>,
+}
+
+impl Health {
+    /// Whether every tenant's keys are loaded and in force.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.tenants.iter().all(|(_, keys)| keys.usable)
+    }
+}

@@ -1,0 +1,11 @@
+//! The middleware: a layer, a service, its future and its body.
+
+mod body;
+mod future;
+mod layer;
+mod service;
+
+pub use self::body::ResponseBody;
+pub use self::future::ResponseFuture;
+pub use self::layer::{Health, VerifyWebhookLayer};
+pub use self::service::VerifyWebhook;

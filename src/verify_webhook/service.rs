@@ -1,0 +1,71 @@
+use std::error::Error;
+use std::mem;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use http_body_util::Full;
+use tower_service::Service;
+
+use super::body::ResponseBody;
+use super::future::ResponseFuture;
+use crate::verify::Verifier;
+
+/// Middleware that lets only proven webhooks through to the inner service:
+/// made by [`VerifyWebhookLayer`](super::VerifyWebhookLayer).
+#[derive(Clone, Debug)]
+pub struct VerifyWebhook<S> {
+    inner: S,
+    verifier: Arc<Verifier>,
+}
+
+impl<S> VerifyWebhook<S> {
+    pub(super) fn new(inner: S, verifier: Arc<Verifier>) -> Self {
+        Self { inner, verifier }
+    }
+
+    /// The inner service.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The inner service, to change it.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The inner service alone.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+impl<S, B, ResBody> Service<Request<B>> for VerifyWebhook<S>
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<ResBody>> + Clone,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    type Response = Response<ResponseBody<ResBody>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        // The instance that was polled ready is the one to be called; the new
+        // clone, which may not be ready, takes its place.
+        let clone = self.inner.clone();
+        let inner = mem::replace(&mut self.inner, clone);
+        let verifier = Arc::clone(&self.verifier);
+        ResponseFuture::new(
+            Box::pin(async move { verifier.verify(request).await }),
+            inner,
+        )
+    }
+}

@@ -1,0 +1,173 @@
+//! The proven webhook that a handler gets.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::Deserialize;
+
+use crate::verify::Claims;
+
+/// A webhook that ConductorOne really sent to this receiver, with this body.
+///
+/// [`VerifyWebhook`](crate::VerifyWebhook) puts it into the request's
+/// extensions; with the feature `axum` it is an extractor as well. There is no
+/// other way to come by one. Cloning is cheap.
+///
+/// Its `Debug` shows neither the callback URL nor the payload.
+#[derive(Clone)]
+pub struct Webhook(Arc<Inner>);
+
+struct Inner {
+    tenant: Arc<str>,
+    version: &'static str,
+    id: String,
+    event: String,
+    callback_url: Option<CallbackUrl>,
+    claims: Claims,
+    body: Bytes,
+    payload: Bytes,
+    replay: bool,
+}
+
+/// What the verification has found to be true.
+pub(crate) struct Proven {
+    pub(crate) tenant: Arc<str>,
+    pub(crate) version: &'static str,
+    pub(crate) id: String,
+    pub(crate) event: String,
+    pub(crate) callback_url: Option<String>,
+    pub(crate) claims: Claims,
+    pub(crate) body: Bytes,
+    pub(crate) payload: Bytes,
+    pub(crate) replay: bool,
+}
+
+impl From<Proven> for Webhook {
+    fn from(proven: Proven) -> Self {
+        let Proven {
+            tenant,
+            version,
+            id,
+            event,
+            callback_url,
+            claims,
+            body,
+            payload,
+            replay,
+        } = proven;
+        let callback_url = callback_url.map(CallbackUrl);
+        Self(Arc::new(Inner {
+            tenant,
+            version,
+            id,
+            event,
+            callback_url,
+            claims,
+            body,
+            payload,
+            replay,
+        }))
+    }
+}
+
+impl Webhook {
+    /// The domain of the tenant that sent it, as it was configured.
+    #[must_use]
+    pub fn tenant(&self) -> &str {
+        &self.0.tenant
+    }
+
+    /// `webhookId`. ConductorOne's documentation leaves open whether it names
+    /// the delivery or the configured webhook: do not deduplicate on it alone.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.0.id
+    }
+
+    /// `event`: the name of the event, such as `c1.webhooks.v1.PayloadTest`.
+    #[must_use]
+    pub fn event(&self) -> &str {
+        &self.0.event
+    }
+
+    /// `version`: the envelope's format, `v1`.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        self.0.version
+    }
+
+    /// `callbackUrl`: where an answer may be sent later, after a 202.
+    #[must_use]
+    pub fn callback_url(&self) -> Option<&CallbackUrl> {
+        self.0.callback_url.as_ref()
+    }
+
+    /// The validated claims of the token.
+    #[must_use]
+    pub fn claims(&self) -> &Claims {
+        &self.0.claims
+    }
+
+    /// The request's body, the bytes as received.
+    #[must_use]
+    pub fn body(&self) -> &Bytes {
+        &self.0.body
+    }
+
+    /// The payload as it came: JSON text in UTF-8, `null` if there was none.
+    /// Nothing of it is checked but that it is JSON.
+    #[must_use]
+    pub fn payload_json(&self) -> &Bytes {
+        &self.0.payload
+    }
+
+    /// Reads the payload into a type of yours. Each call parses it anew.
+    ///
+    /// # Errors
+    /// If the payload is no such `T`, or nested deeper than 128 levels.
+    pub fn deserialize_payload<'a, T: Deserialize<'a>>(&'a self) -> Result<T, serde_json::Error> {
+        serde_json::from_slice(&self.0.payload)
+    }
+
+    /// Whether the token was used before. Only ever `true` under
+    /// [`ReplayPolicy::Mark`](crate::ReplayPolicy::Mark).
+    #[must_use]
+    pub fn is_replay(&self) -> bool {
+        self.0.replay
+    }
+}
+
+impl fmt::Debug for Webhook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Webhook")
+            .field("tenant", &self.tenant())
+            .field("id", &self.id())
+            .field("event", &self.event())
+            .field("version", &self.version())
+            .field("callback_url", &self.callback_url())
+            .field("claims", &self.claims())
+            .field("body_bytes", &self.body().len())
+            .field("replay", &self.is_replay())
+            .finish()
+    }
+}
+
+/// The URL to which an answer may be posted later. It holds a token, and
+/// whoever has it can answer: `Debug` does not show it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CallbackUrl(String);
+
+impl CallbackUrl {
+    /// The URL itself. Keep it out of logs.
+    #[must_use]
+    pub fn expose_secret(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for CallbackUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CallbackUrl(…)")
+    }
+}
