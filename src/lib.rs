@@ -71,6 +71,7 @@
 //! | --- | --- | --- |
 //! | `reqwest` | yes | fetches the tenants' keys over HTTPS |
 //! | `axum` | no | [`Webhook`] as an extractor; nested routers' original URI |
+//! | `testing` | no | a fake tenant that signs deliveries, and a settable clock |
 //!
 //! Without default features the keys are [static](Tenant::static_keys), from a
 //! [file](Tenant::jwks_file) or from a [source](keys::KeySource) of yours.
@@ -98,6 +99,8 @@ mod config;
 pub mod keys;
 mod rejection;
 pub mod replay;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod verify;
 mod verify_webhook;
 mod webhook;

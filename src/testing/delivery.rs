@@ -1,0 +1,378 @@
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use http::{HeaderName, HeaderValue, Method, Request, Uri};
+use http_body_util::Full;
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use super::{FakeTenant, id, payload};
+
+/// One delivery of a webhook, as ConductorOne sends it until a knob is turned.
+///
+/// Made by [`FakeTenant::delivery`]. Two deliveries never share a `jti` or a
+/// webhook id; one of them, built twice, is the same delivery sent twice: that
+/// is a replay.
+///
+/// What a knob says directly always stands; what follows from other things
+/// (`aud` and `htu` from [`to`](Self::to), the hash in the token from the
+/// body, …) follows them in whatever order the knobs are turned.
+#[derive(Clone)]
+#[must_use = "a delivery does nothing until its request is built and sent"]
+pub struct Delivery {
+    tenant: FakeTenant,
+    event: String,
+    method: Method,
+    target: String,
+    webhook_id: String,
+    callback_url: Option<String>,
+    payload: Value,
+    jti: String,
+    issued_at: SystemTime,
+    signing_key: Option<String>,
+    header_params: Changes<String, Value>,
+    claims: Changes<String, Value>,
+    http_headers: Changes<HeaderName, HeaderValue>,
+    signed_body: Option<Bytes>,
+    sent_body: Option<Bytes>,
+    token: Option<String>,
+}
+
+/// What to set (or, with `None`, to leave out), in order.
+type Changes<K, V> = Vec<(K, Option<V>)>;
+
+impl Delivery {
+    pub(super) fn new(tenant: FakeTenant, event: String) -> Self {
+        let callback = format!(
+            "https://{}/api/v1/webhooks/callback/{}",
+            tenant.domain(),
+            id::ksuid()
+        );
+        Self {
+            method: Method::POST,
+            target: "https://hooks.example.com/webhooks".into(),
+            webhook_id: id::ksuid(),
+            callback_url: Some(callback),
+            payload: payload::sample(&event),
+            jti: id::ksuid(),
+            issued_at: SystemTime::now(),
+            signing_key: None,
+            header_params: Vec::new(),
+            claims: Vec::new(),
+            http_headers: Vec::new(),
+            signed_body: None,
+            sent_body: None,
+            token: None,
+            tenant,
+            event,
+        }
+    }
+
+    /// The webhook's URL as the tenant has it configured:
+    /// `https://hooks.example.com/webhooks` by default.
+    ///
+    /// # Panics
+    /// If it is not an absolute URL.
+    pub fn to(mut self, url: impl Into<String>) -> Self {
+        self.target = url.into();
+        let _ = self.uri();
+        self
+    }
+
+    /// The method, in the request and in the token; `POST` by default.
+    pub fn method(mut self, method: Method) -> Self {
+        self.method = method;
+        self
+    }
+
+    /// The payload, `@type` included; by default a small one that fits the
+    /// event.
+    pub fn payload(mut self, payload: Value) -> Self {
+        self.payload = payload;
+        self
+    }
+
+    /// The webhook's id; by default a new one.
+    pub fn webhook_id(mut self, id: impl Into<String>) -> Self {
+        self.webhook_id = id.into();
+        self
+    }
+
+    /// The callback URL, or none; by default a new one on the tenant's domain.
+    pub fn callback_url(mut self, url: Option<&str>) -> Self {
+        self.callback_url = url.map(Into::into);
+        self
+    }
+
+    /// When the token was issued: by default, when this delivery was made. It
+    /// is valid from a minute before to two minutes after.
+    pub fn issued_at(mut self, time: SystemTime) -> Self {
+        self.issued_at = time;
+        self
+    }
+
+    /// Signs with the tenant's key that has this `kid`; by default with its
+    /// [signing key](FakeTenant::signing_key) when the token is built.
+    pub fn signing_key(mut self, kid: impl Into<String>) -> Self {
+        self.signing_key = Some(kid.into());
+        self
+    }
+
+    /// Sets a claim of the token.
+    pub fn claim(mut self, name: impl Into<String>, value: Value) -> Self {
+        self.claims.push((name.into(), Some(value)));
+        self
+    }
+
+    /// Leaves a claim out of the token.
+    pub fn without_claim(mut self, name: impl Into<String>) -> Self {
+        self.claims.push((name.into(), None));
+        self
+    }
+
+    /// Sets a parameter of the token's header. It has `alg`, `kid` and `typ`
+    /// by default; the signature is made with the key's own algorithm
+    /// whatever `alg` says.
+    pub fn header_param(mut self, name: impl Into<String>, value: Value) -> Self {
+        self.header_params.push((name.into(), Some(value)));
+        self
+    }
+
+    /// Leaves a parameter out of the token's header.
+    pub fn without_header_param(mut self, name: impl Into<String>) -> Self {
+        self.header_params.push((name.into(), None));
+        self
+    }
+
+    /// Sends this token instead of one made here.
+    pub fn token(mut self, token: impl Into<String>) -> Self {
+        self.token = Some(token.into());
+        self
+    }
+
+    /// Sends these bytes instead of the envelope; the token is made for them.
+    pub fn body(mut self, body: impl Into<Bytes>) -> Self {
+        self.signed_body = Some(body.into());
+        self
+    }
+
+    /// Sends these bytes although the token is made for the others.
+    /// `Content-Digest` is that of the bytes sent, as whoever changes the body
+    /// on the way would see to it.
+    pub fn tampered_body(mut self, body: impl Into<Bytes>) -> Self {
+        self.sent_body = Some(body.into());
+        self
+    }
+
+    /// Sets a header of the request, in place of any that it had by this name.
+    ///
+    /// # Panics
+    /// If it is not a valid header.
+    pub fn http_header<V>(mut self, name: &str, value: V) -> Self
+    where
+        V: TryInto<HeaderValue>,
+    {
+        let Ok(value) = value.try_into() else {
+            panic!("{name} is given no valid value")
+        };
+        self.http_headers.push((header_name(name), Some(value)));
+        self
+    }
+
+    /// Leaves a header out of the request.
+    ///
+    /// # Panics
+    /// If it is not a valid header's name.
+    pub fn without_http_header(mut self, name: &str) -> Self {
+        self.http_headers.push((header_name(name), None));
+        self
+    }
+
+    /// The body before anything replaces it: the event's envelope.
+    #[must_use]
+    pub fn envelope(&self) -> Value {
+        let mut envelope = json!({
+            "version": "v1",
+            "webhookId": self.webhook_id,
+            "event": self.event,
+            "payload": self.payload,
+        });
+        if let Some(url) = &self.callback_url {
+            envelope["callbackUrl"] = url.as_str().into();
+        }
+        envelope
+    }
+
+    /// The claims of the token made here.
+    ///
+    /// # Panics
+    /// If the time of issue is not one that a token can name.
+    #[must_use]
+    pub fn claims(&self) -> Map<String, Value> {
+        let url = self.target.split(['?', '#']).next().unwrap_or_default();
+        let claims = [
+            ("iss", self.tenant.domain().into()),
+            ("aud", self.uri().host().into()),
+            ("c1typ", "wh".into()),
+            ("htm", self.method.as_str().into()),
+            ("htu", url.into()),
+            ("htb_s256", sha256(&self.signed_body()).into()),
+            ("iat", numeric_date(self.issued_at).into()),
+            (
+                "nbf",
+                numeric_date(self.issued_at - Duration::from_secs(60)).into(),
+            ),
+            (
+                "exp",
+                numeric_date(self.issued_at + Duration::from_secs(120)).into(),
+            ),
+            ("jti", self.jti.as_str().into()),
+        ];
+        changed(claims, &self.claims)
+    }
+
+    /// The header of the token made here.
+    ///
+    /// # Panics
+    /// If the tenant does not have the signing key.
+    #[must_use]
+    pub fn header_params(&self) -> Map<String, Value> {
+        let kid = self.kid();
+        let alg = self.tenant.algorithm(&kid).as_str();
+        let params = [
+            ("alg", alg.into()),
+            ("kid", kid.into()),
+            ("typ", "JWT".into()),
+        ];
+        changed(params, &self.header_params)
+    }
+
+    /// The token that is sent.
+    ///
+    /// It is signed anew on each call. With ES256, whose signatures are
+    /// random, its last part then differs, never its content.
+    ///
+    /// # Panics
+    /// As [`claims`](Self::claims) and [`header_params`](Self::header_params).
+    #[must_use]
+    pub fn token_string(&self) -> String {
+        self.token.clone().unwrap_or_else(|| {
+            let header = Value::Object(self.header_params()).to_string();
+            let claims = Value::Object(self.claims()).to_string();
+            self.tenant.sign_with(&self.kid(), header, claims)
+        })
+    }
+
+    /// The body that is sent.
+    #[must_use]
+    pub fn body_bytes(&self) -> Bytes {
+        self.sent_body.clone().unwrap_or_else(|| self.signed_body())
+    }
+
+    /// The request as the receiver's server hands it on: its URI is the path
+    /// and query of the webhook's URL.
+    ///
+    /// # Panics
+    /// If the token cannot be built (see [`token_string`](Self::token_string)),
+    /// or something that goes into a header has characters that cannot.
+    #[must_use]
+    pub fn request(&self) -> Request<Full<Bytes>> {
+        let uri = self.uri();
+        let body = self.body_bytes();
+        let mut request = Request::builder()
+            .method(self.method.clone())
+            .uri(uri.path_and_query().map_or("/", |path| path.as_str()))
+            .header(
+                HOST,
+                uri.authority().map_or("", |authority| authority.as_str()),
+            )
+            .header(AUTHORIZATION, format!("bearer {}", self.token_string()))
+            .header("content-digest", format!("sha-256={}", sha256(&body)))
+            .header(CONTENT_TYPE, "application/json")
+            .header("webhook-version", "v1")
+            .header("webhook-id", &self.webhook_id)
+            .header("webhook-event", &self.event)
+            .body(Full::new(body))
+            .expect("everything is valid in a header");
+        let headers = request.headers_mut();
+        if let Some(url) = &self.callback_url {
+            headers.insert(
+                "webhook-callback-url",
+                url.parse().expect("valid in a header"),
+            );
+        }
+        for (name, value) in &self.http_headers {
+            match value {
+                Some(value) => drop(headers.insert(name, value.clone())),
+                None => drop(headers.remove(name)),
+            }
+        }
+        request
+    }
+
+    fn signed_body(&self) -> Bytes {
+        self.signed_body
+            .clone()
+            .unwrap_or_else(|| self.envelope().to_string().into())
+    }
+
+    fn kid(&self) -> String {
+        self.signing_key
+            .clone()
+            .unwrap_or_else(|| self.tenant.signing_key())
+    }
+
+    fn uri(&self) -> Uri {
+        match self.target.parse::<Uri>() {
+            Ok(uri) if uri.scheme().is_some() => uri,
+            _ => panic!("{:?} is not an absolute URL", self.target),
+        }
+    }
+}
+
+/// Shows neither token nor callback URL, which may be somebody's own.
+impl fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivery")
+            .field("tenant", &self.tenant)
+            .field("event", &self.event)
+            .field("target", &self.target)
+            .field("webhook_id", &self.webhook_id)
+            .finish_non_exhaustive()
+    }
+}
+
+fn changed<const N: usize>(
+    members: [(&str, Value); N],
+    changes: &Changes<String, Value>,
+) -> Map<String, Value> {
+    let mut members: Map<_, _> = members
+        .map(|(name, value)| (name.to_owned(), value))
+        .into_iter()
+        .collect();
+    for (name, value) in changes {
+        match value {
+            Some(value) => drop(members.insert(name.clone(), value.clone())),
+            None => drop(members.remove(name)),
+        }
+    }
+    members
+}
+
+fn header_name(name: &str) -> HeaderName {
+    name.parse().expect("a header's name")
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    BASE64_STANDARD.encode(Sha256::digest(bytes))
+}
+
+fn numeric_date(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH)
+        .expect("a time after 1970")
+        .as_secs()
+}

@@ -1,0 +1,73 @@
+//! A fake ConductorOne for tests: a tenant that signs deliveries, serves its
+//! keys and makes mistakes on demand, and a clock that tests set.
+//!
+//! ```
+//! use tower_conductorone::testing::FakeTenant;
+//!
+//! let tenant = FakeTenant::new("example.conductor.one");
+//! let request = tenant
+//!     .delivery("c1.webhooks.v1.PayloadTest")
+//!     .to("https://hooks.example.com/webhooks?source=c1")
+//!     .request();
+//!
+//! assert_eq!(request.method(), "POST");
+//! assert_eq!(request.uri(), "/webhooks?source=c1");
+//! assert_eq!(request.headers()["webhook-event"], "c1.webhooks.v1.PayloadTest");
+//! assert!(request.headers()["authorization"].to_str()?.starts_with("bearer ey"));
+//! # Ok::<(), http::header::ToStrError>(())
+//! ```
+//!
+//! Each knob of a [`Delivery`] changes one thing and leaves the rest as
+//! ConductorOne sends it, so a test says what is wrong with its request and
+//! nothing else:
+//!
+//! ```
+//! use serde_json::json;
+//! use tower_conductorone::testing::FakeTenant;
+//!
+//! let tenant = FakeTenant::new("example.conductor.one");
+//! let delivery = tenant.delivery("c1.webhooks.v1.PayloadTest");
+//! let for_another_receiver = delivery.clone().claim("aud", json!("other.example.com"));
+//! let changed_on_the_way = delivery.clone().tampered_body(r#"{"version":"v1"}"#);
+//! # let _ = (for_another_receiver.request(), changed_on_the_way.request());
+//! ```
+//!
+//! The receiver gets the tenant's keys in one of three ways:
+//! [`FakeTenant::serve`] publishes them on a loopback port,
+//! [`FakeTenant::fetch`] hands them out in process (and works while tokio's
+//! clock is paused), and [`FakeTenant::jwks`] is their text.
+//!
+//! This is code for tests: what it is told wrongly (a key id that does not
+//! exist, a URL that is none) makes it panic. Its keys are made anew in every
+//! process, and the private ones never leave it.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::must_use_candidate,
+    reason = "test code: misuse should stop the test at once, where it happened"
+)]
+
+mod clock;
+mod delivery;
+mod endpoint;
+mod fetch;
+mod id;
+mod payload;
+mod server;
+mod signer;
+mod tenant;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+pub use self::clock::ManualClock;
+pub use self::delivery::Delivery;
+pub use self::fetch::FakeFetch;
+pub use self::payload::EVENTS;
+pub use self::server::JwksServer;
+pub use self::tenant::FakeTenant;
+
+/// Locks; a test that panicked elsewhere does not spoil the state kept here.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,89 @@
+//! The payloads that deliveries have by default.
+
+use serde_json::{Value, json};
+
+use super::id::ksuid;
+
+/// The events that ConductorOne is known to send.
+pub const EVENTS: [&str; 5] = [
+    "c1.webhooks.v1.PayloadTest",
+    "c1.webhooks.v1.PayloadProvisionStep",
+    "c1.webhooks.v1.PayloadPolicyApprovalStep",
+    "c1.webhooks.v1.PayloadPolicyPostAction",
+    "c1.webhooks.v1.PayloadWorkflowStep",
+];
+
+/// A small payload as it could come with `event`, about something new each
+/// time; for an unknown event, nothing but its type.
+pub(super) fn sample(event: &str) -> Value {
+    let mut payload = match event {
+        "c1.webhooks.v1.PayloadProvisionStep"
+        | "c1.webhooks.v1.PayloadPolicyApprovalStep"
+        | "c1.webhooks.v1.PayloadPolicyPostAction" => about_a_grant(),
+        "c1.webhooks.v1.PayloadWorkflowStep" => json!({
+            "workflowId": "2fCgW1dXv0TqgTnSxJH2yZbU8kE",
+            "workflowExecutionId": "1713312120000",
+            "workflowExecutionStepId": ksuid(),
+            "context": {"reason": "quarterly review", "attempt": 1},
+        }),
+        _ => json!({}),
+    };
+    payload["@type"] = format!("type.googleapis.com/{event}").into();
+    payload
+}
+
+/// A task that asks for access, with the objects that it points at.
+fn about_a_grant() -> Value {
+    const APP: &str = "2fCgVYp3mJb5CwXQd0rE7uKtLzN";
+    const APP_USER: &str = "2fCgVdHs9aRkT4yMfPo1xWqJbGc";
+    const ENTITLEMENT: &str = "2fCgVk2uZ8eNvD6iSlBt3hQwYmA";
+    const USER: &str = "2fCgVqX5oLcU7gKjRnFz9pEwTdH";
+    json!({
+        "taskView": {
+            "task": {
+                "id": ksuid(),
+                "numericId": "1024",
+                "displayName": "Grant Engineering in Example App to Ada Lovelace",
+                "state": "TASK_STATE_OPEN",
+                "userId": USER,
+                "createdAt": "2024-04-17T00:02:00Z",
+                "type": {
+                    "grant": {
+                        "appId": APP,
+                        "appUserId": APP_USER,
+                        "appEntitlementId": ENTITLEMENT,
+                        "identityUserId": USER,
+                        "grantDuration": "3600s",
+                    },
+                },
+            },
+            "appPath": "$.expanded[0]",
+            "appUserPath": "$.expanded[1]",
+            "entitlementsPath": "$.expanded[2]",
+        },
+        "expanded": [
+            {
+                "@type": "type.googleapis.com/c1.api.app.v1.App",
+                "id": APP,
+                "displayName": "Example App",
+            },
+            {
+                "@type": "type.googleapis.com/c1.api.app.v1.AppUser",
+                "id": APP_USER,
+                "appId": APP,
+                "identityUserId": USER,
+                "displayName": "Ada Lovelace",
+                "email": "ada@example.com",
+                "appUserType": "APP_USER_TYPE_USER",
+                "status": {"status": "STATUS_ENABLED"},
+            },
+            {
+                "@type": "type.googleapis.com/c1.api.app.v1.AppEntitlement",
+                "id": ENTITLEMENT,
+                "appId": APP,
+                "displayName": "Engineering",
+                "slug": "engineering",
+            },
+        ],
+    })
+}

@@ -1,0 +1,250 @@
+use std::fmt;
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Map, Value, json};
+
+use super::signer::{Signer, encode};
+use super::{Delivery, FakeFetch, JwksServer, id, lock};
+use crate::keys::Algorithm;
+
+/// A tenant of ConductorOne that exists only in this process.
+///
+/// It signs deliveries with keys of its own and publishes the public ones.
+/// Clones share one state: a key that is rotated on one is rotated on all.
+/// Two tenants with one domain have different keys, so one of them is a forger.
+#[derive(Clone)]
+pub struct FakeTenant {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    domain: String,
+    state: Mutex<State>,
+}
+
+struct State {
+    keys: Vec<Key>,
+    /// The `kid` of the key that signs.
+    signing: String,
+    /// Published in place of the keys.
+    replacement: Option<String>,
+}
+
+struct Key {
+    kid: String,
+    signer: Arc<Signer>,
+    published: bool,
+    broken: bool,
+}
+
+impl FakeTenant {
+    /// A tenant with this domain, such as `example.conductor.one`, and one
+    /// ES256 key.
+    #[must_use]
+    pub fn new(domain: impl Into<String>) -> Self {
+        Self::with_algorithm(domain, Algorithm::Es256)
+    }
+
+    /// A tenant with this domain and one key of this algorithm.
+    ///
+    /// Making an RSA key (2,048 bits) takes a few tenths of a second, the
+    /// others take none to speak of.
+    #[must_use]
+    pub fn with_algorithm(domain: impl Into<String>, algorithm: Algorithm) -> Self {
+        let key = Key::generate(algorithm);
+        let state = State {
+            signing: key.kid.clone(),
+            keys: vec![key],
+            replacement: None,
+        };
+        Self {
+            shared: Arc::new(Shared {
+                domain: domain.into(),
+                state: Mutex::new(state),
+            }),
+        }
+    }
+
+    /// The tenant's domain: what its tokens have as `iss`.
+    #[must_use]
+    pub fn domain(&self) -> &str {
+        &self.shared.domain
+    }
+
+    /// The `kid` of the key that signs.
+    #[must_use]
+    pub fn signing_key(&self) -> String {
+        lock(&self.shared.state).signing.clone()
+    }
+
+    /// The JWK set as it is published now (RFC 7517 §5).
+    #[must_use]
+    pub fn jwks(&self) -> String {
+        let state = lock(&self.shared.state);
+        state.replacement.clone().unwrap_or_else(|| {
+            let keys: Vec<_> = state
+                .keys
+                .iter()
+                .filter(|key| key.published)
+                .map(Key::jwk)
+                .collect();
+            json!({"keys": keys}).to_string()
+        })
+    }
+
+    /// Signs with a new key from now on and gives back its `kid`. The keys
+    /// before it stay published.
+    pub fn rotate(&self, algorithm: Algorithm) -> String {
+        let kid = self.add_key(algorithm);
+        lock(&self.shared.state).signing.clone_from(&kid);
+        kid
+    }
+
+    /// Publishes one more key, which does not sign unless a delivery asks for
+    /// it, and gives back its `kid`.
+    pub fn add_key(&self, algorithm: Algorithm) -> String {
+        let key = Key::generate(algorithm);
+        let kid = key.kid.clone();
+        lock(&self.shared.state).keys.push(key);
+        kid
+    }
+
+    /// Publishes this key no longer. The tenant can still sign with it, as
+    /// somebody does who stole it.
+    ///
+    /// # Panics
+    /// If the tenant has no such key.
+    pub fn remove_key(&self, kid: &str) {
+        self.change(kid, |key| key.published = false);
+    }
+
+    /// Publishes an invalid public key under this `kid`: the RSA modulus, or
+    /// the (first) coordinate, is a byte too short.
+    ///
+    /// # Panics
+    /// If the tenant has no such key.
+    pub fn break_key(&self, kid: &str) {
+        self.change(kid, |key| key.broken = true);
+    }
+
+    /// Publishes this text in place of the keys, whatever it is; with `None`,
+    /// the keys again.
+    pub fn replace_jwks(&self, text: Option<String>) {
+        lock(&self.shared.state).replacement = text;
+    }
+
+    /// A token in JWS compact form with exactly these texts as its header and
+    /// claims (RFC 7515 §7.1), signed with the signing key.
+    ///
+    /// The texts need not fit together, nor be JSON: this is how to get a good
+    /// signature on odd content. For a token as ConductorOne makes it, see
+    /// [`Delivery::token_string`].
+    #[must_use]
+    pub fn sign(&self, header: impl AsRef<[u8]>, claims: impl AsRef<[u8]>) -> String {
+        self.sign_with(&self.signing_key(), header, claims)
+    }
+
+    /// The same, signed with the key that has this `kid`.
+    ///
+    /// # Panics
+    /// If the tenant has no such key.
+    #[must_use]
+    pub fn sign_with(
+        &self,
+        kid: &str,
+        header: impl AsRef<[u8]>,
+        claims: impl AsRef<[u8]>,
+    ) -> String {
+        self.sign_encoded(kid, &format!("{}.{}", encode(header), encode(claims)))
+    }
+
+    /// The same, with header and claims already encoded and joined by a full
+    /// stop, so that the encoding can be odd too.
+    ///
+    /// # Panics
+    /// If the tenant has no such key.
+    #[must_use]
+    pub fn sign_encoded(&self, kid: &str, signing_input: &str) -> String {
+        let signature = self.signer(kid).sign(signing_input.as_bytes());
+        format!("{signing_input}.{}", encode(signature))
+    }
+
+    /// A delivery of this event, as ConductorOne sends it; see
+    /// [`EVENTS`](super::EVENTS) for the known ones.
+    pub fn delivery(&self, event: impl Into<String>) -> Delivery {
+        Delivery::new(self.clone(), event.into())
+    }
+
+    /// Serves the keys on a free loopback port until the server is dropped.
+    ///
+    /// # Errors
+    /// If no port can be had.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with I/O.
+    pub async fn serve(&self) -> io::Result<JwksServer> {
+        JwksServer::start(self.clone()).await
+    }
+
+    /// Hands out the keys in process, without a socket.
+    #[must_use]
+    pub fn fetch(&self) -> FakeFetch {
+        FakeFetch::new(self.clone())
+    }
+
+    pub(super) fn algorithm(&self, kid: &str) -> Algorithm {
+        self.signer(kid).algorithm()
+    }
+
+    fn signer(&self, kid: &str) -> Arc<Signer> {
+        let mut signer = None;
+        self.change(kid, |key| signer = Some(key.signer.clone()));
+        signer.expect("the key exists")
+    }
+
+    fn change(&self, kid: &str, change: impl FnOnce(&mut Key)) {
+        match lock(&self.shared.state)
+            .keys
+            .iter_mut()
+            .find(|key| key.kid == kid)
+        {
+            Some(key) => change(key),
+            None => panic!("{} has no key {kid:?}", self.domain()),
+        }
+    }
+}
+
+impl Key {
+    fn generate(algorithm: Algorithm) -> Self {
+        Self {
+            kid: id::ksuid(),
+            signer: Arc::new(Signer::generate(algorithm)),
+            published: true,
+            broken: false,
+        }
+    }
+
+    fn jwk(&self) -> Map<String, Value> {
+        let mut jwk = self.signer.public_members(self.broken);
+        jwk.insert("kid".into(), self.kid.as_str().into());
+        jwk.insert("alg".into(), self.signer.algorithm().as_str().into());
+        jwk.insert("use".into(), "sig".into());
+        jwk
+    }
+}
+
+/// Shows no key material.
+impl fmt::Debug for FakeTenant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = lock(&self.shared.state);
+        f.debug_struct("FakeTenant")
+            .field("domain", &self.shared.domain)
+            .field("signing_key", &state.signing)
+            .field(
+                "keys",
+                &state.keys.iter().map(|key| &key.kid).collect::<Vec<_>>(),
+            )
+            .finish_non_exhaustive()
+    }
+}
