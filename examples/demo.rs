@@ -1,0 +1,225 @@
+//! The whole of it on one screen: a fake tenant, an axum receiver, and what
+//! becomes of genuine and of forged deliveries, sent over loopback.
+//!
+//! ```text
+//! cargo run --example demo
+//! ```
+
+use std::process::ExitCode;
+use std::sync::mpsc;
+use std::time::{Duration, SystemTime};
+
+use axum::http::{Request, StatusCode, Uri};
+use axum::response::Response;
+use axum::routing::post;
+use axum::{Json, Router, middleware};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tower_conductorone::keys::Algorithm;
+use tower_conductorone::testing::{Delivery, EVENTS, FakeTenant};
+use tower_conductorone::{Rejection, Tenant, VerifyWebhookLayer, Webhook};
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What a user of the crate writes: it gets proven webhooks, and nothing else.
+async fn handler(webhook: Webhook) -> Json<Value> {
+    Json(match webhook.event() {
+        "c1.webhooks.v1.PayloadProvisionStep" => {
+            json!({ "version": "v1", "complete": { "comment": "provisioned" } })
+        }
+        "c1.webhooks.v1.PayloadPolicyApprovalStep" => {
+            json!({ "version": "v1", "approve": { "comment": "fine" } })
+        }
+        "c1.webhooks.v1.PayloadWorkflowStep" => {
+            json!({ "version": "v1", "context": { "ticket": "T-1" } })
+        }
+        _ => json!({ "version": "v1" }),
+    })
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<bool, BoxError> {
+    let tenant = FakeTenant::new("example.conductor.one");
+    let jwks = tenant.serve().await?;
+
+    let verify = VerifyWebhookLayer::builder()
+        .public_url("https://hooks.example.com")
+        .tenant(Tenant::new("example.conductor.one").jwks_url(jwks.url()))
+        .dangerous_allow_http_on_loopback() // the fake tenant has no certificate
+        .build()?;
+
+    // The answer tells a forger little; a layer outside sees the rejection.
+    let (rejections, refused) = mpsc::channel();
+    let app = Router::new()
+        .route("/webhooks", post(handler))
+        .layer(verify)
+        .layer(middleware::map_response(move |response: Response| {
+            if let Some(rejection) = response.extensions().get::<Rejection>() {
+                let _ = rejections.send(rejection.clone());
+            }
+            std::future::ready(response)
+        }));
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    tokio::spawn(async { axum::serve(listener, app).await });
+
+    println!(
+        "A fake tenant, example.conductor.one, with its keys at {}",
+        jwks.url()
+    );
+    println!("A receiver on http://{address}, known to the world as https://hooks.example.com");
+
+    let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
+    let mut as_expected = true;
+    let mut number = 0;
+    for (title, deliveries) in [
+        ("What ConductorOne sends", genuine(&tenant)),
+        ("What it does not send", forged(&tenant)),
+    ] {
+        println!("\n{title}\n");
+        for Scene {
+            what,
+            checked,
+            delivery,
+            expected,
+        } in deliveries
+        {
+            number += 1;
+            let (mut parts, body) = delivery.into_parts();
+            parts.uri = Uri::builder()
+                .scheme("http")
+                .authority(address.to_string())
+                .path_and_query(parts.uri.path())
+                .build()?;
+            let response = client.request(Request::from_parts(parts, body)).await?;
+            let status = response.status();
+            let body = response.into_body().collect().await?.to_bytes();
+
+            println!("{number:3}. {what}");
+            println!("     checked   {checked}");
+            println!("     answered  {status} {}", String::from_utf8_lossy(&body));
+            if let Ok(rejection) = refused.try_recv() {
+                println!("     because   {}", rejection.code());
+            }
+            if status != expected {
+                println!("     NOT AS EXPECTED: that should have been {expected}");
+                as_expected = false;
+            }
+        }
+    }
+    println!(
+        "\n{number} requests, {} look at the tenant's keys: {}",
+        jwks.requests(),
+        if as_expected {
+            "all answered as they should be."
+        } else {
+            "SOMETHING IS WRONG."
+        },
+    );
+    Ok(as_expected)
+}
+
+struct Scene {
+    what: &'static str,
+    checked: &'static str,
+    delivery: Request<Full<Bytes>>,
+    expected: StatusCode,
+}
+
+fn genuine(tenant: &FakeTenant) -> Vec<Scene> {
+    let keys =
+        [Algorithm::Rs256, Algorithm::Es256, Algorithm::EdDsa].map(|alg| tenant.add_key(alg));
+    EVENTS
+        .iter()
+        .zip(keys.iter().cycle())
+        .map(|(event, key)| Scene {
+            what: event,
+            checked: match key {
+                key if *key == keys[0] => {
+                    "an RS256 signature, claims, body hash, envelope, first use"
+                }
+                key if *key == keys[1] => {
+                    "an ES256 signature, claims, body hash, envelope, first use"
+                }
+                _ => "an EdDSA signature, claims, body hash, envelope, first use",
+            },
+            delivery: tenant.delivery(*event).signing_key(key).request(),
+            expected: StatusCode::OK,
+        })
+        .collect()
+}
+
+fn forged(tenant: &FakeTenant) -> Vec<Scene> {
+    let event = || tenant.delivery(EVENTS[0]);
+    let refused = |what, checked, delivery: Delivery| Scene {
+        what,
+        checked,
+        delivery: delivery.request(),
+        expected: StatusCode::UNAUTHORIZED,
+    };
+    let stranger = FakeTenant::new("example.conductor.one");
+    let seen = event();
+    vec![
+        refused(
+            "signed by somebody else's key",
+            "the signature: the tenant's JWKS has no such key",
+            stranger.delivery(EVENTS[0]),
+        ),
+        refused(
+            "from a tenant that is not configured",
+            "iss, before any look at keys",
+            event().claim("iss", json!("evil.conductor.one")),
+        ),
+        refused(
+            "another body under a genuine token",
+            "htb_s256: the SHA-256 of the body as it arrived",
+            event().tampered_body(r#"{"version":"v1","webhookId":"x","event":"y"}"#),
+        ),
+        refused(
+            "a genuine token made for another receiver",
+            "aud and htu against the public URL",
+            event().to("https://hooks.example.org/webhooks"),
+        ),
+        refused(
+            "a genuine token of an hour ago",
+            "exp, with 30 s of leeway",
+            event().issued_at(SystemTime::now() - Duration::from_secs(3600)),
+        ),
+        refused(
+            "another kind of ConductorOne's tokens",
+            "c1typ: only \"wh\" is a webhook's",
+            event().claim("c1typ", json!("session")),
+        ),
+        refused(
+            "no token at all",
+            "the Authorization header",
+            event().without_http_header("authorization"),
+        ),
+        Scene {
+            what: "a genuine webhook, the first time",
+            checked: "all of it",
+            delivery: seen.request(),
+            expected: StatusCode::OK,
+        },
+        refused(
+            "the same request again",
+            "jti: a token is good for one request",
+            seen,
+        ),
+    ]
+}
