@@ -121,3 +121,8 @@ pub use self::webhook::{CallbackUrl, Webhook};
 
 /// The future that the methods of the crate's ports return.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The examples of the README are compiled with the tests.
+#[cfg(all(doctest, feature = "axum", feature = "testing"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
