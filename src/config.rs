@@ -343,14 +343,7 @@ impl Keys {
             Self::Source(source) => Ok(source),
             Self::WellKnown => fetching.cache(format!("https://{domain}/auth/v1/jwks")),
             Self::Url(url) => fetching.cache(url),
-            Self::File(path) => {
-                let name = path.display();
-                let document = std::fs::read(&path)
-                    .map_err(|error| format!("cannot read the JWKS file {name}: {error}"))?;
-                KeySet::from_json(&document)
-                    .map_err(|error| format!("the JWKS file {name} does not do: {error}"))?;
-                Ok(Arc::new(JwksCache::file(path, FILE_INTERVAL)?))
-            }
+            Self::File(path) => Ok(Arc::new(JwksCache::file(path, FILE_INTERVAL)?)),
         }
     }
 }

@@ -80,7 +80,7 @@ pub(crate) fn is_loopback(host: &str) -> bool {
 /// Reads a key set from a file, whatever URL is asked for, so that a file gets
 /// the same cache, limits and tolerance as a URL.
 #[derive(Clone, Debug)]
-pub(crate) struct FileFetch {
+pub(super) struct FileFetch {
     path: PathBuf,
 }
 

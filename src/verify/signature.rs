@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::token::{UntrustedToken, for_log};
-use crate::keys::{KeySource, KeysUnavailable, VerifyError};
+use crate::keys::{Algorithm, KeySet, KeySource, KeysUnavailable, VerifyError};
 
 /// The configured tenants, by domain.
 pub(crate) type Tenants = HashMap<Arc<str>, Arc<dyn KeySource>>;
@@ -17,7 +17,7 @@ pub(crate) enum SignatureError {
     Refused {
         tenant: Arc<str>,
         key_id: Option<String>,
-        algorithm: crate::keys::Algorithm,
+        algorithm: Algorithm,
         reason: VerifyError,
     },
     #[error("tenant {tenant}: {source}")]
@@ -26,10 +26,6 @@ pub(crate) enum SignatureError {
         source: KeysUnavailable,
     },
 }
-
-/// How often one request may ask for newer keys: once for a key that is new,
-/// and once more if the fetch it joined had begun before that key was there.
-const MAX_RENEWALS: u32 = 2;
 
 /// Verifies the signature with a key of the tenant that the token names, if
 /// that is a configured one, and gives its domain.
@@ -45,35 +41,34 @@ pub(super) async fn verify(
         tenant: Arc::clone(tenant),
         source,
     };
-    let mut keys = match source.current() {
+    let keys = match source.current() {
         Some(keys) => keys,
         None => source.renew(None).await.map_err(unavailable)?,
     };
-    let mut renewals = 0;
-    loop {
-        let verified = keys.verify(
-            token.key_id.as_deref(),
-            token.algorithm,
-            token.signing_input.as_bytes(),
-            &token.signature,
-        );
-        let error = match verified {
-            Ok(()) => return Ok(Arc::clone(tenant)),
-            Err(error) => error,
-        };
-        if matches!(error, VerifyError::UnknownKey) && renewals < MAX_RENEWALS {
-            let newer = source.renew(Some(&keys)).await.map_err(unavailable)?;
-            if !Arc::ptr_eq(&newer, &keys) {
-                keys = newer;
-                renewals += 1;
-                continue;
-            }
+    let mut verified = verify_with(&keys, token);
+    if verified == Err(VerifyError::UnknownKey) {
+        // The tenant may have a new key: one look at its newest ones.
+        let newer = source.renew(Some(&keys)).await.map_err(unavailable)?;
+        if !Arc::ptr_eq(&newer, &keys) {
+            verified = verify_with(&newer, token);
         }
-        return Err(SignatureError::Refused {
+    }
+    match verified {
+        Ok(()) => Ok(Arc::clone(tenant)),
+        Err(reason) => Err(SignatureError::Refused {
             tenant: Arc::clone(tenant),
             key_id: token.key_id.as_deref().map(for_log),
             algorithm: token.algorithm,
-            reason: error,
-        });
+            reason,
+        }),
     }
+}
+
+fn verify_with(keys: &KeySet, token: &UntrustedToken<'_>) -> Result<(), VerifyError> {
+    keys.verify(
+        token.key_id.as_deref(),
+        token.algorithm,
+        token.signing_input.as_bytes(),
+        &token.signature,
+    )
 }

@@ -77,7 +77,9 @@ mod tests {
 
     use super::*;
 
-    fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+    type Lines = &'static [(&'static str, &'static str)];
+
+    fn headers(lines: Lines) -> HeaderMap {
         lines
             .iter()
             .map(|(name, value)| {
@@ -93,7 +95,7 @@ mod tests {
 
     #[test]
     fn lifetimes() {
-        let table: &[(&[(&'static str, &'static str)], Option<u64>)] = &[
+        let table: &[(Lines, Option<u64>)] = &[
             (&[], None),
             (&[("cache-control", "public")], None),
             (&[("cache-control", "public, max-age=600")], Some(600)),
@@ -162,7 +164,7 @@ mod tests {
 
     #[test]
     fn retries() {
-        let table: &[(&[(&'static str, &'static str)], Option<u64>)] = &[
+        let table: &[(Lines, Option<u64>)] = &[
             (&[], None),
             (&[("retry-after", "7")], Some(7)),
             (&[("retry-after", " 7 ")], Some(7)),

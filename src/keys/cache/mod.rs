@@ -232,11 +232,16 @@ impl Inner {
         // Room for the fetch in the air and the one after it. Only a task that is
         // not run takes longer.
         let limit = self.shared.config.timeout * 2 + Duration::from_secs(1);
-        let stuck = |reason: &str| Err(KeysUnavailable::new(reason, Duration::from_secs(1)));
         match timeout(limit, progress.wait_for(|ended| *ended >= number)).await {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(_)) => stuck("the task that fetches keys was ended"),
-            Err(_) => stuck("the tokio runtime on which keys are fetched does not run"),
+            Ok(Err(_)) => Err(KeysUnavailable::new(
+                "the tokio runtime on which keys were fetched has ended",
+                Duration::from_secs(1),
+            )),
+            Err(_) => Err(KeysUnavailable::new(
+                "the tokio runtime on which keys are fetched does not run",
+                Duration::from_secs(1),
+            )),
         }
     }
 
@@ -272,9 +277,7 @@ impl Inner {
         while self.shared.in_force(Instant::now()).is_none() {
             let number = self.shared.state().await_next(Instant::now());
             let Ok(mut progress) = self.progress() else {
-                tracing::error!(
-                    "keys are fetched on a tokio runtime only: they will never be ready"
-                );
+                tracing::error!("keys are fetched on a tokio runtime only: they stay missing");
                 return std::future::pending().await;
             };
             if progress.wait_for(|ended| *ended >= number).await.is_err() {
@@ -285,6 +288,23 @@ impl Inner {
         }
     }
 
+    /// The keys in force. Starts the task if they are due for a refresh and there
+    /// is none: because its runtime has ended, or because the keys were in a file
+    /// and nobody had to wait for them.
+    fn current(&self) -> Option<Arc<KeySet>> {
+        let (now, shared) = (Instant::now(), &self.shared);
+        if !shared.working.load(Ordering::Acquire) {
+            let loaded = shared.loaded.load();
+            if loaded
+                .as_ref()
+                .is_some_and(|loaded| now >= shared.refresh_at(loaded))
+            {
+                let _ = self.progress();
+            }
+        }
+        shared.in_force(now)
+    }
+
     fn unavailable(&self) -> KeysUnavailable {
         let state = self.shared.state();
         state.unavailable(state.pause(Instant::now()).unwrap_or_default())
@@ -293,19 +313,7 @@ impl Inner {
 
 impl KeySource for JwksCache {
     fn current(&self) -> Option<Arc<KeySet>> {
-        let (now, shared) = (Instant::now(), &self.inner.shared);
-        // The task sees to the keys' freshness. It is missing if its runtime has
-        // ended, or if nobody had to wait for keys yet since they were in a file.
-        if !shared.working.load(Ordering::Acquire)
-            && shared
-                .loaded
-                .load()
-                .as_ref()
-                .is_some_and(|loaded| now >= shared.refresh_at(loaded))
-        {
-            let _ = self.inner.progress();
-        }
-        shared.in_force(now)
+        self.inner.current()
     }
 
     fn renew<'a>(
@@ -324,12 +332,8 @@ impl KeySource for JwksCache {
     }
 
     fn health(&self) -> KeyHealth {
-        let now = Instant::now();
-        let shared = &self.inner.shared;
-        let age = shared
-            .loaded()
-            .map(|loaded| now.saturating_duration_since(loaded.at));
-        let keys = shared.in_force(now);
+        let (keys, shared) = (self.current(), &self.inner.shared);
+        let age = shared.loaded().map(|loaded| loaded.at.elapsed());
         let state = shared.state();
         KeyHealth {
             age,

@@ -158,16 +158,11 @@ impl State {
         pause
     }
 
-    /// The task has ended, in the midst of a fetch or not.
-    pub(super) fn abandoned(&mut self, now: Instant, panicked: bool) {
+    /// The task has ended, with its runtime or with the cache. Should it have
+    /// been in the midst of a fetch, then that is not the server's fault.
+    pub(super) fn abandoned(&mut self, now: Instant) {
         self.progress = None;
-        if self.begun == self.ended {
-            return;
-        }
-        if panicked {
-            self.failed(now, Arc::from("the fetch panicked"), None);
-        } else {
-            // Its runtime was shut down, which is not the server's fault.
+        if self.begun > self.ended {
             self.ended = self.begun;
             self.due = Some(now);
         }

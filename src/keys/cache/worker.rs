@@ -46,22 +46,30 @@ impl Worker {
     pub(super) async fn run(mut self) {
         loop {
             let begun = self.shared.state().begin(Instant::now());
-            let open = match begun {
-                Ok(()) => {
-                    let outcome = self.shared.load().await;
-                    self.progress.send_replace(self.shared.finish(outcome));
-                    true
-                }
+            let goes_on = match begun {
+                Ok(()) => self.fetch().await,
                 Err(None) => self.wake.changed().await.is_ok(),
                 Err(Some(due)) => {
                     // Running into the time is what is waited for.
                     !matches!(timeout_at(due, self.wake.changed()).await, Ok(Err(_)))
                 }
             };
-            if !open {
+            if !goes_on {
                 return;
             }
         }
+    }
+
+    async fn fetch(&self) -> bool {
+        let shared = Arc::clone(&self.shared);
+        // A task of its own, so that a panic ends no more than this fetch.
+        let outcome = match tokio::spawn(async move { shared.load().await }).await {
+            Ok(outcome) => outcome,
+            Err(error) if error.is_panic() => Err("the fetch panicked".to_owned().into()),
+            Err(_) => return false, // the runtime is being shut down
+        };
+        self.progress.send_replace(self.shared.finish(outcome));
+        true
     }
 }
 
@@ -69,9 +77,9 @@ impl Worker {
 /// and the next one who needs keys starts another.
 impl Drop for Worker {
     fn drop(&mut self) {
-        self.shared
-            .state()
-            .abandoned(Instant::now(), std::thread::panicking());
+        let mut state = self.shared.state();
+        state.abandoned(Instant::now());
+        // Under the lock, lest it belie the next task.
         self.shared.set_working(false);
     }
 }
@@ -115,7 +123,7 @@ impl Shared {
         match answer.status() {
             StatusCode::OK => self.read_document(answer),
             StatusCode::NOT_MODIFIED => match before {
-                Some(before) if before.has_validator() => Ok(self.renewed(before, headers)),
+                Some(before) if before.has_validator() => Ok(before.renewed(headers)),
                 _ => Err("status 304 although the request had no condition"
                     .to_owned()
                     .into()),
@@ -149,24 +157,6 @@ impl Shared {
             etag: validator(headers, &ETAG),
             last_modified: validator(headers, &LAST_MODIFIED),
         })
-    }
-
-    /// RFC 9111 section 4.3.4: the keys stay, and what the answer says anew about
-    /// them replaces what the earlier one said. The `Arc` is another one, which
-    /// tells those who asked for newer keys that they were asked for.
-    #[expect(
-        clippy::unused_self,
-        reason = "one of the three ways to read an answer"
-    )]
-    fn renewed(&self, before: &Loaded, headers: &HeaderMap) -> Loaded {
-        Loaded {
-            keys: Arc::new(KeySet::clone(&before.keys)),
-            at: Instant::now(),
-            lifetime: clamped_lifetime(headers).unwrap_or(before.lifetime),
-            etag: validator(headers, &ETAG).or_else(|| before.etag.clone()),
-            last_modified: validator(headers, &LAST_MODIFIED)
-                .or_else(|| before.last_modified.clone()),
-        }
     }
 
     /// Puts the outcome into force and gives the number of fetches that have ended.
@@ -212,6 +202,22 @@ impl Shared {
             usable = self.in_force(now).is_some(),
             "cannot fetch the key set",
         );
+    }
+}
+
+impl Loaded {
+    /// RFC 9111 section 4.3.4: the keys stay, and what the answer says anew about
+    /// them replaces what the earlier one said. The `Arc` is another one, which
+    /// tells those who asked for newer keys that they were asked for.
+    fn renewed(&self, headers: &HeaderMap) -> Self {
+        Self {
+            keys: Arc::new(KeySet::clone(&self.keys)),
+            at: Instant::now(),
+            lifetime: clamped_lifetime(headers).unwrap_or(self.lifetime),
+            etag: validator(headers, &ETAG).or_else(|| self.etag.clone()),
+            last_modified: validator(headers, &LAST_MODIFIED)
+                .or_else(|| self.last_modified.clone()),
+        }
     }
 }
 
