@@ -10,7 +10,7 @@
 //! proxy in front of it. It grants whatever it is asked: a place to start from,
 //! not to stop at.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -27,10 +27,13 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use serde::Serialize;
 use serde_json::{Value, json};
 use serde_json_path::JsonPath;
 use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
 use tokio::sync::watch;
+use tokio::task::block_in_place;
 use tower_conductorone::{Tenant, VerifyWebhookLayer, Webhook};
 use tower_http::trace::TraceLayer;
 use tracing::{info, warn};
@@ -39,11 +42,21 @@ use tracing_subscriber::EnvFilter;
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Receives ConductorOne webhooks, verifies them and grants what they ask for.
+///
+/// POST /webhooks takes the webhooks. GET /healthz answers 200 once it is up,
+/// GET /readyz once the keys of every tenant are loaded, and 503 before. The log
+/// goes to stderr.
 #[derive(Parser)]
-#[command(name = "receiver", version)]
-#[allow(clippy::doc_markdown, reason = "the comments are the help's text")]
+#[command(
+    name = "receiver",
+    version,
+    after_help = "RUST_LOG sets what is logged, such as \"debug\"; it is \"info\" by default."
+)]
+#[allow(clippy::doc_markdown, reason = "it is shown as plain text")]
 struct Args {
-    /// Where to listen; port 0 takes a free one, which the log names
+    /// Where to listen
+    ///
+    /// Port 0 takes a free one, which the log names.
     #[arg(
         long,
         value_name = "ADDR",
@@ -52,13 +65,15 @@ struct Args {
     )]
     listen: SocketAddr,
 
-    /// What ConductorOne calls: an origin, plus the prefix that a proxy strips,
-    /// if one does
+    /// What ConductorOne calls, such as https://hooks.example.com
+    ///
+    /// An origin, plus the prefix that a proxy strips, if one does.
     #[arg(long, value_name = "URL", env = "C1_PUBLIC_URL")]
     public_url: String,
 
     /// A tenant whose webhooks are accepted, such as example.conductor.one
-    /// (repeatable; in the environment separated by commas)
+    ///
+    /// Repeatable; in the environment, tenants are separated by commas.
     #[arg(
         long = "tenant",
         value_name = "DOMAIN",
@@ -69,8 +84,10 @@ struct Args {
     tenants: Vec<String>,
 
     /// Where a tenant's keys are, if not at https://TENANT/auth/v1/jwks
-    /// (repeatable; http:// on loopback hosts only; TENANT= may be left out if
-    /// there is one tenant)
+    ///
+    /// Repeatable; in the environment, URLs are separated by commas. TENANT= may
+    /// be left out if there is one tenant. An http:// URL is for a loopback host
+    /// only.
     #[arg(
         long = "jwks-url",
         value_name = "[TENANT=]URL",
@@ -88,16 +105,22 @@ struct Args {
     log_json: bool,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let args = Args::parse();
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_env_filter(
             EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info")),
         )
         .init();
-    match run(args).await {
+    let outcome = Runtime::new().map_err(BoxError::from).and_then(|runtime| {
+        let outcome = runtime.block_on(run(args));
+        // A look-up of a name that hangs does not keep it from stopping.
+        runtime.shutdown_background();
+        outcome
+    });
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -196,15 +219,18 @@ async fn handle(State(log_json): State<bool>, webhook: Webhook) -> Json<Value> {
         Value::Null
     });
     if log_json {
-        let line = json!({
-            "handled": webhook.id(),
-            "event": webhook.event(),
-            "tenant": webhook.tenant(),
-            "task_id": payload.pointer("/taskView/task/id"),
-            "app": app_name(&payload),
-        });
-        // Not `println!`, which panics when nobody reads any more.
-        if let Err(error) = writeln!(std::io::stdout().lock(), "{line}") {
+        let line = Line {
+            handled: webhook.id(),
+            event: webhook.event(),
+            tenant: webhook.tenant(),
+            task_id: payload.pointer("/taskView/task/id").and_then(Value::as_str),
+            app: app_name(&payload),
+        };
+        let line = serde_json::to_string(&line).unwrap_or_default();
+        // Not `println!`, which panics when nobody reads any more; and a reader
+        // that is slow must not hold up the server.
+        let printed = block_in_place(|| writeln!(std::io::stdout().lock(), "{line}"));
+        if let Err(error) = printed {
             warn!(%error, "cannot write to stdout");
         }
     }
@@ -221,6 +247,16 @@ async fn handle(State(log_json): State<bool>, webhook: Webhook) -> Json<Value> {
         }
         _ => json!({ "version": "v1" }),
     })
+}
+
+/// A line of the log on stdout.
+#[derive(Serialize)]
+struct Line<'a> {
+    handled: &'a str,
+    event: &'a str,
+    tenant: &'a str,
+    task_id: Option<&'a str>,
+    app: Option<&'a str>,
 }
 
 /// The display name of the app that the task is about: a pointer (JSONPath,

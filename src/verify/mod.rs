@@ -12,6 +12,8 @@ mod json;
 mod preconditions;
 mod signature;
 mod token;
+#[cfg(test)]
+mod wycheproof;
 
 use std::error::Error;
 use std::fmt;
