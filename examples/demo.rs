@@ -123,7 +123,7 @@ async fn run() -> Result<bool, BoxError> {
         }
     }
     println!(
-        "\n{number} requests, {} look at the tenant's keys: {}",
+        "\n{number} requests, {} fetches of the tenant's keys: {}",
         jwks.requests(),
         if as_expected {
             "all answered as they should be."

@@ -8,7 +8,7 @@ use http::StatusCode;
 use http::request::Parts;
 
 use crate::rejection::Rejection;
-use crate::webhook::Webhook;
+use crate::verify::Webhook;
 
 /// A handler asked for a [`Webhook`] on a route that
 /// [`VerifyWebhookLayer`](crate::VerifyWebhookLayer) does not wrap.

@@ -103,7 +103,6 @@ pub mod replay;
 pub mod testing;
 mod verify;
 mod verify_webhook;
-mod webhook;
 
 #[cfg(feature = "axum")]
 mod axum;
@@ -113,11 +112,10 @@ pub use self::axum::MissingWebhook;
 pub use self::clock::{Clock, SystemClock};
 pub use self::config::{ConfigError, Tenant, VerifyWebhookBuilder};
 pub use self::rejection::{Rejection, RejectionKind};
-pub use self::verify::{Claims, ReplayPolicy};
+pub use self::verify::{CallbackUrl, Claims, ReplayPolicy, Webhook};
 pub use self::verify_webhook::{
     Health, ResponseBody, ResponseFuture, VerifyWebhook, VerifyWebhookLayer,
 };
-pub use self::webhook::{CallbackUrl, Webhook};
 
 /// The future that the methods of the crate's ports return.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -34,7 +34,9 @@ pub(super) fn token(headers: &HeaderMap, limit: usize) -> Result<&str, BearerErr
     if !scheme.eq_ignore_ascii_case(b"bearer") {
         return Err(BearerError::OtherScheme);
     }
-    let token = rest.trim_ascii();
+    // Only spaces stand between the two (RFC 9110 §11.4).
+    let spaces = rest.iter().take_while(|byte| **byte == b' ').count();
+    let token = rest.get(spaces..).unwrap_or_default().trim_ascii_end();
     if token.len() > limit {
         return Err(BearerError::TooLong {
             length: token.len(),

@@ -9,7 +9,7 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use http::HeaderMap;
 
-use super::token::for_log;
+use super::excerpt::for_log;
 use crate::keys::is_loopback;
 
 /// Where ConductorOne reaches this receiver: an origin, plus the prefix that a
@@ -52,6 +52,17 @@ pub(crate) enum UrlError {
     Query,
     #[error("is plain http")]
     PlainHttp,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DigestError {
+    #[error(
+        "the body's SHA-256 is not the token's htb_s256: \
+         has something on the way parsed the body and written it again?"
+    )]
+    Token,
+    #[error("the body's SHA-256 is not the one in Content-Digest")]
+    Header,
 }
 
 impl PublicUrl {

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use http::Method;
 
 use super::binding::{self, PublicUrl, TargetError};
+use super::excerpt::for_log;
 use super::json::UniqueMembers;
-use super::token::for_log;
 
 /// The longest `jti` that is accepted.
 const MAX_TOKEN_ID: usize = 256;
@@ -121,7 +121,11 @@ impl Claims {
 
     /// RFC 7519 §4.1.4-4.1.6. The arithmetic is that of floating point, which
     /// saturates; whole seconds are exact in it up to the year 285 million.
-    fn check_times(&self, policy: &ClaimPolicy, now: SystemTime) -> Result<(), MismatchError> {
+    pub(super) fn check_times(
+        &self,
+        policy: &ClaimPolicy,
+        now: SystemTime,
+    ) -> Result<(), MismatchError> {
         let now = match now.duration_since(UNIX_EPOCH) {
             Ok(since) => since.as_secs_f64(),
             Err(before) => -before.duration().as_secs_f64(),
@@ -239,13 +243,19 @@ fn seconds(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
 }
 
-/// Claims that passed the check lie near the present or, for `nbf` and `iat`,
-/// before it; whatever no `SystemTime` can hold becomes the epoch.
+/// Within the years that every platform's `SystemTime` holds, with room for a
+/// leeway: a time beyond them becomes the last one, never one that has passed
+/// (for a token without an end would then be forgotten at once by the guard
+/// against replays).
 fn time(since_epoch: f64) -> SystemTime {
+    /// The end of the year 9999.
+    const LAST: f64 = 253_402_300_799.0;
+
+    let distance = seconds(since_epoch.abs().min(LAST));
     if since_epoch >= 0.0 {
-        UNIX_EPOCH.checked_add(seconds(since_epoch))
+        UNIX_EPOCH.checked_add(distance)
     } else {
-        UNIX_EPOCH.checked_sub(seconds(-since_epoch))
+        UNIX_EPOCH.checked_sub(distance)
     }
     .unwrap_or(UNIX_EPOCH)
 }

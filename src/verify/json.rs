@@ -17,7 +17,10 @@ impl<'a> UniqueMembers<'a> {
     pub(super) fn parse(json: &'a [u8]) -> Result<Self, JsonError> {
         // All of it is checked to be UTF-8, also what is ignored later.
         let json = std::str::from_utf8(json).map_err(|_| JsonError::NotUtf8)?;
-        Ok(serde_json::from_str(json)?)
+        serde_json::from_str(json).map_err(|error| JsonError::Parse {
+            line: error.line(),
+            column: error.column(),
+        })
     }
 
     pub(super) fn has(&self, name: &str) -> bool {
@@ -37,10 +40,9 @@ impl<'a> UniqueMembers<'a> {
 pub(crate) enum JsonError {
     #[error("not UTF-8")]
     NotUtf8,
-    // The parser's text names line and column, and quotes no values but of a
-    // member's name.
-    #[error("no JSON object with unique names: {0}")]
-    Parse(#[from] serde_json::Error),
+    // Not the parser's own text: it quotes what it did not expect.
+    #[error("no JSON object with unique names: see line {line} column {column}")]
+    Parse { line: usize, column: usize },
 }
 
 impl<'de> Deserialize<'de> for UniqueMembers<'de> {

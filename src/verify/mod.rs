@@ -8,21 +8,24 @@ mod binding;
 mod body;
 mod claims;
 mod envelope;
+mod excerpt;
 mod json;
 mod preconditions;
 mod signature;
 mod token;
+mod webhook;
 #[cfg(test)]
 mod wycheproof;
 
 use std::error::Error;
 use std::fmt;
+use std::iter;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::Request;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, Entry};
 use http::request::Parts;
 use http_body::Body;
 use http_body_util::Full;
@@ -33,19 +36,21 @@ pub(crate) use self::body::BodyPolicy;
 pub(crate) use self::claims::ClaimPolicy;
 pub use self::claims::Claims;
 pub(crate) use self::signature::Tenants;
+pub use self::webhook::{CallbackUrl, Webhook};
 
 use self::bearer::BearerError;
+use self::binding::DigestError;
 use self::body::BodyError;
 use self::claims::{ClaimError, MismatchError};
 use self::envelope::{Envelope, EnvelopeError};
 use self::preconditions::PreconditionError;
 use self::signature::SignatureError;
 use self::token::{TokenError, UntrustedToken};
+use self::webhook::Proven;
 use crate::clock::Clock;
 use crate::keys::VerifyError;
 use crate::rejection::{Rejection, RejectionKind};
 use crate::replay::{Claim, ReplayStore, ReplayStoreError, TokenId};
-use crate::webhook::{Proven, Webhook};
 
 /// What a receiver accepts, checked once when it was built.
 pub(crate) struct Verifier {
@@ -86,52 +91,65 @@ impl Verifier {
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         let (mut parts, body) = request.into_parts();
-        match self.prove(&parts, body).await {
-            Ok(webhook) => {
-                debug!(
-                    tenant = webhook.tenant(),
-                    webhook_id = webhook.id(),
-                    event = webhook.event(),
-                    replay = webhook.is_replay(),
-                    "webhook verified"
-                );
-                for name in [AUTHORIZATION.as_str(), "webhook-callback-url"] {
-                    if let Some(secret) = parts.headers.get_mut(name) {
-                        secret.set_sensitive(true);
-                    }
-                }
-                let body = Full::new(webhook.body().clone());
-                parts.extensions.insert(webhook);
-                Ok(Request::from_parts(parts, body))
-            }
-            Err(rejection) => {
-                log(&rejection);
-                Err(rejection)
+        let signed = self.authenticate(&parts).await;
+        let (tenant, claims) = signed.inspect_err(log_unsigned)?;
+        let proven = self.prove(&parts, body, tenant, claims).await;
+        let webhook = proven.inspect_err(log_signed)?;
+        debug!(
+            tenant = webhook.tenant(),
+            webhook_id = webhook.id(),
+            event = webhook.event(),
+            replay = webhook.is_replay(),
+            "webhook verified"
+        );
+        for name in [AUTHORIZATION.as_str(), "webhook-callback-url"] {
+            if let Ok(Entry::Occupied(mut values)) = parts.headers.try_entry(name) {
+                values
+                    .iter_mut()
+                    .for_each(|value| value.set_sensitive(true));
             }
         }
+        let body = Full::new(webhook.body().clone());
+        parts.extensions.insert(webhook);
+        Ok(Request::from_parts(parts, body))
     }
 
-    async fn prove<B>(&self, parts: &Parts, body: B) -> Result<Webhook, Rejection>
-    where
-        B: Body,
-        B::Error: Into<Box<dyn Error + Send + Sync>>,
-    {
+    /// Who signed the token, and what it says.
+    async fn authenticate(&self, parts: &Parts) -> Result<(Arc<str>, Claims), Rejection> {
         preconditions::check(parts)?;
         let token = bearer::token(&parts.headers, self.max_token_bytes)?;
         let token = UntrustedToken::parse(token)?;
         let tenant = signature::verify(&token, &self.tenants).await?;
-        let claims = token.claims;
+        Ok((tenant, token.claims))
+    }
+
+    /// Whether what was signed is this request, here and now, for the first
+    /// time.
+    async fn prove<B>(
+        &self,
+        parts: &Parts,
+        body: B,
+        tenant: Arc<str>,
+        claims: Claims,
+    ) -> Result<Webhook, Rejection>
+    where
+        B: Body,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
         let now = self.clock.now();
         claims.check(&self.claims, &parts.method, original_path(parts), now)?;
 
         let (body, digest) = body::read(&parts.headers, body, &self.body).await?;
         if !binding::same_digest(claims.body_digest(), &digest) {
-            return Err(Rejection::new(RejectionKind::BodyHashMismatch));
+            return Err(DigestError::Token.into());
         }
         if !binding::content_digest_agrees(&parts.headers, &digest) {
-            return Err(Rejection::new(RejectionKind::ContentDigestMismatch));
+            return Err(DigestError::Header.into());
         }
         let envelope = Envelope::parse(&body, &parts.headers)?;
+        // The body took its time, and a store forgets a token that has expired.
+        let now = self.clock.now();
+        claims.check_times(&self.claims, now)?;
         let replay = self.is_replay(&tenant, &claims, now).await?;
         Ok(Webhook::from(Proven {
             tenant,
@@ -178,35 +196,37 @@ fn original_path(parts: &Parts) -> &str {
     parts.uri.path()
 }
 
-/// Says why, at a level that tells what anybody can provoke (`info`) from what
-/// a key of the tenant or a trouble of our own is behind (`warn`).
-fn log(rejection: &Rejection) {
-    use RejectionKind as Kind;
-
-    let code = rejection.code();
-    let status = rejection.status().as_u16();
-    let cause = rejection
-        .source()
-        .map(ToString::to_string)
-        .unwrap_or_default();
-    match rejection.kind() {
-        Kind::MethodNotAllowed
-        | Kind::UnsupportedMediaType
-        | Kind::UnsupportedContentCoding
-        | Kind::MissingToken
-        | Kind::SeveralTokens
-        | Kind::TokenTooLong
-        | Kind::MalformedToken
-        | Kind::UnsupportedAlgorithm
-        | Kind::UnsupportedTokenHeader
-        | Kind::MissingClaim
-        | Kind::InvalidClaim
-        | Kind::UnknownTenant
-        | Kind::UnknownKey
-        | Kind::AlgorithmMismatch
-        | Kind::InvalidSignature => info!(code, status, cause, "webhook refused"),
-        _ => warn!(code, status, cause, "webhook refused"),
+/// Says why a request was refused that no tenant has signed: at `info`, since
+/// anybody can provoke it, unless the trouble is our own.
+fn log_unsigned(rejection: &Rejection) {
+    if rejection.status().is_server_error() {
+        log_signed(rejection);
+    } else {
+        info!(
+            code = rejection.code(),
+            status = rejection.status().as_u16(),
+            cause = causes(rejection),
+            "webhook refused"
+        );
     }
+}
+
+/// Says why a request was refused that a tenant has signed.
+fn log_signed(rejection: &Rejection) {
+    warn!(
+        code = rejection.code(),
+        status = rejection.status().as_u16(),
+        cause = causes(rejection),
+        "webhook refused"
+    );
+}
+
+/// All that a rejection's sources say.
+fn causes(rejection: &Rejection) -> String {
+    let causes: Vec<_> = iter::successors(rejection.source(), |error| (*error).source())
+        .map(ToString::to_string)
+        .collect();
+    causes.join(": ")
 }
 
 impl From<PreconditionError> for Rejection {
@@ -289,6 +309,16 @@ impl From<BodyError> for Rejection {
             BodyError::Timeout(_) => RejectionKind::BodyTimeout,
             BodyError::Read(_) => RejectionKind::UnreadableBody,
             BodyError::Empty | BodyError::Length { .. } => RejectionKind::IncompleteBody,
+        };
+        Self::because(kind, error)
+    }
+}
+
+impl From<DigestError> for Rejection {
+    fn from(error: DigestError) -> Self {
+        let kind = match error {
+            DigestError::Token => RejectionKind::BodyHashMismatch,
+            DigestError::Header => RejectionKind::ContentDigestMismatch,
         };
         Self::because(kind, error)
     }

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::token::{UntrustedToken, for_log};
+use super::excerpt::for_log;
+use super::token::UntrustedToken;
 use crate::keys::{Algorithm, KeySet, KeySource, KeysUnavailable, VerifyError};
 
 /// The configured tenants, by domain.
@@ -13,14 +14,14 @@ pub(crate) type Tenants = HashMap<Arc<str>, Arc<dyn KeySource>>;
 pub(crate) enum SignatureError {
     #[error("iss is {0:?}, which is no configured tenant")]
     UnknownTenant(String),
-    #[error("tenant {tenant}, kid {key_id:?}, alg {algorithm}: {reason:?}")]
+    #[error("{} (tenant {tenant}, kid {key_id:?}, alg {algorithm})", explain(*.reason))]
     Refused {
         tenant: Arc<str>,
         key_id: Option<String>,
         algorithm: Algorithm,
         reason: VerifyError,
     },
-    #[error("tenant {tenant}: {source}")]
+    #[error("the keys of tenant {tenant} are out of reach")]
     Unavailable {
         tenant: Arc<str>,
         source: KeysUnavailable,
@@ -71,4 +72,12 @@ fn verify_with(keys: &KeySet, token: &UntrustedToken<'_>) -> Result<(), VerifyEr
         token.signing_input.as_bytes(),
         &token.signature,
     )
+}
+
+fn explain(reason: VerifyError) -> &'static str {
+    match reason {
+        VerifyError::UnknownKey => "the tenant has no key that verifies the token",
+        VerifyError::AlgorithmMismatch => "the key is for another algorithm",
+        VerifyError::BadSignature => "the signature does not verify",
+    }
 }

@@ -4,6 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::claims::{ClaimError, Claims};
+use super::excerpt::for_log;
 use super::json::{JsonError, UniqueMembers};
 use crate::keys::{Algorithm, MAX_KID_BYTES};
 
@@ -23,7 +24,7 @@ pub(crate) enum TokenError {
     Parts,
     #[error("the token's {part} is not strict base64url without padding")]
     Base64 { part: &'static str },
-    #[error("the token's {part} is {source}")]
+    #[error("the token's {part} cannot be read")]
     Json {
         part: &'static str,
         source: JsonError,
@@ -107,14 +108,4 @@ fn text(header: &UniqueMembers<'_>, name: &'static str) -> Result<Option<String>
         .get(name)
         .transpose()
         .map_err(|_| TokenError::Parameter { name })
-}
-
-/// The beginning of a text that comes from outside. Written with `{:?}`, which
-/// escapes it, it fits into a log line.
-pub(super) fn for_log(text: &str) -> String {
-    const SHOWN: usize = 128;
-    match text.char_indices().nth(SHOWN) {
-        Some((cut, _)) => format!("{}…", text.get(..cut).unwrap_or_default()),
-        None => text.to_owned(),
-    }
 }

@@ -5,6 +5,8 @@
     reason = "each test binary uses its own part of it"
 )]
 
+pub mod body;
+
 use std::convert::Infallible;
 use std::error::Error;
 use std::sync::{Arc, Mutex};
@@ -91,6 +93,15 @@ impl Outcome {
             cause = error.source();
         }
         text
+    }
+
+    /// Fails unless this became of the token: `"accepted"`, or refused with
+    /// 401 for the reason of this code.
+    #[track_caller]
+    pub fn expect_token(&self, code: &str, case: impl std::fmt::Debug) {
+        assert_eq!(self.code(), code, "{case:?}: {}", self.reason());
+        let status = if code == "accepted" { 200 } else { 401 };
+        assert_eq!(self.status, status, "{case:?}");
     }
 
     #[track_caller]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::Deserialize;
 
-use crate::verify::Claims;
+use super::claims::Claims;
 
 /// A webhook that ConductorOne really sent to this receiver, with this body.
 ///
@@ -31,16 +31,16 @@ struct Inner {
 }
 
 /// What the verification has found to be true.
-pub(crate) struct Proven {
-    pub(crate) tenant: Arc<str>,
-    pub(crate) version: &'static str,
-    pub(crate) id: String,
-    pub(crate) event: String,
-    pub(crate) callback_url: Option<String>,
-    pub(crate) claims: Claims,
-    pub(crate) body: Bytes,
-    pub(crate) payload: Bytes,
-    pub(crate) replay: bool,
+pub(super) struct Proven {
+    pub(super) tenant: Arc<str>,
+    pub(super) version: &'static str,
+    pub(super) id: String,
+    pub(super) event: String,
+    pub(super) callback_url: Option<String>,
+    pub(super) claims: Claims,
+    pub(super) body: Bytes,
+    pub(super) payload: Bytes,
+    pub(super) replay: bool,
 }
 
 impl From<Proven> for Webhook {

@@ -1,0 +1,25 @@
+//! What comes from outside, cut down for the log.
+
+/// The beginning of a text that comes from outside. Written with `{:?}`, which
+/// escapes it, it fits into a log line.
+///
+/// What follows `/callback/` is left out: in a callback URL it is a secret, and
+/// whoever made the text may have put one anywhere.
+pub(super) fn for_log(text: &str) -> String {
+    const SHOWN: usize = 128;
+    const CALLBACK: &str = "/callback/";
+
+    let shown = match text.split_once(CALLBACK) {
+        Some((before, _)) => text.get(..before.len() + CALLBACK.len()).unwrap_or(before),
+        None => text,
+    };
+    let shown = match shown.char_indices().nth(SHOWN) {
+        Some((cut, _)) => shown.get(..cut).unwrap_or_default(),
+        None => shown,
+    };
+    if shown.len() < text.len() {
+        format!("{shown}…")
+    } else {
+        shown.to_owned()
+    }
+}
