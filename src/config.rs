@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::clock::{Clock, SystemClock};
 #[cfg(feature = "reqwest")]
 use crate::keys::HttpsFetch;
-use crate::keys::{JwksCache, KeySet, KeySource, StaticKeys};
+use crate::keys::{JwksCache, KeySet, KeySource, RedactedUrl, StaticKeys};
 use crate::replay::{MemoryReplayStore, ReplayStore};
 use crate::verify::{
     BodyPolicy, ClaimPolicy, PublicUrl, ReplayGuard, ReplayPolicy, Tenants, UrlError, Verifier,
@@ -26,7 +26,7 @@ const FILE_INTERVAL: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 #[must_use = "a builder does nothing until it is built"]
 pub struct VerifyWebhookBuilder {
-    public_url: Option<String>,
+    public_url: Option<RedactedUrl>,
     tenants: Vec<Tenant>,
     leeway: Duration,
     max_token_lifetime: Duration,
@@ -71,7 +71,7 @@ impl VerifyWebhookBuilder {
     /// request, whose `Host` header comes from whoever sends it. A slash at
     /// its end does not count.
     pub fn public_url(mut self, url: impl Into<String>) -> Self {
-        self.public_url = Some(url.into());
+        self.public_url = Some(RedactedUrl(url.into()));
         self
     }
 
@@ -169,11 +169,11 @@ impl VerifyWebhookBuilder {
     /// # Errors
     /// [`ConfigError`] names the value that is wrong, and what would be right.
     pub fn build(self) -> Result<VerifyWebhookLayer, ConfigError> {
-        let public_url = self.public_url.as_deref().ok_or_else(|| {
+        let public_url = self.public_url.as_ref().ok_or_else(|| {
             ConfigError::new("no public URL: name the one that ConductorOne calls, such as https://hooks.example.com")
         })?;
-        let public_url = PublicUrl::parse(public_url, self.fetching.http_on_loopback)
-            .map_err(|error| public_url_error(public_url, error))?;
+        let public_url = PublicUrl::parse(&public_url.0, self.fetching.http_on_loopback)
+            .map_err(|error| public_url_error(public_url, error, self.fetching.http_on_loopback))?;
         if self.leeway > MAX_LEEWAY {
             return Err(ConfigError::new(format!(
                 "the leeway {:?} is too long: at most {MAX_LEEWAY:?}; set this machine's clock by NTP instead",
@@ -187,7 +187,9 @@ impl VerifyWebhookBuilder {
             ("body_timeout", self.body_timeout.is_zero()),
         ] {
             if is_zero {
-                return Err(ConfigError::new(format!("{name} is 0: nothing would pass")));
+                return Err(ConfigError::new(format!(
+                    "{name} is 0 and nothing would pass: leave it out for the default, or set it higher"
+                )));
             }
         }
         if self.replay_policy.is_none() {
@@ -216,8 +218,9 @@ impl VerifyWebhookBuilder {
     }
 }
 
-fn public_url_error(url: &str, error: UrlError) -> ConfigError {
+fn public_url_error(url: &RedactedUrl, error: UrlError, http_on_loopback: bool) -> ConfigError {
     let remedy = match error {
+        UrlError::PlainHttp if http_on_loopback => "use https, http is for loopback hosts only",
         UrlError::PlainHttp => {
             "use https; for tests on a loopback host, dangerous_allow_http_on_loopback allows http"
         }
@@ -240,26 +243,26 @@ fn tenants(configured: Vec<Tenant>, mut fetching: Fetching) -> Result<Tenants, C
             .map_err(|error| ConfigError::new(format!("tenant {domain:?}: {error}")))?;
         if tenants.insert(domain.as_str().into(), source).is_some() {
             return Err(ConfigError::new(format!(
-                "the tenant {domain:?} is named twice"
+                "the tenant {domain:?} is named twice: name it once"
             )));
         }
     }
     Ok(tenants)
 }
 
-/// A tenant is named by a bare host name, as in `iss`.
+/// A tenant is named by a bare host name, in lower case as in `iss`.
 fn check_domain(domain: &str) -> Result<(), ConfigError> {
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())
             && label
                 .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+                .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'))
     };
     if domain.len() <= 253 && domain.split('.').all(is_label) {
         return Ok(());
     }
     Err(ConfigError::new(format!(
-        "the tenant {domain:?} is no host name: write it like example.conductor.one, without scheme, port and path"
+        "the tenant {domain:?} is no host name in lower case: write it like example.conductor.one, without scheme, port and path"
     )))
 }
 
@@ -285,7 +288,7 @@ pub struct Tenant {
 #[derive(Clone)]
 enum Keys {
     WellKnown,
-    Url(String),
+    Url(RedactedUrl),
     File(PathBuf),
     Source(Arc<dyn KeySource>),
 }
@@ -303,7 +306,7 @@ impl Tenant {
     /// [`dangerous_allow_http_on_loopback`](VerifyWebhookBuilder::dangerous_allow_http_on_loopback)
     /// allows it.
     pub fn jwks_url(mut self, url: impl Into<String>) -> Self {
-        self.keys = Keys::Url(url.into());
+        self.keys = Keys::Url(RedactedUrl(url.into()));
         self
     }
 
@@ -342,7 +345,7 @@ impl Keys {
         match self {
             Self::Source(source) => Ok(source),
             Self::WellKnown => fetching.cache(format!("https://{domain}/auth/v1/jwks")),
-            Self::Url(url) => fetching.cache(url),
+            Self::Url(RedactedUrl(url)) => fetching.cache(url),
             Self::File(path) => Ok(Arc::new(JwksCache::file(path, FILE_INTERVAL)?)),
         }
     }

@@ -21,6 +21,7 @@ mod fetch;
 #[cfg(feature = "reqwest")]
 mod https;
 mod jwk;
+mod redacted;
 mod set;
 #[cfg(test)]
 mod set_tests;
@@ -38,6 +39,7 @@ pub use self::fetch::{Fetch, FetchError};
 pub use self::https::HttpsFetch;
 pub(crate) use self::jwk::MAX_KID_BYTES;
 pub use self::jwk::{Algorithm, SkipReason};
+pub(crate) use self::redacted::RedactedUrl;
 pub(crate) use self::set::VerifyError;
 pub use self::set::{KeyInfo, KeySet, KeySetError, SkippedKey, StaticKeys};
 use crate::BoxFuture;

@@ -29,6 +29,10 @@ struct LiveIds {
     live: HashSet<u128>,
     /// The ids by the second after which they may go, the earliest on top.
     ends: BinaryHeap<Reverse<(u64, u128)>>,
+    /// The latest such second of an id that is gone. Whatever ends by then may
+    /// have been used: by a request that is slower than the clock, or before
+    /// the clock was set back.
+    forgotten: Option<u64>,
 }
 
 impl MemoryReplayStore {
@@ -58,15 +62,20 @@ impl MemoryReplayStore {
         let until = whole_seconds(until);
 
         let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
-        let LiveIds { live, ends } = &mut *ids;
+        let LiveIds {
+            live,
+            ends,
+            forgotten,
+        } = &mut *ids;
         while let Some(Reverse((end, old))) = ends.peek().copied() {
             if end >= now {
                 break;
             }
             ends.pop();
             live.remove(&old);
+            *forgotten = Some(end).max(*forgotten);
         }
-        if live.contains(&digest) {
+        if live.contains(&digest) || Some(until) <= *forgotten {
             return Ok(Claim::Seen);
         }
         if live.len() >= self.capacity {
@@ -109,7 +118,6 @@ impl ReplayStore for MemoryReplayStore {
         now: SystemTime,
         until: SystemTime,
     ) -> BoxFuture<'a, Result<Claim, ReplayStoreError>> {
-        let claim = self.claim_now(id, now, until);
-        Box::pin(async { claim })
+        Box::pin(async move { self.claim_now(id, now, until) })
     }
 }

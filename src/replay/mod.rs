@@ -12,7 +12,8 @@
 //! assert_eq!(store.claim(id, now, until).await?, Claim::First);
 //! assert_eq!(store.claim(id, now, until).await?, Claim::Seen);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
-//! # }).unwrap();
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 mod memory;
@@ -60,8 +61,14 @@ pub trait ReplayStore: fmt::Debug + Send + Sync + 'static {
     /// Claims a token's id, in one atomic step: of any number of simultaneous
     /// claims of one id, one gets [`Claim::First`].
     ///
-    /// The id must be remembered at least until `until`, the last moment at
-    /// which its token could pass; after that the store may forget it.
+    /// The id must be remembered at least until `until`, by when its token can
+    /// no longer pass; after that the store may forget it.
+    ///
+    /// The request waits for the answer: a store that is out of reach should
+    /// say so within a few seconds.
+    ///
+    /// # Errors
+    /// [`ReplayStoreError`] if it cannot be said whether the token was seen.
     fn claim<'a>(
         &'a self,
         id: TokenId<'a>,

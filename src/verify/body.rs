@@ -2,15 +2,16 @@
 
 use std::error::Error;
 use std::mem;
+use std::num::IntErrorKind;
 use std::pin::pin;
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use http::HeaderMap;
-use http::header::CONTENT_LENGTH;
+use http::header::{CONTENT_LENGTH, HeaderMap, HeaderValue};
 use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError};
 use sha2::{Digest, Sha256};
+use tokio::task::coop::consume_budget;
 
 /// How much body is read, and for how long.
 pub(crate) struct BodyPolicy {
@@ -21,12 +22,12 @@ pub(crate) struct BodyPolicy {
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BodyError {
-    #[error("the body has more than {limit} bytes")]
-    TooLarge { limit: usize },
+    #[error("the body is longer than {0}")]
+    TooLarge(String),
     #[error("the body did not arrive within {0:?}")]
     Timeout(Duration),
-    #[error("reading the body failed: {0}")]
-    Read(Box<dyn Error + Send + Sync>),
+    #[error("reading the body failed")]
+    Read(#[source] Box<dyn Error + Send + Sync>),
     #[error("the body is empty: has a layer outside this one consumed it?")]
     Empty,
     #[error(
@@ -46,14 +47,11 @@ where
     B: Body,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let declared = headers
-        .get(CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.parse::<u64>().ok());
+    let declared = headers.get(CONTENT_LENGTH).and_then(length);
     let limit = policy.max_bytes;
     let at_least = declared.unwrap_or(0).max(body.size_hint().lower());
     if at_least > u64::try_from(limit).unwrap_or(u64::MAX) {
-        return Err(BodyError::TooLarge { limit });
+        return Err(too_large(limit));
     }
     let (bytes, digest) = tokio::time::timeout(policy.timeout, collect(body, limit))
         .await
@@ -65,6 +63,15 @@ where
             declared,
         }),
         _ => Ok((bytes, digest)),
+    }
+}
+
+/// A number that is too large for any machine is too large here as well.
+fn length(value: &HeaderValue) -> Option<u64> {
+    match value.to_str().ok()?.parse() {
+        Ok(length) => Some(length),
+        Err(error) if *error.kind() == IntErrorKind::PosOverflow => Some(u64::MAX),
+        Err(_) => None,
     }
 }
 
@@ -81,15 +88,23 @@ where
     // `joined` instead.
     let mut single = Bytes::new();
     let mut joined = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| read_error(error.into(), limit))?;
+    loop {
+        // Frames may be ready without end: the time limit must get its turn.
+        consume_budget().await;
+        let Some(frame) = body.frame().await else {
+            break;
+        };
+        let frame = frame.map_err(|error| read_error(error.into()))?;
         // Trailers are no part of what was signed.
         let Ok(mut data) = frame.into_data() else {
             continue;
         };
         let length = data.remaining();
+        if length == 0 {
+            continue;
+        }
         if length > limit - single.len() - joined.len() {
-            return Err(BodyError::TooLarge { limit });
+            return Err(too_large(limit));
         }
         let data = data.copy_to_bytes(length);
         hash.update(&data);
@@ -110,12 +125,16 @@ where
     Ok((bytes, hash.finalize().into()))
 }
 
+fn too_large(limit: usize) -> BodyError {
+    BodyError::TooLarge(format!("the limit of {limit} bytes"))
+}
+
 /// A limit of an outer layer (tower-http's `RequestBodyLimit`) is a limit too.
-fn read_error(error: Box<dyn Error + Send + Sync>, limit: usize) -> BodyError {
+fn read_error(error: Box<dyn Error + Send + Sync>) -> BodyError {
     let mut cause: Option<&(dyn Error + 'static)> = Some(error.as_ref());
     while let Some(error) = cause {
         if error.is::<LengthLimitError>() {
-            return BodyError::TooLarge { limit };
+            return BodyError::TooLarge("a layer outside this one allows".to_owned());
         }
         cause = error.source();
     }

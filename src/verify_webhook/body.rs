@@ -39,6 +39,14 @@ impl<B> ResponseBody<B> {
     }
 }
 
+/// An empty body, as layers need it that answer in the service's stead
+/// (tower-http's time-out, for one).
+impl<B> Default for ResponseBody<B> {
+    fn default() -> Self {
+        Self::rejection(Full::default())
+    }
+}
+
 impl<B: Body<Data = Bytes>> Body for ResponseBody<B> {
     type Data = Bytes;
     type Error = B::Error;

@@ -1,6 +1,5 @@
 //! How a cache is configured; everything is checked here, once.
 
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,12 +9,13 @@ use http::uri::Scheme;
 use super::{Config, JwksCache};
 use crate::keys::KeySet;
 use crate::keys::fetch::{Fetch, FileFetch, is_loopback};
+use crate::keys::redacted::RedactedUrl;
 
 /// Builds a [`JwksCache`]; see [`JwksCache::builder`].
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until it is built"]
 pub struct JwksCacheBuilder {
-    url: Redacted,
+    url: RedactedUrl,
     allow_http_loopback: bool,
     fresh_for: Duration,
     keep_on_failure: Duration,
@@ -64,7 +64,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 impl JwksCacheBuilder {
     pub(super) fn new(url: String) -> Self {
         Self {
-            url: Redacted(url),
+            url: RedactedUrl(url),
             allow_http_loopback: false,
             fresh_for: Duration::from_secs(5 * 60),
             keep_on_failure: Duration::from_secs(60 * 60),
@@ -157,7 +157,7 @@ impl JwksCacheBuilder {
             url: self.url.to_string(),
             remedy,
         };
-        let Redacted(url) = &self.url;
+        let RedactedUrl(url) = &self.url;
         // `Uri` drops a fragment without a word.
         if url.contains('#') {
             return Err(refuse("remove the fragment (\"#…\")"));
@@ -233,33 +233,5 @@ impl JwksCacheBuilder {
             });
         }
         Ok(())
-    }
-}
-
-/// A URL that is shown without what might be a secret.
-#[derive(Clone)]
-struct Redacted(String);
-
-impl fmt::Display for Redacted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(url) = self;
-        let (before, shown) = url.rsplit_once('@').unwrap_or(("", url));
-        if let Some((scheme, _)) = before.split_once("://") {
-            write!(f, "{}://…@", scheme.escape_debug())?;
-        }
-        let mut parts = shown.split(['?', '#']);
-        // Escaped: it is not known to be a URL yet.
-        write!(f, "{}", parts.next().unwrap_or_default().escape_debug())?;
-        if parts.next().is_some() {
-            f.write_str("?…")
-        } else {
-            Ok(())
-        }
-    }
-}
-
-impl fmt::Debug for Redacted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "\"{self}\"")
     }
 }
