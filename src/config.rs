@@ -344,8 +344,8 @@ impl Keys {
     ) -> Result<Arc<dyn KeySource>, Box<dyn Error + Send + Sync>> {
         match self {
             Self::Source(source) => Ok(source),
-            Self::WellKnown => fetching.cache(format!("https://{domain}/auth/v1/jwks")),
-            Self::Url(RedactedUrl(url)) => fetching.cache(url),
+            Self::WellKnown => fetching.cache(&format!("https://{domain}/auth/v1/jwks")),
+            Self::Url(RedactedUrl(url)) => fetching.cache(&url),
             Self::File(path) => Ok(Arc::new(JwksCache::file(path, FILE_INTERVAL)?)),
         }
     }
@@ -361,7 +361,7 @@ struct Fetching {
 
 impl Fetching {
     #[cfg(feature = "reqwest")]
-    fn cache(&mut self, url: String) -> Result<Arc<dyn KeySource>, Box<dyn Error + Send + Sync>> {
+    fn cache(&mut self, url: &str) -> Result<Arc<dyn KeySource>, Box<dyn Error + Send + Sync>> {
         let fetch = match &self.fetch {
             Some(fetch) => fetch.clone(),
             None => self.fetch.insert(HttpsFetch::new()?).clone(),
@@ -374,7 +374,7 @@ impl Fetching {
     }
 
     #[cfg(not(feature = "reqwest"))]
-    fn cache(&mut self, url: String) -> Result<Arc<dyn KeySource>, Box<dyn Error + Send + Sync>> {
+    fn cache(&mut self, url: &str) -> Result<Arc<dyn KeySource>, Box<dyn Error + Send + Sync>> {
         let _ = self.http_on_loopback;
         Err(format!(
             "fetching {url:?} needs the feature `reqwest`; switch it on, or give the tenant \
