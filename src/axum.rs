@@ -1,12 +1,15 @@
-//! [`Webhook`] as an axum extractor.
+//! Extractors and answers for axum.
 
 use std::convert::Infallible;
+use std::ops::Deref;
+use std::sync::Arc;
 
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum_core::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::request::Parts;
 
+use crate::event::{Event, Outcome, PayloadError};
 use crate::rejection::Rejection;
 use crate::verify::Webhook;
 
@@ -43,6 +46,99 @@ impl<S: Sync> OptionalFromRequestParts<S> for Webhook {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Infallible> {
         Ok(parts.extensions.get::<Self>().cloned())
+    }
+}
+
+/// Extracts an event of one type, for a route that takes no other.
+///
+/// ```
+/// use axum::{Router, routing::post};
+/// use tower_conductorone::Typed;
+/// use tower_conductorone::event::{Comment, Event, Outcome, ProvisionReply, ProvisionStep};
+///
+/// async fn provision(step: Typed<ProvisionStep>) -> Outcome {
+///     step.answer(ProvisionReply::complete(Comment::none()))
+/// }
+///
+/// let app: Router = Router::new().route("/provisioning", post(provision));
+/// # let _ = app;
+/// ```
+#[derive(Debug)]
+pub struct Typed<E>(Arc<E>);
+
+impl<E> Typed<E> {
+    /// The event, to be kept or handed on.
+    #[must_use]
+    pub fn into_inner(self) -> Arc<E> {
+        self.0
+    }
+}
+
+impl<E> Clone for Typed<E> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<E> Deref for Typed<E> {
+    type Target = E;
+
+    fn deref(&self) -> &E {
+        &self.0
+    }
+}
+
+/// Why there is no [`Typed`] event.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TypedRejection {
+    /// There is no webhook at all: 500.
+    #[error(transparent)]
+    MissingWebhook(#[from] MissingWebhook),
+    /// The webhook is of another event: 422. It was configured for a route that
+    /// takes no such events.
+    #[error("this route takes {expected} only")]
+    #[non_exhaustive]
+    OtherEvent {
+        /// The event that the route takes.
+        expected: &'static str,
+    },
+    /// The payload is not of the event's type: 422. The answer does not quote it.
+    #[error("the payload is not of the event's type")]
+    Payload(#[from] PayloadError),
+}
+
+impl IntoResponse for TypedRejection {
+    fn into_response(self) -> Response {
+        match self {
+            Self::MissingWebhook(missing) => missing.into_response(),
+            other => (StatusCode::UNPROCESSABLE_ENTITY, other.to_string()).into_response(),
+        }
+    }
+}
+
+impl<S: Sync, E: Event> FromRequestParts<S> for Typed<E> {
+    type Rejection = TypedRejection;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, TypedRejection> {
+        let webhook = <Webhook as FromRequestParts<S>>::from_request_parts(parts, state).await?;
+        let payload = webhook.payload().inspect_err(|error| {
+            tracing::warn!(
+                webhook_id = webhook.id(),
+                path = error.path(),
+                "the payload is odd"
+            );
+        })?;
+        match payload.as_event::<E>() {
+            Some(event) => Ok(Self(Arc::clone(event))),
+            None => Err(TypedRejection::OtherEvent { expected: E::NAME }),
+        }
+    }
+}
+
+impl IntoResponse for Outcome {
+    fn into_response(self) -> Response {
+        self.response().into_response()
     }
 }
 

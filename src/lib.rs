@@ -8,13 +8,13 @@
 //! and with a [`Webhook`] in its extensions.
 //!
 //! ```
-//! use axum::{Json, Router, routing::post};
-//! use serde_json::{Value, json};
-//! use tower_conductorone::{VerifyWebhookLayer, Webhook};
+//! use axum::{Router, routing::post};
+//! use tower_conductorone::event::{Comment, Event, Outcome, ProvisionReply, ProvisionStep};
+//! use tower_conductorone::{Typed, VerifyWebhookLayer};
 //!
-//! async fn handler(webhook: Webhook) -> Json<Value> {
-//!     println!("{} from {}", webhook.event(), webhook.tenant());
-//!     Json(json!({ "version": "v1" }))
+//! async fn provision(step: Typed<ProvisionStep>) -> Outcome {
+//!     println!("provision in {:?}", step.task_view().app().map(|app| &app.display_name));
+//!     step.answer(ProvisionReply::complete(Comment::none()))
 //! }
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -22,10 +22,13 @@
 //!     .public_url("https://hooks.example.com") // what ConductorOne calls
 //!     .tenant("example.conductor.one")
 //!     .build()?;
-//! let app: Router = Router::new().route("/webhooks", post(handler)).layer(verify);
+//! let app: Router = Router::new().route("/webhooks", post(provision)).layer(verify);
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! A handler for events of all types takes the [`Webhook`] itself; see the
+//! module [`event`] for what it is about and what it can be answered with.
 //!
 //! # What is checked
 //!
@@ -70,7 +73,7 @@
 //! | feature | default | what it adds |
 //! | --- | --- | --- |
 //! | `reqwest` | yes | fetches the tenants' keys over HTTPS |
-//! | `axum` | no | [`Webhook`] as an extractor; nested routers' original URI |
+//! | `axum` | no | [`Webhook`] and [`Typed`] as extractors; nested routers' original URI |
 //! | `testing` | no | a fake tenant that signs deliveries, and a settable clock |
 //!
 //! Without default features the keys are [static](Tenant::static_keys), from a
@@ -96,6 +99,7 @@ use std::pin::Pin;
 
 mod clock;
 mod config;
+pub mod event;
 pub mod keys;
 mod rejection;
 pub mod replay;
@@ -108,7 +112,7 @@ mod verify_webhook;
 mod axum;
 
 #[cfg(feature = "axum")]
-pub use self::axum::MissingWebhook;
+pub use self::axum::{MissingWebhook, Typed, TypedRejection};
 pub use self::clock::{Clock, SystemClock};
 pub use self::config::{ConfigError, Tenant, VerifyWebhookBuilder};
 pub use self::rejection::{Rejection, RejectionKind};

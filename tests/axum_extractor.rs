@@ -16,8 +16,11 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use support::{DOMAIN, TEST_EVENT, builder, now, receiver};
 use tower::ServiceExt;
+use tower_conductorone::event::{
+    Comment, Event, Outcome, PolicyApprovalStep, ProvisionReply, ProvisionStep,
+};
 use tower_conductorone::testing::{Delivery, FakeTenant};
-use tower_conductorone::{MissingWebhook, Rejection, VerifyWebhookLayer, Webhook};
+use tower_conductorone::{MissingWebhook, Rejection, Typed, VerifyWebhookLayer, Webhook};
 
 fn delivery(tenant: &FakeTenant) -> Delivery {
     tenant.delivery(TEST_EVENT).issued_at(now())
@@ -278,4 +281,45 @@ async fn the_missing_webhook_is_an_error_with_a_hint() {
     let error: &dyn Error = &missing;
     assert!(error.to_string().contains("VerifyWebhookLayer"), "{error}");
     assert_eq!(missing.into_response().status(), 500);
+}
+
+#[tokio::test]
+async fn a_route_takes_events_of_one_type() {
+    async fn provision(step: Typed<ProvisionStep>) -> Outcome {
+        assert!(step.task_view().app().is_some());
+        step.answer(ProvisionReply::complete(Comment::none()))
+    }
+    async fn approve(step: Typed<PolicyApprovalStep>) -> String {
+        let step = step.clone().into_inner();
+        step.task_view().task().expect("a task").id.to_string()
+    }
+
+    let tenant = FakeTenant::new(DOMAIN);
+    let app = Router::new()
+        .route("/webhooks", post(provision))
+        .route("/approvals", post(approve))
+        .layer(receiver(&tenant))
+        .route("/open", post(provision));
+    let provisioning = || tenant.delivery(ProvisionStep::NAME).issued_at(now());
+
+    let (response, body) = answer(&app, request(&provisioning())).await;
+    assert_eq!(
+        (response.status().as_u16(), &*body),
+        (200, r#"{"complete":{},"version":"v1"}"#)
+    );
+
+    let other = provisioning().to("https://hooks.example.com/approvals");
+    let (response, body) = answer(&app, request(&other)).await;
+    assert_eq!(response.status(), 422);
+    assert!(body.contains(PolicyApprovalStep::NAME), "{body}");
+
+    let odd = provisioning().payload(json!({ "taskView": "s3cret" }));
+    let (response, body) = answer(&app, request(&odd)).await;
+    assert_eq!(response.status(), 422);
+    assert!(!body.contains("s3cret"), "{body}");
+
+    let unverified = provisioning().to("https://hooks.example.com/open");
+    let (response, body) = answer(&app, request(&unverified)).await;
+    assert_eq!(response.status(), 500);
+    assert!(body.contains("VerifyWebhookLayer"), "{body}");
 }

@@ -1,12 +1,13 @@
 //! The proven webhook that a handler gets.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use serde::Deserialize;
 
 use super::claims::Claims;
+use crate::event::{Payload, PayloadError};
 
 /// A webhook that ConductorOne really sent to this receiver, with this body.
 ///
@@ -28,6 +29,8 @@ struct Inner {
     body: Bytes,
     payload: Bytes,
     replay: bool,
+    /// Read when it is first asked for.
+    typed: OnceLock<Result<Payload, PayloadError>>,
 }
 
 /// What the verification has found to be true.
@@ -67,6 +70,7 @@ impl From<Proven> for Webhook {
             body,
             payload,
             replay,
+            typed: OnceLock::new(),
         }))
     }
 }
@@ -120,6 +124,24 @@ impl Webhook {
     #[must_use]
     pub fn payload_json(&self) -> &Bytes {
         &self.0.payload
+    }
+
+    /// The payload, typed. It is read when it is first asked for, and kept.
+    ///
+    /// # Errors
+    /// [`PayloadError`] if the payload is not of the event's type. What is new
+    /// to this version of the crate is never an error.
+    pub fn payload(&self) -> Result<&Payload, PayloadError> {
+        let Inner {
+            event,
+            payload,
+            typed,
+            ..
+        } = &*self.0;
+        typed
+            .get_or_init(|| Payload::from_json(event, payload))
+            .as_ref()
+            .map_err(Clone::clone)
     }
 
     /// Reads the payload into a type of yours. Each call parses it anew.

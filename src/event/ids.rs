@@ -1,0 +1,96 @@
+//! Ids, each a type of its own where mixing them up would do harm.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::wire::{Defaulted, Value};
+
+macro_rules! ids {
+    ($($(#[$doc:meta])+ $id:ident;)+) => {$(
+        $(#[$doc])+
+        ///
+        /// The empty id stands for none.
+        #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $id(String);
+
+        impl $id {
+            /// The id of that text.
+            pub fn new(id: impl Into<String>) -> Self {
+                Self(id.into())
+            }
+
+            /// The id's text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+
+            /// Whether it stands for none.
+            #[must_use]
+            pub fn is_empty(&self) -> bool {
+                self.0.is_empty()
+            }
+        }
+
+        impl fmt::Display for $id {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $id {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($id), "({:?})"), self.0)
+            }
+        }
+
+        impl AsRef<str> for $id {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl From<String> for $id {
+            fn from(id: String) -> Self {
+                Self(id)
+            }
+        }
+
+        impl From<&str> for $id {
+            fn from(id: &str) -> Self {
+                Self(id.to_owned())
+            }
+        }
+
+        impl Value for $id {
+            fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                Self::deserialize(deserializer)
+            }
+
+            fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                self.serialize(serializer)
+            }
+        }
+
+        impl Defaulted for $id {}
+    )+};
+}
+
+ids! {
+    /// Names a task.
+    TaskId;
+    /// Names an app.
+    AppId;
+    /// Names an account in an app.
+    AppUserId;
+    /// Names a user of ConductorOne: a person or a service.
+    UserId;
+    /// Names an entitlement of an app.
+    EntitlementId;
+    /// Names a webhook as an administrator configured it.
+    WebhookConfigId;
+    /// Names one delivery of a webhook.
+    DeliveryId;
+}

@@ -1,0 +1,85 @@
+//! The typed model: what each event is about, and what it can be answered with.
+//!
+//! [`Webhook::payload`](crate::Webhook::payload) gives a [`Payload`]. Its
+//! variants' types lead to the task and to what belongs to it, and take the
+//! replies that fit:
+//!
+//! ```
+//! use tower_conductorone::Webhook;
+//! use tower_conductorone::event::task::TaskKind;
+//! use tower_conductorone::event::{
+//!     Acknowledgement, ApprovalReply, Comment, Event, Outcome, Payload, PayloadError,
+//!     ProvisionReply, WorkflowReply,
+//! };
+//!
+//! fn answer(webhook: &Webhook) -> Result<Outcome, PayloadError> {
+//!     Ok(match webhook.payload()? {
+//!         Payload::ProvisionStep(step) => {
+//!             let view = step.task_view();
+//!             let app = view.app().map_or("an app", |app| &app.display_name);
+//!             let user = view.identity_user().map_or("somebody", |user| &user.display_name);
+//!             match view.task().and_then(|task| task.r#type.as_deref()).map(|t| &t.kind) {
+//!                 Some(TaskKind::Grant(_)) => println!("give {user} access to {app}"),
+//!                 Some(TaskKind::Revoke(_)) => println!("take access to {app} from {user}"),
+//!                 _ => return Ok(step.answer(ProvisionReply::errored(Comment::none()))),
+//!             }
+//!             step.answer(ProvisionReply::complete(Comment::truncated("done")))
+//!         }
+//!         Payload::PolicyApprovalStep(step) => {
+//!             step.answer(ApprovalReply::deny(Comment::none()))
+//!         }
+//!         Payload::PolicyPostAction(action) => action.answer(Acknowledgement::new()),
+//!         Payload::WorkflowStep(step) => step.answer(WorkflowReply::empty()),
+//!         Payload::Test(test) => test.answer(Acknowledgement::new()),
+//!         Payload::Unknown(event) => event.acknowledge(),
+//!         _ => Outcome::retry_later(std::time::Duration::from_secs(3600)),
+//!     })
+//! }
+//! # let _ = answer;
+//! ```
+//!
+//! # What ConductorOne adds
+//!
+//! ConductorOne's messages grow, and nothing that they grow by is an error:
+//! unknown fields are passed over, unknown values of enums, members of oneofs,
+//! types of objects and events become an `Unknown` variant that holds them, and
+//! the [raw JSON](crate::Webhook::payload_json) is always at hand. The structs
+//! and enums are `#[non_exhaustive]` and will grow, too.
+//!
+//! A field that is absent or `null` has its default: an empty string, list or
+//! id, 0, `false`, `None`. (proto3's JSON does not tell the two apart.)
+
+mod any;
+pub mod app;
+pub mod approval;
+mod error;
+mod expanded;
+pub mod form;
+mod ids;
+pub mod instance;
+mod outcome;
+mod payload;
+pub mod policy;
+pub mod provision;
+mod reply;
+mod scalar;
+pub mod task;
+mod unknown;
+pub mod user;
+mod wire;
+
+pub use self::any::AnyMessage;
+pub use self::error::PayloadError;
+pub use self::expanded::{ExpandedTask, Object};
+pub use self::ids::{AppId, AppUserId, DeliveryId, EntitlementId, TaskId, UserId, WebhookConfigId};
+pub use self::outcome::Outcome;
+pub use self::payload::{
+    Event, Payload, PolicyApprovalStep, PolicyPostAction, ProvisionStep, Test, UnknownEvent,
+    WorkflowStep,
+};
+pub use self::reply::{
+    Acknowledgement, ApprovalReply, Comment, PolicyStepInput, ProvisionReply, Reply, ReplyError,
+    WorkflowReply,
+};
+pub use self::scalar::{SignedDuration, Timestamp};
+pub use self::unknown::{Json, UnknownMember, UnknownValue};

@@ -1,0 +1,217 @@
+//! The payload of each event.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde_json::value::RawValue;
+
+use super::any::type_name;
+use super::error::{PayloadError, read};
+use super::expanded::ExpandedTask;
+use super::outcome::Outcome;
+use super::reply::{Acknowledgement, ApprovalReply, ProvisionReply, Reply, WorkflowReply};
+use super::unknown::Json;
+use super::wire::message;
+
+/// What an event is about. Cheap to clone.
+///
+/// The variants' own types know which replies fit: see [`Event::answer`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Payload {
+    /// An administrator sends a test.
+    Test(Arc<Test>),
+    /// A provisioning step of a task is left to the receiver.
+    ProvisionStep(Arc<ProvisionStep>),
+    /// An approval step of a task's policy is left to the receiver.
+    PolicyApprovalStep(Arc<PolicyApprovalStep>),
+    /// A policy has come to its end.
+    PolicyPostAction(Arc<PolicyPostAction>),
+    /// An automation runs its webhook step.
+    WorkflowStep(Arc<WorkflowStep>),
+    /// An event that this version of the crate does not know.
+    Unknown(UnknownEvent),
+}
+
+/// An event of a known type, and the reply that goes with it.
+///
+/// Implemented by the types in [`Payload`], and not meant to be implemented
+/// elsewhere.
+pub trait Event: sealed::Read + Send + Sync + 'static {
+    /// The event's name, as it is in the envelope.
+    const NAME: &'static str;
+
+    /// What the event can be answered with.
+    type Reply: Into<Reply>;
+
+    /// Answers the event.
+    fn answer(&self, reply: Self::Reply) -> Outcome {
+        Outcome::reply(reply.into())
+    }
+}
+
+mod sealed {
+    use std::sync::Arc;
+
+    use super::{Payload, PayloadError};
+
+    pub trait Read: Sized {
+        fn read(payload: &str) -> Result<Self, PayloadError>;
+        fn of(payload: &Payload) -> Option<&Arc<Self>>;
+    }
+}
+
+macro_rules! task_events {
+    ($($(#[$doc:meta])+ $event:ident, $name:literal, $reply:ident;)+) => {$(
+        $(#[$doc])+
+        #[derive(Clone, Debug)]
+        pub struct $event(ExpandedTask);
+
+        impl $event {
+            /// The task, and what its pointers lead to.
+            #[must_use]
+            pub fn task_view(&self) -> &ExpandedTask {
+                &self.0
+            }
+        }
+
+        impl Event for $event {
+            const NAME: &'static str = $name;
+            type Reply = $reply;
+        }
+
+        impl sealed::Read for $event {
+            fn read(payload: &str) -> Result<Self, PayloadError> {
+                ExpandedTask::read(payload).map(Self)
+            }
+
+            fn of(payload: &Payload) -> Option<&Arc<Self>> {
+                match payload {
+                    Payload::$event(event) => Some(event),
+                    _ => None,
+                }
+            }
+        }
+    )+};
+}
+
+task_events! {
+    /// A provisioning step is left to the receiver: it grants or revokes the
+    /// access, and says whether that worked.
+    ProvisionStep, "c1.webhooks.v1.PayloadProvisionStep", ProvisionReply;
+    /// An approval step is left to the receiver: it approves or denies, hands
+    /// the step to others, or replaces the rest of the policy.
+    PolicyApprovalStep, "c1.webhooks.v1.PayloadPolicyApprovalStep", ApprovalReply;
+    /// A policy has come to its end; there is nothing to decide any more.
+    PolicyPostAction, "c1.webhooks.v1.PayloadPolicyPostAction", Acknowledgement;
+}
+
+message! {
+    /// A test that an administrator sends. It says nothing.
+    Test {}
+}
+
+message! {
+    /// An automation runs its webhook step.
+    WorkflowStep {
+        /// The automation.
+        workflow_id "workflowId": String,
+        /// The run of the automation.
+        workflow_execution_id "workflowExecutionId": i64,
+        /// The step of that run.
+        workflow_execution_step_id "workflowExecutionStepId": String,
+        /// What the automation's earlier steps hand on: a free-form object.
+        context "context": Option<Json>,
+    }
+}
+
+macro_rules! plain_events {
+    ($($event:ident, $name:literal, $reply:ident, $of:pat => $found:expr;)+) => {$(
+        impl Event for $event {
+            const NAME: &'static str = $name;
+            type Reply = $reply;
+        }
+
+        impl sealed::Read for $event {
+            fn read(payload: &str) -> Result<Self, PayloadError> {
+                Ok(read::<Option<Self>>(payload, "payload")?.unwrap_or_default())
+            }
+
+            fn of(payload: &Payload) -> Option<&Arc<Self>> {
+                match payload {
+                    $of => Some($found),
+                    _ => None,
+                }
+            }
+        }
+    )+};
+}
+
+plain_events! {
+    Test, "c1.webhooks.v1.PayloadTest", Acknowledgement, Payload::Test(event) => event;
+    WorkflowStep, "c1.webhooks.v1.PayloadWorkflowStep", WorkflowReply,
+        Payload::WorkflowStep(event) => event;
+}
+
+/// An event that this version of the crate does not know.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct UnknownEvent {
+    /// Its name.
+    pub event: String,
+    /// Its payload, as it came.
+    pub json: Json,
+}
+
+impl UnknownEvent {
+    /// Takes note of the event, and says no more.
+    pub fn acknowledge(&self) -> Outcome {
+        Outcome::reply(Acknowledgement::new().into())
+    }
+}
+
+impl Payload {
+    /// Reads the payload of the event of that name from its JSON text, such as
+    /// one that was stored when it came. It says nothing of who made it.
+    ///
+    /// # Errors
+    /// [`PayloadError`] if the payload is not of the event's type. What is new
+    /// to this version of the crate is never an error.
+    pub fn from_json(event: &str, payload: &Bytes) -> Result<Self, PayloadError> {
+        use sealed::Read;
+
+        let payload = std::str::from_utf8(payload)
+            .map_err(|error| PayloadError::new("payload", error.to_string()))?;
+        check_type(event, payload)?;
+        Ok(match event {
+            Test::NAME => Self::Test(Arc::new(Test::read(payload)?)),
+            ProvisionStep::NAME => Self::ProvisionStep(Arc::new(Read::read(payload)?)),
+            PolicyApprovalStep::NAME => Self::PolicyApprovalStep(Arc::new(Read::read(payload)?)),
+            PolicyPostAction::NAME => Self::PolicyPostAction(Arc::new(Read::read(payload)?)),
+            WorkflowStep::NAME => Self::WorkflowStep(Arc::new(Read::read(payload)?)),
+            _ => Self::Unknown(UnknownEvent {
+                event: event.to_owned(),
+                json: Json::from(read::<Box<RawValue>>(payload, "payload")?),
+            }),
+        })
+    }
+
+    /// The event of that type, if the payload is one.
+    #[must_use]
+    pub fn as_event<E: Event>(&self) -> Option<&Arc<E>> {
+        E::of(self)
+    }
+}
+
+/// The payload says of which type it is, too; the two must agree.
+fn check_type(event: &str, payload: &str) -> Result<(), PayloadError> {
+    let came = type_name(payload, "payload")?;
+    let expected = event.rsplit('/').next().unwrap_or_default();
+    if came.as_deref().is_some_and(|came| came != expected) {
+        return Err(PayloadError::new(
+            "payload.@type",
+            format!("expected {expected:?} as in the envelope's event, got {came:?}"),
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,316 @@
+//! Provisioning: by whom or what access is given, or taken away, and to whom.
+
+use super::ids::{AppId, AppUserId, EntitlementId, UserId, WebhookConfigId};
+use super::scalar::SignedDuration;
+use super::unknown::Json;
+use super::wire::{message, oneof};
+
+message! {
+    /// A policy's step in which access is provisioned or, when it is revoked,
+    /// deprovisioned.
+    Provision {
+        /// How it is done.
+        provision_policy "provisionPolicy": Option<Box<ProvisionPolicy>>,
+        /// What is provisioned, and to which account.
+        provision_target "provisionTarget": Option<Box<ProvisionTarget>>,
+        /// Whether the step is assigned.
+        assigned "assigned": bool,
+    }
+}
+
+message! {
+    /// What a step provisions, and to which account.
+    ProvisionTarget {
+        /// The entitlement's app.
+        app_id "appId": AppId,
+        /// The entitlement.
+        app_entitlement_id "appEntitlementId": EntitlementId,
+        /// The account in the app; empty if it is not known.
+        app_user_id "appUserId": AppUserId,
+        /// How long the access is granted for, if known.
+        grant_duration "grantDuration": Option<SignedDuration>,
+    }
+}
+
+message! {
+    /// How access is provisioned or deprovisioned: set for an entitlement, or by a
+    /// policy's step.
+    ProvisionPolicy {
+    }
+    oneof {
+        /// By whom or what it is done.
+        kind: ProvisionPolicyKind,
+    }
+}
+
+oneof! {
+    /// By whom or what access is provisioned.
+    ProvisionPolicyKind {
+        /// By a connector.
+        Connector "connector": Box<ConnectorProvision>,
+        /// By people.
+        Manual "manual": Box<ManualProvision>,
+        /// As is configured for another entitlement.
+        Delegated "delegated": Box<DelegatedProvision>,
+        /// By a webhook.
+        Webhook "webhook": Box<WebhookProvision>,
+        /// In several steps.
+        MultiStep "multiStep": Box<MultiStepProvision>,
+        /// Through a ticket in another system.
+        ExternalTicket "externalTicket": Box<ExternalTicketProvision>,
+        /// Nothing is configured.
+        Unconfigured "unconfigured": Box<UnconfiguredProvision>,
+        /// By an action of a connector.
+        Action "action": Box<ActionProvision>,
+    }
+}
+
+message! {
+    /// A connector provisions the access.
+    ConnectorProvision {
+    }
+    oneof {
+        /// What the connector does.
+        kind: ConnectorProvisionKind,
+    }
+}
+
+oneof! {
+    /// What a connector does to provision access.
+    ConnectorProvisionKind {
+        /// What it does by default for the entitlement.
+        DefaultBehavior "defaultBehavior": Box<DefaultBehavior>,
+        /// It creates an account.
+        CreateAccount "account": Box<AccountProvision>,
+        /// It deletes the account.
+        DeleteAccount "deleteAccount": Box<DeleteAccount>,
+    }
+}
+
+message! {
+    /// The connector does what it does by default for the entitlement.
+    DefaultBehavior {
+        /// The connector.
+        connector_id "connectorId": String,
+    }
+}
+
+message! {
+    /// The connector creates an account in the app.
+    AccountProvision {
+        /// The connector.
+        connector_id "connectorId": String,
+        /// The schema of what has to be known for a new account.
+        schema_id "schemaId": String,
+        /// Free-form settings for the new account.
+        config "config": Option<Json>,
+    }
+    oneof {
+        /// What becomes of the new account's first password.
+        storage: AccountProvisionStorage,
+    }
+}
+
+oneof! {
+    /// What becomes of a new account's first password, if the connector generates one.
+    AccountProvisionStorage {
+        /// It is saved in vaults of ConductorOne.
+        SaveToVault "saveToVault": Box<SaveToVault>,
+        /// It is not saved.
+        DoNotSave "doNotSave": Box<DoNotSave>,
+    }
+}
+
+message! {
+    /// The password is not saved.
+    DoNotSave {
+    }
+}
+
+message! {
+    /// The password is saved in vaults of ConductorOne.
+    SaveToVault {
+        /// The vaults.
+        vault_ids "vaultIds": Vec<String>,
+    }
+}
+
+message! {
+    /// The connector deletes the account in the app.
+    DeleteAccount {
+        /// The connector.
+        connector_id "connectorId": String,
+    }
+}
+
+message! {
+    /// People provision the access by hand.
+    ManualProvision {
+        /// How they are found.
+        assignee "assignee": Option<Box<ProvisionerAssignment>>,
+        /// The people themselves. ConductorOne has deprecated it in favour of `assignee`.
+        user_ids "userIds": Vec<UserId>,
+        /// What they are told to do.
+        instructions "instructions": String,
+    }
+}
+
+message! {
+    /// The access is provisioned as is configured for another entitlement, to which this
+    /// one is bound. It need not be one of the same app.
+    DelegatedProvision {
+        /// The other entitlement's app.
+        app_id "appId": AppId,
+        /// The other entitlement.
+        entitlement_id "entitlementId": EntitlementId,
+        /// Whether the binding is created automatically, from the parent app's entitlement.
+        implicit "implicit": bool,
+    }
+}
+
+message! {
+    /// A webhook provisions the access: its receiver gets the event
+    /// `c1.webhooks.v1.PayloadProvisionStep`.
+    WebhookProvision {
+        /// The webhook, as an administrator configured it.
+        webhook_id "webhookId": WebhookConfigId,
+    }
+}
+
+message! {
+    /// The access is provisioned in several steps.
+    MultiStepProvision {
+        /// The steps.
+        provision_steps "provisionSteps": Vec<ProvisionPolicy>,
+    }
+}
+
+message! {
+    /// A ticket is opened in another system; the access counts as provisioned when
+    /// the ticket is done.
+    ExternalTicketProvision {
+        /// The connector's app.
+        app_id "appId": AppId,
+        /// The connector to the other system.
+        connector_id "connectorId": String,
+        /// The configuration by which tickets are made.
+        external_ticket_provisioner_config_id "externalTicketProvisionerConfigId": String,
+        /// What to do, for the ticket.
+        instructions "instructions": String,
+    }
+}
+
+message! {
+    /// How to provision the access is not configured.
+    UnconfiguredProvision {
+    }
+}
+
+message! {
+    /// An action of a connector, such as for the life cycle of accounts, provisions the
+    /// access.
+    ActionProvision {
+        /// The action's name, as the connector knows it.
+        action_name "actionName": String,
+        /// The action's name, for people.
+        display_name "displayName": String,
+        /// The connector's app.
+        app_id "appId": AppId,
+        /// The connector.
+        connector_id "connectorId": String,
+    }
+}
+
+message! {
+    /// How the people who provision by hand, the provisioners, are found.
+    ProvisionerAssignment {
+    }
+    oneof {
+        /// Who they are.
+        kind: ProvisionerAssignmentKind,
+    }
+}
+
+oneof! {
+    /// Who provisions by hand.
+    ProvisionerAssignmentKind {
+        /// Certain users.
+        Users "users": Box<UserProvisioner>,
+        /// The app's owners.
+        AppOwners "appOwners": Box<AppOwnerProvisioner>,
+        /// The members of a group.
+        Group "group": Box<GroupProvisioner>,
+        /// The user's manager.
+        Manager "manager": Box<ManagerProvisioner>,
+        /// The users that an expression yields.
+        Expression "expression": Box<ExpressionProvisioner>,
+        /// The entitlement's owners.
+        EntitlementOwners "entitlementOwners": Box<EntitlementOwnerProvisioner>,
+    }
+}
+
+message! {
+    /// The app's owners provision the access.
+    AppOwnerProvisioner {
+        /// Who does it if the app has no owners.
+        fallback_user_ids "fallbackUserIds": Vec<UserId>,
+        /// Whether the provisioner may reassign the task.
+        allow_reassignment "allowReassignment": bool,
+    }
+}
+
+message! {
+    /// The entitlement's owners provision the access.
+    EntitlementOwnerProvisioner {
+        /// Who does it if the entitlement has no owners.
+        fallback_user_ids "fallbackUserIds": Vec<UserId>,
+        /// Whether the provisioner may reassign the task.
+        allow_reassignment "allowReassignment": bool,
+    }
+}
+
+message! {
+    /// The users that expressions yield provision the access.
+    ExpressionProvisioner {
+        /// The expressions, in CEL.
+        expressions "expressions": Vec<String>,
+        /// Who does it if they yield nobody.
+        fallback_user_ids "fallbackUserIds": Vec<UserId>,
+        /// Whether the provisioner may reassign the task.
+        allow_reassignment "allowReassignment": bool,
+    }
+}
+
+message! {
+    /// The members of a group provision the access.
+    GroupProvisioner {
+        /// The group's app.
+        app_id "appId": AppId,
+        /// The group, by the entitlement that stands for it.
+        app_group_id "appGroupId": EntitlementId,
+        /// Who does it if the group has no members.
+        fallback_user_ids "fallbackUserIds": Vec<UserId>,
+        /// Whether the provisioner may reassign the task.
+        allow_reassignment "allowReassignment": bool,
+    }
+}
+
+message! {
+    /// The user's manager provisions the access.
+    ManagerProvisioner {
+        /// Who does it if the user has no manager.
+        fallback_user_ids "fallbackUserIds": Vec<UserId>,
+        /// Whether the provisioner may reassign the task.
+        allow_reassignment "allowReassignment": bool,
+    }
+}
+
+message! {
+    /// Certain users provision the access.
+    UserProvisioner {
+        /// The users.
+        user_ids "userIds": Vec<UserId>,
+        /// Whether the provisioner may reassign the task.
+        allow_reassignment "allowReassignment": bool,
+    }
+}

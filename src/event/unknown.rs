@@ -1,0 +1,96 @@
+//! What this version of the crate does not know.
+
+use std::fmt;
+
+use serde::de::MapAccess;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+/// Free-form JSON, kept as it came and read when asked for: however odd or deep
+/// it is, it does not keep the message around it from being read.
+///
+/// Two are equal if their texts are.
+#[derive(Clone)]
+pub struct Json(Box<RawValue>);
+
+impl Json {
+    /// The JSON text.
+    #[must_use]
+    pub fn get(&self) -> &str {
+        self.0.get()
+    }
+
+    /// Reads it into a type of yours, such as [`serde_json::Value`].
+    ///
+    /// # Errors
+    /// If it is no such `T`, or nested deeper than 128 levels.
+    pub fn parse<'a, T: Deserialize<'a>>(&'a self) -> Result<T, serde_json::Error> {
+        serde_json::from_str(self.get())
+    }
+}
+
+impl PartialEq for Json {
+    fn eq(&self, other: &Self) -> bool {
+        self.get() == other.get()
+    }
+}
+
+impl fmt::Debug for Json {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.get())
+    }
+}
+
+impl Serialize for Json {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Box::<RawValue>::deserialize(deserializer).map(Self)
+    }
+}
+
+impl From<Box<RawValue>> for Json {
+    fn from(raw: Box<RawValue>) -> Self {
+        Self(raw)
+    }
+}
+
+/// A member of a oneof that this version of the crate does not know: an object
+/// beside an otherwise unset group.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct UnknownMember {
+    /// Its name on the wire.
+    pub name: String,
+    /// What it holds.
+    pub json: Json,
+}
+
+impl UnknownMember {
+    /// The next member's value, if it is an object, as the members of oneofs
+    /// are.
+    pub(super) fn read<'de, A: MapAccess<'de>>(
+        name: &str,
+        map: &mut A,
+    ) -> Result<Option<Self>, A::Error> {
+        let json: &RawValue = map.next_value()?;
+        Ok(json.get().starts_with('{').then(|| Self {
+            name: name.to_owned(),
+            json: Json(json.to_owned()),
+        }))
+    }
+}
+
+/// A value of an enum that this version of the crate does not know.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum UnknownValue {
+    /// It came as a name.
+    Name(Box<str>),
+    /// It came as a number.
+    Number(i32),
+}

@@ -1,0 +1,226 @@
+//! What events can be answered with, and what becomes of it on the wire.
+
+mod support;
+
+use std::time::Duration;
+
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use support::{DOMAIN, now, receiver, send};
+use tower_conductorone::event::approval::{Approval, ApprovalKind, ManagerApproval};
+use tower_conductorone::event::policy::{Accept, PolicyStep, PolicyStepKind};
+use tower_conductorone::event::{
+    Acknowledgement, ApprovalReply, Comment, Event, Outcome, Payload, PolicyStepInput,
+    ProvisionReply, Reply, ReplyError, UserId, WorkflowReply,
+};
+use tower_conductorone::testing::{EVENTS, FakeTenant};
+
+fn document(reply: impl Into<Reply>) -> Value {
+    serde_json::from_slice(reply.into().as_bytes()).expect("JSON")
+}
+
+fn comment(text: &str) -> Comment {
+    Comment::new(text).expect("short")
+}
+
+fn users(count: usize) -> Vec<UserId> {
+    (0..count)
+        .map(|user| UserId::new(format!("user {user}")))
+        .collect()
+}
+
+#[test]
+fn the_documents_are_conductorone_s() {
+    let none = Comment::none;
+    for (reply, expected) in [
+        (document(Acknowledgement::new()), json!({ "version": "v1" })),
+        (
+            document(ProvisionReply::complete(none())),
+            json!({ "version": "v1", "complete": {} }),
+        ),
+        (
+            document(ProvisionReply::complete(comment("done \"so\""))),
+            json!({ "version": "v1", "complete": { "comment": "done \"so\"" } }),
+        ),
+        (
+            document(ProvisionReply::errored(comment("no"))),
+            json!({ "version": "v1", "errored": { "comment": "no" } }),
+        ),
+        (
+            document(ApprovalReply::approve(none())),
+            json!({ "version": "v1", "approve": {} }),
+        ),
+        (
+            document(ApprovalReply::deny(comment("no"))),
+            json!({ "version": "v1", "deny": { "comment": "no" } }),
+        ),
+        (
+            document(ApprovalReply::reassign(users(2), none()).expect("two")),
+            json!({ "version": "v1", "reassign": { "newStepUserIds": ["user 0", "user 1"] } }),
+        ),
+        (
+            document(WorkflowReply::empty()),
+            json!({ "version": "v1", "context": {} }),
+        ),
+        (
+            document(WorkflowReply::context(&json!({ "ticket": 7 })).expect("an object")),
+            json!({ "version": "v1", "context": { "ticket": 7 } }),
+        ),
+    ] {
+        assert_eq!(reply, expected);
+    }
+}
+
+#[test]
+fn a_comment_has_1024_characters_at_most() {
+    // Characters, not bytes.
+    for letter in ["a", "ß", "\u{1f511}"] {
+        let longest = letter.repeat(1024);
+        assert_eq!(comment(&longest).as_str(), longest);
+        let error = Comment::new(letter.repeat(1025)).expect_err("too long");
+        assert_eq!(error, ReplyError::CommentTooLong(1025));
+        assert!(error.to_string().contains("1025") && error.to_string().contains("1024"));
+
+        assert_eq!(Comment::truncated(longest.clone()).as_str(), longest);
+        let cut = Comment::truncated(letter.repeat(5000));
+        assert_eq!(cut.as_str().chars().count(), 1024);
+        assert_eq!(cut.as_str(), format!("{}…", letter.repeat(1023)));
+        assert!(Comment::new(cut.as_str()).is_ok());
+    }
+    let shown = format!("{:?}", comment("s3cret"));
+    assert!(!shown.contains("s3cret"), "{shown}");
+}
+
+#[test]
+fn a_step_is_handed_to_1_to_32_users() {
+    for (count, good) in [(0, false), (1, true), (32, true), (33, false)] {
+        let reply = ApprovalReply::reassign(users(count), Comment::none());
+        assert_eq!(reply.is_ok(), good, "{count}");
+        if let Err(error) = reply {
+            assert_eq!(error, ReplyError::Users(count));
+            assert!(error.to_string().contains("1 to 32"), "{error}");
+        }
+    }
+}
+
+fn step(step: PolicyStepKind) -> PolicyStep {
+    let mut policy_step = PolicyStep::default();
+    policy_step.step = step;
+    policy_step
+}
+
+#[test]
+fn a_policy_is_replaced_by_steps_less_what_only_conductorone_sets() {
+    let mut manager = ManagerApproval::default();
+    manager.allow_self_approval = true;
+    manager.assigned_user_ids = users(1);
+    manager.fallback_user_ids = users(1);
+    let mut approval = Approval::default();
+    approval.assigned = true;
+    approval.require_approval_reason = true;
+    approval.kind = ApprovalKind::Manager(Box::new(manager));
+    let mut accept = Accept::default();
+    accept.accept_message = "welcome".to_owned();
+
+    let steps: Vec<PolicyStepInput> = vec![
+        step(PolicyStepKind::Approval(Box::new(approval))).into(),
+        PolicyStepKind::Accept(Box::new(accept)).into(),
+    ];
+    let reply = ApprovalReply::replace_policy(steps, comment("ask the manager")).expect("steps");
+    assert_eq!(
+        document(reply),
+        json!({ "version": "v1", "replacePolicy": {
+            "comment": "ask the manager",
+            "policySteps": [
+                { "approval": {
+                    "requireApprovalReason": true,
+                    "manager": { "allowSelfApproval": true, "fallbackUserIds": ["user 0"] },
+                } },
+                { "accept": { "acceptMessage": "welcome" } },
+            ],
+        } })
+    );
+
+    let none: [PolicyStepInput; 0] = [];
+    let error = ApprovalReply::replace_policy(none, Comment::none()).expect_err("no steps");
+    assert_eq!(error, ReplyError::NoPolicySteps);
+    let unset: [PolicyStepInput; 2] = [
+        PolicyStepKind::Accept(Box::default()).into(),
+        PolicyStep::default().into(),
+    ];
+    let error = ApprovalReply::replace_policy(unset, Comment::none()).expect_err("an unset step");
+    assert_eq!(error, ReplyError::PolicyStep(1));
+}
+
+#[test]
+fn a_context_is_an_object_and_a_document_has_250_000_bytes_at_most() {
+    for context in [json!(null), json!(1), json!("x"), json!([{}])] {
+        assert_eq!(
+            WorkflowReply::context(&context),
+            Err(ReplyError::Context),
+            "{context}"
+        );
+    }
+    let overhead = document(WorkflowReply::context(&json!({ "x": "" })).expect("short"))
+        .to_string()
+        .len();
+    let of = |bytes: usize| json!({ "x": "a".repeat(bytes - overhead) });
+    let longest = WorkflowReply::context(&of(250_000)).expect("just short enough");
+    assert_eq!(Reply::from(longest).as_bytes().len(), 250_000);
+    let error = WorkflowReply::context(&of(250_001)).expect_err("too long");
+    assert_eq!(error, ReplyError::TooLarge(250_001));
+    assert!(error.to_string().contains("250000"), "{error}");
+}
+
+#[tokio::test]
+async fn every_event_takes_its_own_reply() {
+    let tenant = FakeTenant::new(DOMAIN);
+    let layer = receiver(&tenant);
+    for event in EVENTS {
+        let outcome = send(&layer, tenant.delivery(event).issued_at(now()).request()).await;
+        let none = Comment::none;
+        let answer = match outcome.webhook().payload().expect("read") {
+            Payload::Test(test) => test.answer(Acknowledgement::new()),
+            Payload::ProvisionStep(step) => step.answer(ProvisionReply::complete(none())),
+            Payload::PolicyApprovalStep(step) => step.answer(ApprovalReply::approve(none())),
+            Payload::PolicyPostAction(action) => action.answer(Acknowledgement::new()),
+            Payload::WorkflowStep(step) => step.answer(WorkflowReply::empty()),
+            other => panic!("{other:?}"),
+        };
+        let (parts, body) = answer.response().into_parts();
+        assert_eq!(parts.status, 200);
+        assert_eq!(parts.headers["content-type"], "application/json");
+        let body = body.collect().await.expect("full").to_bytes();
+        let document: Value = serde_json::from_slice(&body).expect("JSON");
+        assert_eq!(document["version"], "v1", "{event}");
+    }
+}
+
+#[tokio::test]
+async fn outcomes_are_the_statuses_that_conductorone_knows() {
+    let header = |outcome: &Outcome, name: &str| {
+        let response = outcome.response();
+        response
+            .headers()
+            .get(name)
+            .map(|value| value.to_str().expect("text").to_owned())
+    };
+    let accepted = Outcome::accepted();
+    assert_eq!(accepted.response().status(), 202);
+    let later = Outcome::retry_later(Duration::from_millis(1500));
+    assert_eq!(later.response().status(), 503);
+    assert_eq!(header(&later, "retry-after").as_deref(), Some("2"));
+    let at_once = Outcome::retry_later(Duration::ZERO);
+    assert_eq!(header(&at_once, "retry-after").as_deref(), Some("1"));
+    assert_eq!(Outcome::gone_for_good().response().status(), 410);
+    for outcome in [accepted, later, Outcome::gone_for_good()] {
+        let body = outcome
+            .response()
+            .into_body()
+            .collect()
+            .await
+            .expect("full")
+            .to_bytes();
+        assert!(body.is_empty());
+    }
+}
