@@ -1,0 +1,113 @@
+//! Payloads as ConductorOne may send them, in files that a person can read.
+
+use serde_json::Value;
+
+/// A payload of an event, told in one of several ways.
+///
+/// The company, its people and its ids are made up; an object has the same id
+/// in every fixture. A name is the event, and for a task's events the task's
+/// type and the way in which it is told:
+///
+/// - `provision_step/grant.minimal`: as a terse sender writes it, without
+///   defaults.
+/// - `provision_step/grant.full`: with all that belongs to the task, in the
+///   forms that proto3's JSON allows.
+/// - `provision_step/grant.future`: the first from a newer sender, with fields,
+///   values, members and objects that nobody knows yet.
+/// - `policy_post_action/grant.denied`: another way for a task to end.
+///
+/// ```
+/// use tower_conductorone::testing::{FakeTenant, Fixture};
+///
+/// let fixture = Fixture::named("provision_step/revoke.full").expect("it exists");
+/// let tenant = FakeTenant::new("example.conductor.one");
+/// let delivery = tenant.delivery(fixture.event()).payload(fixture.payload());
+/// # let _ = delivery;
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Fixture {
+    name: &'static str,
+    event: &'static str,
+    json: &'static str,
+}
+
+impl Fixture {
+    /// All fixtures: every event with every type of task.
+    pub const ALL: &[Self] = FIXTURES;
+
+    /// The fixture of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<&'static Self> {
+        Self::ALL.iter().find(|fixture| fixture.name == name)
+    }
+
+    /// Its name, such as `provision_step/grant.minimal`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The event whose payload it is, such as
+    /// `c1.webhooks.v1.PayloadProvisionStep`.
+    #[must_use]
+    pub fn event(&self) -> &'static str {
+        self.event
+    }
+
+    /// The payload's JSON text.
+    #[must_use]
+    pub fn json(&self) -> &'static str {
+        self.json
+    }
+
+    /// The payload.
+    ///
+    /// # Panics
+    /// Never: every fixture is JSON.
+    #[must_use]
+    pub fn payload(&self) -> Value {
+        serde_json::from_str(self.json).expect("a fixture is JSON")
+    }
+}
+
+macro_rules! fixtures {
+    ($($event:literal: $folder:literal { $($file:literal)+ })+) => {
+        &[$($(Fixture {
+            name: concat!($folder, "/", $file),
+            event: $event,
+            json: include_str!(concat!("fixtures/", $folder, "/", $file, ".json")),
+        },)+)+]
+    };
+}
+
+const FIXTURES: &[Fixture] = fixtures! {
+    "c1.webhooks.v1.PayloadTest": "test" {
+        "minimal" "full" "future"
+    }
+    "c1.webhooks.v1.PayloadWorkflowStep": "workflow_step" {
+        "minimal" "full" "future"
+    }
+    "c1.webhooks.v1.PayloadProvisionStep": "provision_step" {
+        "action.minimal" "action.full" "action.future" "certify.minimal" "certify.full"
+        "certify.future" "finding.minimal" "finding.full" "finding.future" "grant.minimal"
+        "grant.full" "grant.future" "offboarding.minimal" "offboarding.full"
+        "offboarding.future" "revoke.minimal" "revoke.full" "revoke.future"
+    }
+    "c1.webhooks.v1.PayloadPolicyApprovalStep": "policy_approval_step" {
+        "action.minimal" "action.full" "action.future" "certify.minimal" "certify.full"
+        "certify.future" "finding.minimal" "finding.full" "finding.future" "grant.minimal"
+        "grant.full" "grant.future" "offboarding.minimal" "offboarding.full"
+        "offboarding.future" "revoke.minimal" "revoke.full" "revoke.future"
+    }
+    "c1.webhooks.v1.PayloadPolicyPostAction": "policy_post_action" {
+        "action.minimal" "action.full" "action.future" "action.cancelled" "action.denied"
+        "action.error" "certify.minimal" "certify.full" "certify.future" "certify.cancelled"
+        "certify.certified" "certify.error" "certify.wait_timed_out" "finding.minimal"
+        "finding.full" "finding.future" "finding.cancelled" "finding.risk_accepted"
+        "grant.minimal" "grant.full" "grant.future" "grant.cancelled" "grant.denied"
+        "grant.error" "grant.wait_timed_out" "offboarding.minimal" "offboarding.full"
+        "offboarding.future" "offboarding.cancelled" "offboarding.error" "revoke.minimal"
+        "revoke.full" "revoke.future" "revoke.cancelled" "revoke.denied" "revoke.error"
+        "revoke.wait_timed_out"
+    }
+};

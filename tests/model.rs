@@ -1,0 +1,446 @@
+//! The typed model against the list of all messages in `data/model.json`:
+//! nothing is missing, and whatever a sender may legally write is read and
+//! written back as the same value.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use tower_conductorone::event::app::{App, AppEntitlement, AppResource, AppResourceType, AppUser};
+use tower_conductorone::event::task::TaskView;
+use tower_conductorone::event::user::User;
+use tower_conductorone::event::{Test, WorkflowStep};
+
+/// The messages that everything else hangs from, and what becomes of a JSON
+/// text that is read as one: the JSON written back, and what Rust says of it.
+const ROOTS: &[(&str, Through)] = &[
+    ("TaskView", through::<TaskView>),
+    ("App", through::<App>),
+    ("AppUser", through::<AppUser>),
+    ("AppEntitlement", through::<AppEntitlement>),
+    ("AppResource", through::<AppResource>),
+    ("AppResourceType", through::<AppResourceType>),
+    ("User", through::<User>),
+    ("PayloadTest", through::<Test>),
+    ("PayloadWorkflowStep", through::<WorkflowStep>),
+];
+
+/// The payloads that are made of a task view and of objects: what is in them is
+/// looked at here, they themselves are in `payloads.rs`.
+const OF_TASKS: [&str; 3] = [
+    "PayloadPolicyApprovalStep",
+    "PayloadPolicyPostAction",
+    "PayloadProvisionStep",
+];
+
+type Through = fn(&str) -> serde_json::Result<(Value, String)>;
+
+fn through<T>(text: &str) -> serde_json::Result<(Value, String)>
+where
+    T: for<'de> Deserialize<'de> + serde::Serialize + std::fmt::Debug,
+{
+    let typed: T = serde_json::from_str(text)?;
+    Ok((serde_json::to_value(&typed)?, format!("{typed:?}")))
+}
+
+#[derive(Deserialize)]
+struct Model {
+    messages: BTreeMap<String, Message>,
+    enums: BTreeMap<String, Vec<String>>,
+}
+
+#[derive(Deserialize)]
+struct Message {
+    fields: BTreeMap<String, Kind>,
+    #[serde(default)]
+    oneofs: BTreeMap<String, Vec<String>>,
+}
+
+impl Message {
+    fn group_of(&self, field: &str) -> Option<&str> {
+        let mut groups = self.oneofs.iter();
+        groups
+            .find(|(_, members)| members.iter().any(|member| member == field))
+            .map(|(group, _)| group.as_str())
+    }
+}
+
+#[derive(Deserialize)]
+struct Kind {
+    #[serde(rename = "kind")]
+    name: String,
+    #[serde(rename = "ref")]
+    refers_to: Option<String>,
+    items: Option<Box<Kind>>,
+    values: Option<Box<Kind>>,
+}
+
+impl Kind {
+    fn refers_to(&self) -> &str {
+        self.refers_to.as_deref().expect("a reference")
+    }
+
+    fn inner(&self) -> &Kind {
+        self.items
+            .as_deref()
+            .or(self.values.as_deref())
+            .unwrap_or(self)
+    }
+}
+
+fn model() -> Model {
+    let mut model: Model =
+        serde_json::from_str(include_str!("data/model.json")).expect("the list of messages");
+    for payload in OF_TASKS {
+        model.messages.remove(payload).expect("it is in the list");
+    }
+    model
+}
+
+/// A value that is not the default.
+fn sample(model: &Model, kind: &Kind) -> Value {
+    match kind.name.as_str() {
+        "string" => json!("text"),
+        "bool" => json!(true),
+        "int64" => json!("9007199254740993"),
+        "number" => json!(2.5),
+        "timestamp" => json!("2026-01-02T03:04:05.678Z"),
+        "duration" => json!("-1.5s"),
+        "struct" => json!({ "free": [1, null] }),
+        "any" => json!({ "@type": "type.googleapis.com/x.Y", "value": "1s" }),
+        "enum" => json!(model.enums[kind.refers_to()].last().expect("values")),
+        "message" => json!({}),
+        "list" => json!([sample(model, kind.inner())]),
+        "map" => json!({ "key": sample(model, kind.inner()) }),
+        other => panic!("{other}"),
+    }
+}
+
+/// A root, and the fields with their kinds that lead to a message from there.
+type Route<'a> = (usize, Vec<(&'a str, &'a str)>);
+
+/// For each message that can be reached from a root: how.
+fn routes(model: &Model) -> BTreeMap<&str, Route<'_>> {
+    let mut routes = BTreeMap::new();
+    let mut todo: std::collections::VecDeque<_> = (0..ROOTS.len())
+        .map(|root| (ROOTS[root].0, (root, Vec::new())))
+        .collect();
+    while let Some((message, route)) = todo.pop_front() {
+        if routes.contains_key(message) {
+            continue;
+        }
+        for (field, kind) in &model.messages[message].fields {
+            if kind.inner().name == "message" {
+                let mut next = route.1.clone();
+                next.push((field.as_str(), kind.name.as_str()));
+                todo.push_back((kind.inner().refers_to(), (route.0, next)));
+            }
+        }
+        routes.insert(message, route);
+    }
+    routes
+}
+
+#[track_caller]
+fn comes_back(root: usize, route: &[(&str, &str)], message: &Value, what: &str) {
+    let wrapped = route
+        .iter()
+        .rev()
+        .fold(message.clone(), |inner, (field, kind)| {
+            let inner = match *kind {
+                "list" => json!([inner]),
+                "map" => json!({ "key": inner }),
+                _ => inner,
+            };
+            json!({ *field: inner })
+        });
+    let (name, read) = ROOTS[root];
+    let (written, debug) =
+        read(&wrapped.to_string()).unwrap_or_else(|error| panic!("{what}: {error}: {wrapped}"));
+    assert_eq!(written, wrapped, "{what}, in {name}");
+    assert!(!debug.contains("Unknown("), "{what} is not known: {debug}");
+}
+
+#[test]
+fn every_field_every_member_and_every_value_is_there() {
+    let model = model();
+    let routes = routes(&model);
+    let (mut fields, mut values) = (0, 0);
+    for (name, message) in &model.messages {
+        let Some((root, route)) = routes.get(name.as_str()) else {
+            panic!("{name} cannot be reached")
+        };
+        comes_back(*root, route, &json!({}), name);
+        for (field, kind) in &message.fields {
+            let what = format!("{name}.{field}");
+            comes_back(*root, route, &json!({ field: sample(&model, kind) }), &what);
+            fields += 1;
+            if kind.inner().name == "enum" {
+                // The first is the default, which is not written but in lists.
+                let skip = usize::from(kind.name != "list");
+                for value in model.enums[kind.inner().refers_to()].iter().skip(skip) {
+                    let value = if kind.name == "list" {
+                        json!([value])
+                    } else {
+                        json!(value)
+                    };
+                    comes_back(*root, route, &json!({ field: value }), &what);
+                    values += 1;
+                }
+            }
+        }
+    }
+    assert_eq!(
+        (model.messages.len() > 150, fields > 600, values > 100),
+        (true, true, true)
+    );
+}
+
+#[test]
+fn a_oneof_has_one_member() {
+    let model = model();
+    let routes = routes(&model);
+    for (name, message) in &model.messages {
+        let (root, route) = &routes[name.as_str()];
+        let groups: Vec<_> = message
+            .oneofs
+            .values()
+            .filter(|members| members.len() > 1)
+            .collect();
+        for members in groups {
+            let (one, other) = (&members[0], &members[1]);
+            let of = |member: &String| sample(&model, &message.fields[member]);
+            // `null` is a member that is not set.
+            let wrapped = |inner: Value| {
+                route
+                    .iter()
+                    .rev()
+                    .fold(inner, |inner, (field, kind)| match *kind {
+                        "list" => json!({ *field: [inner] }),
+                        "map" => json!({ *field: { "key": inner } }),
+                        _ => json!({ *field: inner }),
+                    })
+            };
+            let text = wrapped(json!({ one: of(one), other: null })).to_string();
+            let (written, _) = ROOTS[*root].1(&text).expect("one member and a null");
+            assert_eq!(written, wrapped(json!({ one: of(one) })), "{name}");
+
+            let text = wrapped(json!({ one: of(one), other: of(other) })).to_string();
+            let error = ROOTS[*root].1(&text).expect_err(name).to_string();
+            assert!(
+                error.contains(one.as_str()) && error.contains(other.as_str()),
+                "{error}"
+            );
+        }
+    }
+}
+
+/// What a sender may write, and what that means: the JSON that the crate writes
+/// for it.
+struct Written {
+    sent: Value,
+    meant: Value,
+}
+
+struct Sender<'a> {
+    model: &'a Model,
+    random: fastrand::Rng,
+}
+
+impl Sender<'_> {
+    fn chance(&mut self, percent: u32) -> bool {
+        self.random.u32(0..100) < percent
+    }
+
+    fn text(&mut self) -> String {
+        const LETTERS: [char; 8] = ['a', 'Z', '0', ' ', '"', '\\', 'ß', '\u{1f511}'];
+        let length = self.random.usize(1..8);
+        (0..length)
+            .map(|_| LETTERS[self.random.usize(..LETTERS.len())])
+            .collect()
+    }
+
+    fn message(&mut self, name: &str, depth: u32) -> Written {
+        let model = self.model;
+        let message = &model.messages[name];
+        let (mut sent, mut meant) = (Map::new(), Map::new());
+        let mut chosen = BTreeMap::new();
+        for (group, members) in &message.oneofs {
+            if self.chance(70) {
+                chosen.insert(
+                    group.as_str(),
+                    members[self.random.usize(..members.len())].clone(),
+                );
+            }
+        }
+        for (field, kind) in &message.fields {
+            let group = message.group_of(field);
+            if let Some(group) = group {
+                if chosen.get(group) != Some(field) {
+                    if self.chance(10) {
+                        sent.insert(field.clone(), Value::Null);
+                    }
+                    continue;
+                }
+            } else if self.chance(60) {
+                continue;
+            } else if self.chance(10) {
+                sent.insert(field.clone(), Value::Null);
+                continue;
+            }
+            if depth == 0 && kind.inner().name == "message" {
+                chosen.retain(|_, member| member != field);
+                continue;
+            }
+            let value = self.value(kind, depth);
+            let is_default = group.is_none()
+                && (value.meant == json!([]) && kind.name == "list"
+                    || value.meant == json!({}) && kind.name == "map"
+                    || kind.name == "enum"
+                        && value.meant == json!(model.enums[kind.refers_to()][0]));
+            if !is_default {
+                meant.insert(field.clone(), value.meant);
+            }
+            sent.insert(field.clone(), value.sent);
+        }
+        if self.chance(10) {
+            let odd = [
+                json!("x"),
+                json!(1.5),
+                json!([{}]),
+                json!(false),
+                json!(null),
+            ];
+            sent.insert(
+                "zzzUnknown".to_owned(),
+                odd[self.random.usize(..odd.len())].clone(),
+            );
+        }
+        // An object that nobody knows is taken for the member of the first group
+        // that is unset.
+        if self.chance(10) {
+            let member = json!({ "later": [1, { "deep": null }] });
+            sent.insert("zzzMember".to_owned(), member.clone());
+            if message
+                .oneofs
+                .keys()
+                .any(|group| !chosen.contains_key(group.as_str()))
+            {
+                meant.insert("zzzMember".to_owned(), member);
+            }
+        }
+        Written {
+            sent: sent.into(),
+            meant: meant.into(),
+        }
+    }
+
+    fn value(&mut self, kind: &Kind, depth: u32) -> Written {
+        let same = |value: Value| Written {
+            sent: value.clone(),
+            meant: value,
+        };
+        match kind.name.as_str() {
+            "string" => same(self.text().into()),
+            "bool" => same(json!(true)),
+            "int64" => {
+                let number = self.random.i64(..).max(1);
+                let sent = if self.chance(30) {
+                    json!(number)
+                } else {
+                    json!(number.to_string())
+                };
+                Written {
+                    sent,
+                    meant: json!(number.to_string()),
+                }
+            }
+            "number" => same(json!(f64::from(self.random.i32(1..1000)) / 4.0)),
+            "timestamp" => {
+                let day = self.random.u32(1..29);
+                let (padded, plain) = [
+                    ("", ""),
+                    (".500", ".5"),
+                    (".000000", ""),
+                    (".123456789", ".123456789"),
+                ][self.random.usize(..4)];
+                let zone = ["Z", "+00:00", "-00:00"][self.random.usize(..3)];
+                Written {
+                    sent: json!(format!("2026-03-{day:02}T10:20:30{padded}{zone}")),
+                    meant: json!(format!("2026-03-{day:02}T10:20:30{plain}Z")),
+                }
+            }
+            "duration" => {
+                let (sent, meant) = [
+                    ("3600s", "3600s"),
+                    ("1.500s", "1.5s"),
+                    ("-1.5s", "-1.5s"),
+                    ("0s", "0s"),
+                ][self.random.usize(..4)];
+                Written {
+                    sent: json!(sent),
+                    meant: json!(meant),
+                }
+            }
+            "struct" => same(json!({ "a": [1, "x", null, { "b": 1e300 }] })),
+            "any" => same(json!({ "@type": "type.googleapis.com/x.Y", "z": self.text() })),
+            "enum" => {
+                let model = self.model;
+                let values = &model.enums[kind.refers_to()];
+                match self.random.u32(..10) {
+                    0 => same(json!("ZZZ_LATER")),
+                    1 => same(json!(4711)),
+                    2 => Written {
+                        sent: json!(0),
+                        meant: json!(values[0]),
+                    },
+                    _ => same(json!(values[self.random.usize(..values.len())])),
+                }
+            }
+            "message" => self.message(kind.refers_to(), depth.saturating_sub(1)),
+            "list" => {
+                let items = self.random.usize(..3);
+                let items: Vec<_> = (0..items)
+                    .map(|_| self.value(kind.inner(), depth))
+                    .collect();
+                let (sent, meant): (Vec<_>, Vec<_>) = items
+                    .into_iter()
+                    .map(|item| (item.sent, item.meant))
+                    .unzip();
+                Written {
+                    sent: sent.into(),
+                    meant: meant.into(),
+                }
+            }
+            "map" => {
+                let (mut sent, mut meant) = (Map::new(), Map::new());
+                for _ in 0..self.random.usize(..3) {
+                    let (key, value) = (self.text(), self.value(kind.inner(), depth));
+                    sent.insert(key.clone(), value.sent);
+                    meant.insert(key, value.meant);
+                }
+                Written {
+                    sent: sent.into(),
+                    meant: meant.into(),
+                }
+            }
+            other => panic!("{other}"),
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn what_a_sender_may_write_comes_back_as_what_it_means(seed: u64, root in 0..ROOTS.len()) {
+        let model = model();
+        let mut sender = Sender { model: &model, random: fastrand::Rng::with_seed(seed) };
+        let (name, read) = ROOTS[root];
+        let message = sender.message(name, 8);
+        let (written, _) = read(&message.sent.to_string())
+            .map_err(|error| TestCaseError::fail(format!("{error}: {}", message.sent)))?;
+        prop_assert_eq!(written, message.meant);
+    }
+}

@@ -1,0 +1,353 @@
+//! The payloads of all events, as a terse, an eloquent and a newer sender write
+//! them, through the layer to what a handler sees.
+
+mod support;
+
+use serde_json::{Value, json};
+use support::{DOMAIN, now, receiver, send};
+use tower_conductorone::Webhook;
+use tower_conductorone::event::task::TaskKind;
+use tower_conductorone::event::{ExpandedTask, Object, Payload, PayloadError};
+use tower_conductorone::testing::{FakeTenant, Fixture};
+
+const PROVISION: &str = "c1.webhooks.v1.PayloadProvisionStep";
+const WORKFLOW: &str = "c1.webhooks.v1.PayloadWorkflowStep";
+
+async fn webhook(event: &str, payload: &str) -> Webhook {
+    let tenant = FakeTenant::new(DOMAIN);
+    let body = format!(
+        r#"{{"version":"v1","webhookId":"w","callbackUrl":null,"event":"{event}","payload":{payload}}}"#
+    );
+    let delivery = tenant
+        .delivery(event)
+        .webhook_id("w")
+        .callback_url(None)
+        .issued_at(now())
+        .body(body);
+    send(&receiver(&tenant), delivery.request())
+        .await
+        .webhook()
+        .clone()
+}
+
+async fn error(event: &str, payload: &Value) -> PayloadError {
+    webhook(event, &payload.to_string())
+        .await
+        .payload()
+        .expect_err("odd")
+}
+
+fn view(payload: &Payload) -> Option<&ExpandedTask> {
+    match payload {
+        Payload::ProvisionStep(step) => Some(step.task_view()),
+        Payload::PolicyApprovalStep(step) => Some(step.task_view()),
+        Payload::PolicyPostAction(action) => Some(action.task_view()),
+        _ => None,
+    }
+}
+
+#[tokio::test]
+async fn every_fixture_is_read_and_its_pointers_lead_somewhere() {
+    let (mut with_task, mut pointers) = (0, 0);
+    for fixture in Fixture::ALL {
+        let name = fixture.name();
+        let webhook = webhook(fixture.event(), fixture.json()).await;
+        let payload = webhook
+            .payload()
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        let json: Value = webhook.deserialize_payload().expect("JSON");
+        let Some(view) = view(payload) else { continue };
+        with_task += 1;
+        let task = view.task().expect(name);
+        assert_eq!(
+            json!(task.id.as_str()),
+            json["taskView"]["task"]["id"],
+            "{name}"
+        );
+        let kind = &task.r#type.as_ref().expect(name).kind;
+        let file = name.rsplit('/').next().expect("a file");
+        assert_eq!(kind.name(), file.split('.').next(), "{name}");
+        assert!(view.app().is_some(), "{name}");
+
+        let mut led = 0;
+        let paths = json["taskView"].as_object().expect("a view");
+        let known = |found: bool, path: &str| {
+            let set = paths
+                .get(path)
+                .is_some_and(|path| path.as_str().is_some_and(|p| !p.is_empty()));
+            assert_eq!(found, set, "{name}: {path}");
+            usize::from(found)
+        };
+        led += known(view.app().is_some(), "appPath");
+        led += known(view.app_user().is_some(), "appUserPath");
+        led += known(view.app_user_last_usage().is_some(), "appUserLastUsagePath");
+        led += known(view.user().is_some(), "userPath");
+        led += known(view.identity_user().is_some(), "identityUserPath");
+        led += known(view.created_by_user().is_some(), "createdByUserPath");
+        led += known(view.access_review().is_some(), "accessReviewPath");
+        led += known(view.role_resource().is_some(), "roleResourcePath");
+        led += known(view.scope_resource().is_some(), "scopeResourcePath");
+        led += known(!view.entitlements().is_empty(), "entitlementsPath");
+        led += known(!view.step_approvers().is_empty(), "stepApproversPath");
+        led += known(!view.approvers().is_empty(), "approversPath");
+        led += known(!view.insights().is_empty(), "insightsPath");
+        led += known(!view.resource_bindings().is_empty(), "resourceBindingsPath");
+        pointers += led;
+    }
+    assert!(with_task >= 54 && pointers > 200, "{with_task} {pointers}");
+}
+
+#[tokio::test]
+async fn what_is_known_of_a_newer_sender_s_payload_is_read() {
+    for fixture in Fixture::ALL
+        .iter()
+        .filter(|fixture| fixture.name().ends_with(".future"))
+    {
+        let minimal = fixture.name().replace(".future", ".minimal");
+        let minimal = Fixture::named(&minimal).expect("the same core");
+        let newer = webhook(fixture.event(), fixture.json()).await;
+        let terse = webhook(minimal.event(), minimal.json()).await;
+        let (newer, terse) = (
+            newer.payload().expect("read"),
+            terse.payload().expect("read"),
+        );
+        let (Some(newer), Some(terse)) = (view(newer), view(terse)) else {
+            continue;
+        };
+        let (newer_task, terse_task) =
+            (newer.task().expect("a task"), terse.task().expect("a task"));
+        assert_eq!(newer_task.id, terse_task.id, "{}", fixture.name());
+        assert_eq!(
+            newer.app().map(|app| &app.id),
+            terse.app().map(|app| &app.id)
+        );
+        let unknown = newer
+            .objects()
+            .iter()
+            .any(|object| matches!(object, Object::Unknown(_)));
+        assert!(unknown, "{}", fixture.name());
+        assert!(
+            format!("{newer:?}").contains("Unknown("),
+            "{}",
+            fixture.name()
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_event_keeps_its_name_and_its_json() {
+    let webhook = webhook(
+        "c1.webhooks.v1.PayloadLater",
+        r#"{ "@type": "x/c1.webhooks.v1.PayloadLater", "a": [1] }"#,
+    )
+    .await;
+    let Ok(Payload::Unknown(event)) = webhook.payload() else {
+        panic!("known")
+    };
+    assert_eq!(event.event, "c1.webhooks.v1.PayloadLater");
+    assert_eq!(event.json.parse::<Value>().expect("JSON")["a"], json!([1]));
+    assert_eq!(event.acknowledge().response().status(), 200);
+}
+
+#[tokio::test]
+async fn type_and_event_agree() {
+    for (payload, good) in [
+        (
+            r#"{"@type":"type.googleapis.com/c1.webhooks.v1.PayloadTest"}"#,
+            true,
+        ),
+        (r#"{"@type":"c1.webhooks.v1.PayloadTest","later":1}"#, true),
+        (
+            r#"{"later":1,"@type":"a/b/c1.webhooks.v1.PayloadTest"}"#,
+            true,
+        ),
+        ("{}", true),
+        ("null", true),
+        (
+            r#"{"@type":"type.googleapis.com/c1.webhooks.v1.PayloadWorkflowStep"}"#,
+            false,
+        ),
+        (
+            r#"{"@type":"type.googleapis.com/c1.webhooks.v2.PayloadTest"}"#,
+            false,
+        ),
+        (r#"{"@type":1}"#, false),
+        ("[]", false),
+        ("\"x\"", false),
+    ] {
+        let webhook = webhook("c1.webhooks.v1.PayloadTest", payload).await;
+        assert_eq!(
+            webhook.payload().is_ok(),
+            good,
+            "{payload}: {:?}",
+            webhook.payload()
+        );
+        assert_eq!(webhook.payload_json(), payload.as_bytes());
+    }
+}
+
+#[tokio::test]
+async fn an_error_says_where_what_was_expected_and_what_came() {
+    for (payload, path, said) in [
+        (json!({ "taskView": 1 }), "payload.taskView", "integer `1`"),
+        (json!({ "expanded": {} }), "payload.expanded", "sequence"),
+        (
+            json!({ "taskView": { "task": { "id": 7 } } }),
+            "payload.taskView.task.id",
+            "string",
+        ),
+        (
+            json!({ "taskView": { "task": { "policy": { "next": [{}, {}, { "approval": 3 }] } } } }),
+            "payload.taskView.task.policy.next[2].approval",
+            "integer `3`",
+        ),
+        (
+            json!({ "taskView": { "task": { "type": { "grant": {}, "revoke": {} } } } }),
+            "payload.taskView.task.type",
+            "both \"grant\" and \"revoke\" are set",
+        ),
+        (
+            json!({ "taskView": { "task": { "createdAt": "yesterday" } } }),
+            "payload.taskView.task.createdAt",
+            "RFC 3339",
+        ),
+    ] {
+        let error = error(PROVISION, &payload).await;
+        assert_eq!(error.path(), path, "{error}");
+        assert!(error.to_string().contains(said), "{said}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn an_odd_object_does_not_spoil_the_others() {
+    let app = json!({ "@type": "type.googleapis.com/c1.api.app.v1.App", "displayName": "A" });
+    let odd_app = json!({ "@type": "type.googleapis.com/c1.api.app.v1.App", "displayName": [] });
+    let odd = [
+        odd_app,
+        json!(5),
+        json!(null),
+        json!({}),
+        json!({ "@type": 7 }),
+        json!([]),
+    ];
+    for odd in odd {
+        let payload = json!({ "taskView": { "appPath": "$.expanded[1]", "userPath": "$.expanded[0]" }, "expanded": [odd, app] });
+        let webhook = webhook(PROVISION, &payload.to_string()).await;
+        let view = view(webhook.payload().expect("read"))
+            .expect("a task event")
+            .clone();
+        assert_eq!(
+            view.app().map(|app| app.display_name.as_str()),
+            Some("A"),
+            "{odd}"
+        );
+        assert!(view.user().is_none(), "{odd}");
+        let [Object::Unknown(kept), Object::App(_)] = view.objects() else {
+            panic!("{odd}: {view:?}")
+        };
+        assert_eq!(
+            kept.json.as_ref().map(|json| json.get().to_owned()),
+            Some(odd.to_string())
+        );
+    }
+}
+
+#[tokio::test]
+async fn pointers_that_lead_nowhere_are_none() {
+    let app = json!({ "@type": "type.googleapis.com/c1.api.app.v1.App", "displayName": "A" });
+    let user = json!({ "@type": "type.googleapis.com/c1.api.user.v1.User", "displayName": "U" });
+    for (path, found) in [
+        ("$.expanded[0]", Some("A")),
+        ("$['expanded'][0]", Some("A")),
+        ("$.expanded[-2]", Some("A")),
+        ("$.expanded[?@.displayName=='A']", Some("A")),
+        ("$..expanded[0]", Some("A")),
+        ("", None),
+        ("$.expanded[1]", None),  // a user
+        ("$.expanded[2]", None),  // dangling
+        ("$.expanded[00]", None), // broken
+        ("$.expanded[+0]", None),
+        ("$.expanded[99999999999999999999]", None),
+        ("$.expanded[*]", None), // several
+        ("$.expanded", None),    // the list itself
+        ("$.taskView", None),
+        ("$", None),
+        ("expanded[0]", None),
+        ("$.expanded[0", None),
+        ("$.expanded[?", None),
+        ("\u{0}\u{1f511}", None),
+    ] {
+        let payload = json!({ "taskView": { "appPath": path, "entitlementsPath": path }, "expanded": [app, user] });
+        let webhook = webhook(PROVISION, &payload.to_string()).await;
+        let view = view(webhook.payload().expect("read"))
+            .expect("a task event")
+            .clone();
+        assert_eq!(
+            view.app().map(|app| app.display_name.as_str()),
+            found,
+            "{path}"
+        );
+        assert!(view.entitlements().is_empty(), "{path}");
+    }
+    let payload = json!({ "taskView": { "stepApproversPath": "$.expanded[1,0,1]" }, "expanded": [user, app] });
+    let webhook = webhook(PROVISION, &payload.to_string()).await;
+    let approvers = view(webhook.payload().expect("read"))
+        .expect("a task event")
+        .step_approvers()
+        .len();
+    assert_eq!(approvers, 1, "the app is none");
+}
+
+#[tokio::test]
+async fn deep_nesting_reaches_the_handler_as_raw_json() {
+    for depth in [200, 10_000] {
+        let deep = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        let workflow = webhook(WORKFLOW, &format!(r#"{{"context":{{"deep":{deep}}}}}"#)).await;
+        let Ok(Payload::WorkflowStep(step)) = workflow.payload() else {
+            panic!("not read")
+        };
+        let context = step.context.as_ref().expect("a context");
+        assert!(context.get().contains(&deep));
+        assert!(context.parse::<Value>().is_err());
+
+        let odd = [
+            format!(
+                r#"{{"taskView":{{"task":{{"data":{{"deep":{deep}}}}}}},"expanded":[{{"later":{deep}}}]}}"#
+            ),
+            format!(
+                r#"{{"later":{deep},"taskView":{{"task":{{"type":{{"later":{{"deep":{deep}}}}}}}}}}}"#
+            ),
+        ];
+        for payload in &odd {
+            let webhook = webhook(PROVISION, payload).await;
+            let view = view(webhook.payload().expect("read"))
+                .expect("a task event")
+                .clone();
+            assert!(view.task().is_some());
+            // A pointer that takes a search finds nothing in it, and says so.
+            assert!(view.app().is_none());
+        }
+        let wrong = webhook(PROVISION, &format!(r#"{{"taskView":{deep}}}"#)).await;
+        assert_eq!(
+            wrong.payload().expect_err("a list").path(),
+            "payload.taskView"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_payload_is_read_once_and_small() {
+    assert!(size_of::<Payload>() <= 64, "{}", size_of::<Payload>());
+    assert!(size_of::<TaskKind>() <= 64, "{}", size_of::<TaskKind>());
+    assert!(size_of::<Object>() <= 64, "{}", size_of::<Object>());
+    assert!(size_of::<Webhook>() == size_of::<usize>());
+    let webhook = webhook(WORKFLOW, r#"{"workflowExecutionId":"9007199254740993"}"#).await;
+    let Ok(Payload::WorkflowStep(first)) = webhook.clone().payload().cloned() else {
+        panic!()
+    };
+    let Ok(Payload::WorkflowStep(again)) = webhook.payload() else {
+        panic!()
+    };
+    assert!(std::sync::Arc::ptr_eq(&first, again));
+    assert_eq!(first.workflow_execution_id, 9_007_199_254_740_993);
+}
