@@ -5,6 +5,7 @@
 //! cargo run --example demo
 //! ```
 
+use std::io::Write;
 use std::process::ExitCode;
 use std::sync::mpsc;
 use std::time::{Duration, SystemTime};
@@ -12,33 +13,42 @@ use std::time::{Duration, SystemTime};
 use axum::http::{Request, StatusCode, Uri};
 use axum::response::Response;
 use axum::routing::post;
-use axum::{Json, Router, middleware};
+use axum::{Router, middleware};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::net::TcpListener;
+use tower_conductorone::event::{
+    Acknowledgement, ApprovalReply, Comment, Event, Outcome, Payload, ProvisionReply, WorkflowReply,
+};
 use tower_conductorone::keys::Algorithm;
-use tower_conductorone::testing::{Delivery, EVENTS, FakeTenant};
+use tower_conductorone::testing::{Delivery, EVENTS, FakeTenant, Fixture};
 use tower_conductorone::{Rejection, Tenant, VerifyWebhookLayer, Webhook};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// What a user of the crate writes: it gets proven webhooks, and nothing else.
-async fn handler(webhook: Webhook) -> Json<Value> {
-    Json(match webhook.event() {
-        "c1.webhooks.v1.PayloadProvisionStep" => {
-            json!({ "version": "v1", "complete": { "comment": "provisioned" } })
+async fn handler(webhook: Webhook) -> Outcome {
+    let Ok(payload) = webhook.payload() else {
+        return Outcome::retry_later(Duration::from_secs(60));
+    };
+    match payload {
+        Payload::Test(test) => test.answer(Acknowledgement::new()),
+        Payload::ProvisionStep(step) => {
+            let app = step.task_view().app().map_or("?", |app| &app.display_name);
+            let comment = Comment::truncated(format!("provisioned in {app}"));
+            step.answer(ProvisionReply::complete(comment))
         }
-        "c1.webhooks.v1.PayloadPolicyApprovalStep" => {
-            json!({ "version": "v1", "approve": { "comment": "fine" } })
+        Payload::PolicyApprovalStep(step) => {
+            step.answer(ApprovalReply::approve(Comment::truncated("fine")))
         }
-        "c1.webhooks.v1.PayloadWorkflowStep" => {
-            json!({ "version": "v1", "context": { "ticket": "T-1" } })
-        }
-        _ => json!({ "version": "v1" }),
-    })
+        Payload::PolicyPostAction(action) => action.answer(Acknowledgement::new()),
+        Payload::WorkflowStep(step) => step.answer(WorkflowReply::empty()),
+        Payload::Unknown(event) => event.acknowledge(),
+        _ => Outcome::retry_later(Duration::from_secs(60)),
+    }
 }
 
 #[tokio::main]
@@ -54,6 +64,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<bool, BoxError> {
+    let mut out = std::io::stdout();
     let tenant = FakeTenant::new("example.conductor.one");
     let jwks = tenant.serve().await?;
 
@@ -78,11 +89,15 @@ async fn run() -> Result<bool, BoxError> {
     let address = listener.local_addr()?;
     tokio::spawn(async { axum::serve(listener, app).await });
 
-    println!(
+    writeln!(
+        out,
         "A fake tenant, example.conductor.one, with its keys at {}",
         jwks.url()
-    );
-    println!("A receiver on http://{address}, known to the world as https://hooks.example.com");
+    )?;
+    writeln!(
+        out,
+        "A receiver on http://{address}, known to the world as https://hooks.example.com"
+    )?;
 
     let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
     let mut as_expected = true;
@@ -91,7 +106,7 @@ async fn run() -> Result<bool, BoxError> {
         ("What ConductorOne sends", genuine(&tenant)),
         ("What it does not send", forged(&tenant)),
     ] {
-        println!("\n{title}\n");
+        writeln!(out, "\n{title}\n")?;
         for Scene {
             what,
             checked,
@@ -110,19 +125,27 @@ async fn run() -> Result<bool, BoxError> {
             let status = response.status();
             let body = response.into_body().collect().await?.to_bytes();
 
-            println!("{number:3}. {what}");
-            println!("     checked   {checked}");
-            println!("     answered  {status} {}", String::from_utf8_lossy(&body));
+            writeln!(out, "{number:3}. {what}")?;
+            writeln!(out, "     checked   {checked}")?;
+            writeln!(
+                out,
+                "     answered  {status} {}",
+                String::from_utf8_lossy(&body)
+            )?;
             if let Ok(rejection) = refused.try_recv() {
-                println!("     because   {}", rejection.code());
+                writeln!(out, "     because   {}", rejection.code())?;
             }
             if status != expected {
-                println!("     NOT AS EXPECTED: that should have been {expected}");
+                writeln!(
+                    out,
+                    "     NOT AS EXPECTED: that should have been {expected}"
+                )?;
                 as_expected = false;
             }
         }
     }
-    println!(
+    writeln!(
+        out,
         "\n{number} requests, {} fetches of the tenant's keys: {}",
         jwks.requests(),
         if as_expected {
@@ -130,7 +153,7 @@ async fn run() -> Result<bool, BoxError> {
         } else {
             "SOMETHING IS WRONG."
         },
-    );
+    )?;
     Ok(as_expected)
 }
 
@@ -142,26 +165,44 @@ struct Scene {
 }
 
 fn genuine(tenant: &FakeTenant) -> Vec<Scene> {
-    let keys =
-        [Algorithm::Rs256, Algorithm::Es256, Algorithm::EdDsa].map(|alg| tenant.add_key(alg));
-    EVENTS
-        .iter()
-        .zip(keys.iter().cycle())
-        .map(|(event, key)| Scene {
-            what: event,
-            checked: match key {
-                key if *key == keys[0] => {
-                    "an RS256 signature, claims, body hash, envelope, first use"
-                }
-                key if *key == keys[1] => {
-                    "an ES256 signature, claims, body hash, envelope, first use"
-                }
-                _ => "an EdDSA signature, claims, body hash, envelope, first use",
-            },
-            delivery: tenant.delivery(*event).signing_key(key).request(),
-            expected: StatusCode::OK,
-        })
-        .collect()
+    let signers = [
+        (
+            Algorithm::Rs256,
+            "an RS256 signature, claims, body hash, envelope, first use",
+        ),
+        (
+            Algorithm::Es256,
+            "an ES256 signature, claims, body hash, envelope, first use",
+        ),
+        (
+            Algorithm::EdDsa,
+            "an EdDSA signature, claims, body hash, envelope, first use",
+        ),
+    ]
+    .map(|(algorithm, checked)| (tenant.add_key(algorithm), checked));
+    [
+        "test/full",
+        "provision_step/grant.full",
+        "provision_step/revoke.minimal",
+        "provision_step/grant.future",
+        "policy_approval_step/grant.full",
+        "policy_post_action/certify.full",
+        "workflow_step/full",
+    ]
+    .into_iter()
+    .filter_map(Fixture::named)
+    .zip(signers.iter().cycle())
+    .map(|(fixture, (key, checked))| Scene {
+        what: fixture.name(),
+        checked,
+        delivery: tenant
+            .delivery(fixture.event())
+            .payload(fixture.payload())
+            .signing_key(key)
+            .request(),
+        expected: StatusCode::OK,
+    })
+    .collect()
 }
 
 fn forged(tenant: &FakeTenant) -> Vec<Scene> {

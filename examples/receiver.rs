@@ -16,24 +16,27 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
+use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{any, get};
-use axum::{Json, Router};
 use clap::Parser;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use serde::Serialize;
-use serde_json::{Value, json};
-use serde_json_path::JsonPath;
+use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::task::block_in_place;
+use tower_conductorone::event::{
+    Acknowledgement, ApprovalReply, Comment, Event, Outcome, Payload, ProvisionReply, WorkflowReply,
+};
 use tower_conductorone::{Tenant, VerifyWebhookLayer, Webhook};
 use tower_http::trace::TraceLayer;
 use tracing::{info, warn};
@@ -213,40 +216,38 @@ fn app(verify: VerifyWebhookLayer, log_json: bool) -> Router {
         .route("/readyz", get(readyz))
 }
 
-async fn handle(State(log_json): State<bool>, webhook: Webhook) -> Json<Value> {
-    let payload: Value = webhook.deserialize_payload().unwrap_or_else(|error| {
-        warn!(webhook_id = webhook.id(), %error, "the payload is odd");
-        Value::Null
+async fn handle(State(log_json): State<bool>, webhook: Webhook) -> Outcome {
+    let payload = webhook.payload().cloned().or_else(|error| {
+        // Its path, not its text, which may quote a comment. This receiver grants
+        // what it cannot read, too: take that for an empty payload.
+        warn!(
+            webhook_id = webhook.id(),
+            path = error.path(),
+            "the payload is odd"
+        );
+        Payload::from_json(webhook.event(), &Bytes::from_static(b"null"))
     });
+    let Ok(payload) = payload else {
+        return Outcome::retry_later(Duration::from_secs(60));
+    };
     if log_json {
-        let line = Line {
-            handled: webhook.id(),
-            event: webhook.event(),
-            tenant: webhook.tenant(),
-            task_id: payload.pointer("/taskView/task/id").and_then(Value::as_str),
-            app: app_name(&payload),
-        };
-        let line = serde_json::to_string(&line).unwrap_or_default();
-        // Not `println!`, which panics when nobody reads any more; and a reader
-        // that is slow must not hold up the server.
-        let printed = block_in_place(|| writeln!(std::io::stdout().lock(), "{line}"));
-        if let Err(error) = printed {
-            warn!(%error, "cannot write to stdout");
-        }
+        print(&webhook, &payload);
     }
-    let comment = format!("done by the example receiver, webhook {}", webhook.id());
-    Json(match webhook.event() {
-        "c1.webhooks.v1.PayloadProvisionStep" => {
-            json!({ "version": "v1", "complete": { "comment": comment } })
+    let comment = Comment::truncated(format!("done by the example receiver, {}", webhook.id()));
+    match payload {
+        Payload::Test(test) => test.answer(Acknowledgement::new()),
+        Payload::ProvisionStep(step) => step.answer(ProvisionReply::complete(comment)),
+        Payload::PolicyApprovalStep(step) => step.answer(ApprovalReply::approve(comment)),
+        Payload::PolicyPostAction(action) => action.answer(Acknowledgement::new()),
+        Payload::WorkflowStep(step) => {
+            let context = json!({ "comment": comment.as_str() });
+            step.answer(WorkflowReply::context(&context).unwrap_or_else(|_| WorkflowReply::empty()))
         }
-        "c1.webhooks.v1.PayloadPolicyApprovalStep" => {
-            json!({ "version": "v1", "approve": { "comment": comment } })
-        }
-        "c1.webhooks.v1.PayloadWorkflowStep" => {
-            json!({ "version": "v1", "context": { "comment": comment } })
-        }
-        _ => json!({ "version": "v1" }),
-    })
+        Payload::Unknown(event) => event.acknowledge(),
+        // An event of a newer version of the crate, which this handler has to
+        // learn first.
+        _ => Outcome::retry_later(Duration::from_secs(60)),
+    }
 }
 
 /// A line of the log on stdout.
@@ -259,13 +260,33 @@ struct Line<'a> {
     app: Option<&'a str>,
 }
 
-/// The display name of the app that the task is about: a pointer (JSONPath,
-/// RFC 9535) into the payload leads to it.
-fn app_name(payload: &Value) -> Option<&str> {
-    let path = JsonPath::parse(payload.pointer("/taskView/appPath")?.as_str()?).ok()?;
-    let app = path.query(payload).at_most_one().ok()??;
-    let is_app = app.get("@type")?.as_str()?.rsplit('/').next() == Some("c1.api.app.v1.App");
-    app.get("displayName").filter(|_| is_app)?.as_str()
+fn print(webhook: &Webhook, payload: &Payload) {
+    let view = match payload {
+        Payload::ProvisionStep(step) => Some(step.task_view()),
+        Payload::PolicyApprovalStep(step) => Some(step.task_view()),
+        Payload::PolicyPostAction(action) => Some(action.task_view()),
+        _ => None,
+    };
+    let task = view.and_then(|view| view.task());
+    let app = view.and_then(|view| view.app());
+    let line = Line {
+        handled: webhook.id(),
+        event: webhook.event(),
+        tenant: webhook.tenant(),
+        task_id: task
+            .map(|task| task.id.as_str())
+            .filter(|id| !id.is_empty()),
+        app: app
+            .map(|app| app.display_name.as_str())
+            .filter(|name| !name.is_empty()),
+    };
+    let line = serde_json::to_string(&line).unwrap_or_default();
+    // Not `println!`, which panics when nobody reads any more; and a reader that
+    // is slow must not hold up the server.
+    let printed = block_in_place(|| writeln!(std::io::stdout().lock(), "{line}"));
+    if let Err(error) = printed {
+        warn!(%error, "cannot write to stdout");
+    }
 }
 
 async fn count_in_flight(
