@@ -68,6 +68,15 @@ async fn every_fixture_is_read_and_its_pointers_lead_somewhere() {
         let file = name.rsplit('/').next().expect("a file");
         assert_eq!(kind.name(), file.split('.').next(), "{name}");
         assert!(view.app().is_some(), "{name}");
+        if !name.ends_with(".future") {
+            assert!(!format!("{:?}", view.view()).contains("Unknown("), "{name}");
+        }
+        let written = serde_json::to_string(view.view()).expect("JSON");
+        assert_eq!(
+            *view.view(),
+            serde_json::from_str(&written).expect("read again"),
+            "{name}"
+        );
 
         let mut led = 0;
         let paths = json["taskView"].as_object().expect("a view");

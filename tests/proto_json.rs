@@ -1,0 +1,301 @@
+//! proto3's JSON in all the forms that a sender may choose: what is read, as
+//! what it is written back, and what is refused.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tower_conductorone::event::app::App;
+use tower_conductorone::event::policy::Wait;
+use tower_conductorone::event::task::{Task, TaskKind, TaskState, TaskType};
+use tower_conductorone::event::{AnyMessage, UnknownValue, WorkflowStep};
+
+/// What is written for a message that was read, or why it was not.
+fn through<T>(message: &Value) -> Result<Value, String>
+where
+    T: for<'de> Deserialize<'de> + serde::Serialize,
+{
+    let read: T = serde_json::from_str(&message.to_string()).map_err(|error| error.to_string())?;
+    serde_json::to_value(&read).map_err(|error| error.to_string())
+}
+
+/// A table of values of a member: as what each is written, `None` if it is
+/// refused.
+#[track_caller]
+fn member<T>(name: &str, rows: &[(Value, Option<Value>)])
+where
+    T: for<'de> Deserialize<'de> + serde::Serialize,
+{
+    for (sent, expected) in rows {
+        let written = through::<T>(&json!({ name: sent }));
+        match (&written, expected) {
+            (Ok(written), Some(Value::Null)) => assert_eq!(*written, json!({}), "{name}: {sent}"),
+            (Ok(written), Some(meant)) => {
+                assert_eq!(*written, json!({ name: meant }), "{name}: {sent}");
+            }
+            (Err(_), None) => {}
+            _ => panic!("{name}: {sent}: {written:?}"),
+        }
+    }
+}
+
+/// It is written as it came.
+fn same(value: Value) -> (Value, Option<Value>) {
+    (value.clone(), Some(value))
+}
+
+/// It is the default, which is not written.
+fn default(value: Value) -> (Value, Option<Value>) {
+    (value, Some(Value::Null))
+}
+
+fn as_(sent: Value, written: Value) -> (Value, Option<Value>) {
+    (sent, Some(written))
+}
+
+fn refused(value: Value) -> (Value, Option<Value>) {
+    (value, None)
+}
+
+#[test]
+fn int64() {
+    member::<WorkflowStep>(
+        "workflowExecutionId",
+        &[
+            same(json!("9223372036854775807")),
+            same(json!("-9223372036854775808")),
+            as_(
+                json!(9_223_372_036_854_775_807_i64),
+                json!("9223372036854775807"),
+            ),
+            as_(json!(-5), json!("-5")),
+            as_(json!(5.0), json!("5")),
+            as_(json!("5.0"), json!("5")),
+            as_(json!("1e3"), json!("1000")),
+            default(json!(0)),
+            default(json!("0")),
+            default(json!(null)),
+            refused(json!(9_223_372_036_854_775_808_u64)),
+            refused(json!("9223372036854775808")),
+            refused(json!(1e300)),
+            refused(json!(1.5)),
+            refused(json!("1.5")),
+            refused(json!("")),
+            refused(json!(" 1")),
+            refused(json!("1 ")),
+            refused(json!("0x10")),
+            refused(json!("NaN")),
+            refused(json!("inf")),
+            refused(json!(true)),
+            refused(json!([])),
+        ],
+    );
+}
+
+#[test]
+fn timestamps() {
+    member::<Task>(
+        "createdAt",
+        &[
+            same(json!("2026-01-02T03:04:05Z")),
+            same(json!("2026-01-02T03:04:05.1Z")),
+            same(json!("2026-01-02T03:04:05.123456789Z")),
+            same(json!("0001-01-01T00:00:00Z")),
+            same(json!("9999-12-30T21:59:59Z")),
+            as_(
+                json!("2026-01-02T03:04:05.000Z"),
+                json!("2026-01-02T03:04:05Z"),
+            ),
+            as_(
+                json!("2026-01-02T03:04:05.120000Z"),
+                json!("2026-01-02T03:04:05.12Z"),
+            ),
+            as_(
+                json!("2026-01-02T03:04:05+02:00"),
+                json!("2026-01-02T01:04:05Z"),
+            ),
+            as_(
+                json!("2026-01-01T23:04:05.5-05:30"),
+                json!("2026-01-02T04:34:05.5Z"),
+            ),
+            default(json!(null)),
+            refused(json!("2026-01-02T03:04:05")),
+            refused(json!("2026-01-02")),
+            refused(json!("2026-13-02T03:04:05Z")),
+            refused(json!("2026-02-30T03:04:05Z")),
+            refused(json!("yesterday")),
+            refused(json!("")),
+            refused(json!(1_713_312_120)),
+            refused(json!({})),
+        ],
+    );
+}
+
+#[test]
+fn durations() {
+    member::<Wait>(
+        "timeoutDuration",
+        &[
+            same(json!("3600s")),
+            same(json!("0s")),
+            same(json!("1.5s")),
+            same(json!("-1.5s")),
+            same(json!("-0.000000001s")),
+            same(json!("315576000000s")),
+            as_(json!("1.500000000s"), json!("1.5s")),
+            as_(json!("01s"), json!("1s")),
+            default(json!(null)),
+            refused(json!("3600")),
+            refused(json!("1m")),
+            refused(json!("1.s")),
+            refused(json!(".5s")),
+            refused(json!("+1s")),
+            refused(json!("--1s")),
+            refused(json!("1.0000000001s")),
+            refused(json!("1 s")),
+            refused(json!("s")),
+            refused(json!("")),
+            refused(json!("99999999999999999999s")),
+            refused(json!(3600)),
+        ],
+    );
+}
+
+#[test]
+fn plain_members() {
+    member::<App>(
+        "displayName",
+        &[
+            same(json!("ß \u{0}")),
+            default(json!("")),
+            default(json!(null)),
+            refused(json!(1)),
+        ],
+    );
+    member::<Task>(
+        "emergencyAccess",
+        &[
+            same(json!(true)),
+            default(json!(false)),
+            default(json!(null)),
+            refused(json!("true")),
+            refused(json!(1)),
+        ],
+    );
+    member::<App>(
+        "monthlyCostUsd",
+        &[
+            as_(json!(12), json!(12.0)),
+            same(json!(0.5)),
+            as_(json!("2.5"), json!(2.5)),
+            default(json!(0)),
+            default(json!(null)),
+            refused(json!("much")),
+            refused(json!({})),
+        ],
+    );
+    member::<Task>(
+        "userId",
+        &[
+            same(json!("u")),
+            default(json!("")),
+            default(json!(null)),
+            refused(json!(1)),
+        ],
+    );
+    member::<Task>(
+        "insightIds",
+        &[
+            same(json!(["a", ""])),
+            as_(json!([null]), json!([""])),
+            default(json!([])),
+            default(json!(null)),
+            refused(json!("a")),
+            refused(json!({})),
+        ],
+    );
+    member::<Task>(
+        "data",
+        &[
+            same(json!({ "a": [1, 2.5, null] })),
+            same(json!({})),
+            default(json!(null)),
+        ],
+    );
+    member::<Task>(
+        "type",
+        &[
+            same(json!({})),
+            default(json!(null)),
+            refused(json!([])),
+            refused(json!("grant")),
+        ],
+    );
+    member::<Task>(
+        "state",
+        &[
+            same(json!("TASK_STATE_OPEN")),
+            same(json!("TASK_STATE_LATER")),
+            same(json!(77)),
+            same(json!(-1)),
+            default(json!("TASK_STATE_UNSPECIFIED")),
+            default(json!(0)),
+            default(json!(null)),
+            refused(json!(4_294_967_296_i64)),
+            refused(json!(1.5)),
+            refused(json!({})),
+        ],
+    );
+}
+
+#[test]
+fn what_is_unknown_says_what_came() {
+    let task: Task = serde_json::from_str(r#"{"state":"LATER"}"#).expect("read");
+    assert_eq!(
+        task.state,
+        TaskState::Unknown(UnknownValue::Name("LATER".into()))
+    );
+    assert_eq!(task.state.name(), Some("LATER"));
+    let task: Task = serde_json::from_str(r#"{"state":7}"#).expect("read");
+    assert_eq!(task.state, TaskState::Unknown(UnknownValue::Number(7)));
+    assert_eq!(task.state.name(), None);
+
+    let task: TaskType = serde_json::from_str(r#"{"x":1,"later":{"a":{}}}"#).expect("read");
+    let TaskKind::Unknown(member) = &task.kind else {
+        panic!("{task:?}")
+    };
+    assert_eq!(
+        (member.name.as_str(), member.json.get()),
+        ("later", r#"{"a":{}}"#)
+    );
+    assert_eq!(task.kind.name(), Some("later"));
+    // A known member is what counts.
+    let task: TaskType = serde_json::from_str(r#"{"later":{},"grant":{}}"#).expect("read");
+    assert_eq!(task.kind, TaskKind::Grant(Box::default()));
+    let unset: TaskType = serde_json::from_str(r#"{"x":1,"grant":null}"#).expect("read");
+    assert_eq!((&unset.kind, unset.kind.name()), (&TaskKind::Unset, None));
+}
+
+#[test]
+fn an_any_has_its_type_anywhere() {
+    for json in [
+        r#"{"@type":"type.googleapis.com/google.protobuf.Duration","value":"1.5s"}"#,
+        r#"{ "value" : "1.5s", "@type" : "google.protobuf.Duration" }"#,
+        r#"{"value":"1.5s","@\u0074ype":"a/b/google.protobuf.Duration"}"#,
+    ] {
+        let task: Task =
+            serde_json::from_str(&format!(r#"{{"annotations":[{json}]}}"#)).expect("read");
+        let [
+            AnyMessage {
+                type_name,
+                json: kept,
+                ..
+            },
+        ] = task.annotations.as_slice()
+        else {
+            panic!("{task:?}")
+        };
+        assert_eq!(type_name, "google.protobuf.Duration");
+        let kept = kept.as_ref().expect("kept");
+        assert_eq!(kept.get(), json);
+        assert_eq!(kept.parse::<Value>().expect("JSON")["value"], "1.5s");
+    }
+}
