@@ -103,6 +103,7 @@ pub mod event;
 pub mod keys;
 mod rejection;
 pub mod replay;
+mod retry_after;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod verify;

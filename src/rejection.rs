@@ -10,6 +10,8 @@ use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
 use http_body_util::Full;
 
+use crate::retry_after::retry_after;
+
 /// A request that was not let through.
 ///
 /// The answer to the caller ([`response`](Self::response)) is made of fixed
@@ -253,14 +255,8 @@ impl Rejection {
                 ),
             )),
             Answer::Retry => {
-                // Rounded up, so that the retry does not come a moment early.
-                let wait = self
-                    .retry_after
-                    .unwrap_or_default()
-                    .as_millis()
-                    .div_ceil(1000);
-                let seconds = u64::try_from(wait).unwrap_or(u64::MAX).max(1);
-                Some((header::RETRY_AFTER, HeaderValue::from(seconds)))
+                let wait = self.retry_after.unwrap_or_default();
+                Some((header::RETRY_AFTER, retry_after(wait)))
             }
         };
         if let Some((name, value)) = extra {

@@ -8,6 +8,7 @@ use http::{Response, StatusCode};
 use http_body_util::Full;
 
 use super::reply::Reply;
+use crate::retry_after::retry_after;
 
 /// What a handler has made of an event.
 ///
@@ -69,9 +70,9 @@ impl Outcome {
             Kind::Accepted => *response.status_mut() = StatusCode::ACCEPTED,
             Kind::RetryLater(after) => {
                 *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-                let seconds = after.as_millis().div_ceil(1000);
-                let seconds = u64::try_from(seconds).unwrap_or(u64::MAX).max(1);
-                response.headers_mut().insert(RETRY_AFTER, seconds.into());
+                response
+                    .headers_mut()
+                    .insert(RETRY_AFTER, retry_after(*after));
             }
             Kind::Gone => *response.status_mut() = StatusCode::GONE,
         }
