@@ -17,7 +17,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{self, Next};
@@ -225,7 +224,7 @@ async fn handle(State(log_json): State<bool>, webhook: Webhook) -> Outcome {
             path = error.path(),
             "the payload is odd"
         );
-        Payload::from_json(webhook.event(), &Bytes::from_static(b"null"))
+        Payload::from_json(webhook.event(), b"null")
     });
     let Ok(payload) = payload else {
         return Outcome::retry_later(Duration::from_secs(60));

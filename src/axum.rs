@@ -9,7 +9,7 @@ use axum_core::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::request::Parts;
 
-use crate::event::{Event, Outcome, PayloadError};
+use crate::event::{Acknowledgement, Event, Outcome, Payload, PayloadError};
 use crate::rejection::Rejection;
 use crate::verify::Webhook;
 
@@ -49,7 +49,8 @@ impl<S: Sync> OptionalFromRequestParts<S> for Webhook {
     }
 }
 
-/// Extracts an event of one type, for a route that takes no other.
+/// Extracts an event of one type, for a route that takes no other but an
+/// administrator's tests, which are acknowledged.
 ///
 /// ```
 /// use axum::{Router, routing::post};
@@ -95,6 +96,10 @@ pub enum TypedRejection {
     /// There is no webhook at all: 500.
     #[error(transparent)]
     MissingWebhook(#[from] MissingWebhook),
+    /// It is an administrator's test, which is acknowledged: 200.
+    #[error("a test, which is acknowledged")]
+    #[non_exhaustive]
+    Test(Outcome),
     /// The webhook is of another event: 422. It was configured for a route that
     /// takes no such events.
     #[error("this route takes {expected} only")]
@@ -112,6 +117,7 @@ impl IntoResponse for TypedRejection {
     fn into_response(self) -> Response {
         match self {
             Self::MissingWebhook(missing) => missing.into_response(),
+            Self::Test(acknowledged) => acknowledged.into_response(),
             other => (StatusCode::UNPROCESSABLE_ENTITY, other.to_string()).into_response(),
         }
     }
@@ -129,9 +135,20 @@ impl<S: Sync, E: Event> FromRequestParts<S> for Typed<E> {
                 "the payload is odd"
             );
         })?;
-        match payload.as_event::<E>() {
-            Some(event) => Ok(Self(Arc::clone(event))),
-            None => Err(TypedRejection::OtherEvent { expected: E::NAME }),
+        match (payload.as_event::<E>(), payload) {
+            (Some(event), _) => Ok(Self(Arc::clone(event))),
+            (None, Payload::Test(test)) => {
+                Err(TypedRejection::Test(test.answer(Acknowledgement::new())))
+            }
+            (None, _) => {
+                tracing::warn!(
+                    webhook_id = webhook.id(),
+                    event = webhook.event(),
+                    expected = E::NAME,
+                    "this route takes other events"
+                );
+                Err(TypedRejection::OtherEvent { expected: E::NAME })
+            }
         }
     }
 }

@@ -100,6 +100,7 @@ use std::pin::Pin;
 mod clock;
 mod config;
 pub mod event;
+mod excerpt;
 pub mod keys;
 mod rejection;
 pub mod replay;

@@ -313,6 +313,13 @@ async fn a_route_takes_events_of_one_type() {
     assert_eq!(response.status(), 422);
     assert!(body.contains(PolicyApprovalStep::NAME), "{body}");
 
+    let test = tenant.delivery(TEST_EVENT).issued_at(now());
+    let (response, body) = answer(&app, request(&test)).await;
+    assert_eq!(
+        (response.status().as_u16(), &*body),
+        (200, r#"{"version":"v1"}"#)
+    );
+
     let odd = provisioning().payload(json!({ "taskView": "s3cret" }));
     let (response, body) = answer(&app, request(&odd)).await;
     assert_eq!(response.status(), 422);

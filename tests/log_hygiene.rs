@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use support::body::{Script, Step, data};
 use support::{DOMAIN, Outcome, TEST_EVENT, builder, now, send};
 use tower::{BoxError, Layer as _};
+use tower_conductorone::event::Payload;
 use tower_conductorone::keys::{KeySet, KeySource, KeysUnavailable};
 use tower_conductorone::replay::{Claim, ReplayStore, ReplayStoreError, TokenId};
 use tower_conductorone::testing::{Delivery, FakeTenant};
@@ -648,4 +649,37 @@ async fn answers_are_fixed_text() {
     }
     // One for each code in the answers, however many ways there are to get it.
     assert!(answers.len() <= 13, "{answers:#?}");
+}
+
+#[tokio::test]
+async fn an_odd_pointer_is_a_warning_of_a_sane_length() {
+    let log = Log::default();
+    let _capturing = tracing::subscriber::set_default(log.subscriber());
+    let tenant = FakeTenant::new(DOMAIN);
+    let layer = receiver(&tenant).build().expect("good");
+    let pointer = format!("$.expanded[{FORGED}{}", "x".repeat(50_000));
+    let delivery = tenant
+        .delivery("c1.webhooks.v1.PayloadProvisionStep")
+        .issued_at(now())
+        .payload(json!({ "taskView": { "appPath": pointer }, "expanded": [1, 2, 3] }));
+    let outcome = send(&layer, delivery.request()).await;
+    log.take("verified");
+
+    let payload = outcome.webhook().payload().expect("read");
+    let objects = log.take("read");
+    let [(Level::WARN, text)] = objects.as_slice() else {
+        panic!("one for all odd objects: {objects:?}")
+    };
+    assert!(text.contains("count=3"), "{text}");
+
+    let Payload::ProvisionStep(step) = payload else {
+        panic!("{payload:?}")
+    };
+    assert!(step.task_view().app().is_none());
+    let pointers = log.take("followed");
+    let [(Level::WARN, text)] = pointers.as_slice() else {
+        panic!("one for the pointer: {pointers:?}")
+    };
+    assert!(text.contains("appPath") && text.len() < 1_000, "{text}");
+    assert!(!text.contains(is_unfit), "{text}");
 }

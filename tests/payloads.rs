@@ -145,17 +145,22 @@ async fn what_is_known_of_a_newer_sender_s_payload_is_read() {
 
 #[tokio::test]
 async fn an_unknown_event_keeps_its_name_and_its_json() {
-    let webhook = webhook(
+    let later = webhook(
         "c1.webhooks.v1.PayloadLater",
         r#"{ "@type": "x/c1.webhooks.v1.PayloadLater", "a": [1] }"#,
     )
     .await;
-    let Ok(Payload::Unknown(event)) = webhook.payload() else {
+    let Ok(Payload::Unknown(event)) = later.payload() else {
         panic!("known")
     };
     assert_eq!(event.event, "c1.webhooks.v1.PayloadLater");
     assert_eq!(event.json.parse::<Value>().expect("JSON")["a"], json!([1]));
     assert_eq!(event.acknowledge().response().status(), 200);
+
+    let prefixed = webhook("x/c1.webhooks.v1.PayloadTest", "{}").await;
+    assert!(matches!(prefixed.payload(), Ok(Payload::Test(_))));
+    let listed = webhook(PROVISION, "[null]").await;
+    assert_eq!(listed.payload().expect_err("a list").path(), "payload");
 }
 
 #[tokio::test]
@@ -181,6 +186,7 @@ async fn type_and_event_agree() {
             false,
         ),
         (r#"{"@type":1}"#, false),
+        (r#"{"@type":null}"#, true),
         ("[]", false),
         ("\"x\"", false),
     ] {
@@ -285,6 +291,17 @@ async fn pointers_that_lead_nowhere_are_none() {
         ("$.expanded[0", None),
         ("$.expanded[?", None),
         ("\u{0}\u{1f511}", None),
+        // What would take stack or time without measure is not followed.
+        (
+            &*format!("$[?{}@.a{}]", "(".repeat(100_000), ")".repeat(100_000)),
+            None,
+        ),
+        (
+            &*format!("$.expanded{}{}", "[?@".repeat(30), "]".repeat(30)),
+            None,
+        ),
+        ("$.expanded..*..*..*", None),
+        ("$.expanded[?count($..*)<0]", None),
     ] {
         let payload = json!({ "taskView": { "appPath": path, "entitlementsPath": path }, "expanded": [app, user] });
         let webhook = webhook(PROVISION, &payload.to_string()).await;
@@ -305,6 +322,20 @@ async fn pointers_that_lead_nowhere_are_none() {
         .step_approvers()
         .len();
     assert_eq!(approvers, 1, "the app is none");
+}
+
+#[tokio::test]
+async fn a_list_that_would_fill_the_memory_is_refused() {
+    let users = vec!["{}"; 10_001].join(",");
+    let payload = format!(r#"{{"taskView":{{"task":{{"externalRefs":[{users}]}}}}}}"#);
+    let webhook = webhook(PROVISION, &payload).await;
+    let error = webhook.payload().expect_err("too long");
+    assert!(
+        error
+            .path()
+            .starts_with("payload.taskView.task.externalRefs"),
+        "{error}"
+    );
 }
 
 #[tokio::test]

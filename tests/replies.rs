@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -10,8 +10,8 @@ use support::{DOMAIN, now, receiver, send};
 use tower_conductorone::event::approval::{Approval, ApprovalKind, ManagerApproval};
 use tower_conductorone::event::policy::{Accept, PolicyStep, PolicyStepKind};
 use tower_conductorone::event::{
-    Acknowledgement, ApprovalReply, Comment, Event, Outcome, Payload, PolicyStepInput,
-    ProvisionReply, Reply, ReplyError, UserId, WorkflowReply,
+    Acknowledgement, ApprovalReply, Comment, Event, Json, Outcome, Payload, PolicyStepInput,
+    ProvisionReply, Reply, ReplyError, SignedDuration, Timestamp, UserId, WorkflowReply,
 };
 use tower_conductorone::testing::{EVENTS, FakeTenant};
 
@@ -110,6 +110,13 @@ fn step(step: PolicyStepKind) -> PolicyStep {
 }
 
 #[test]
+fn a_step_is_handed_to_users_with_ids() {
+    let users = [UserId::new("u"), UserId::default()];
+    let error = ApprovalReply::reassign(users, Comment::none()).expect_err("no id");
+    assert_eq!(error, ReplyError::EmptyUser(1));
+}
+
+#[test]
 fn a_policy_is_replaced_by_steps_less_what_only_conductorone_sets() {
     let mut manager = ManagerApproval::default();
     manager.allow_self_approval = true;
@@ -150,6 +157,59 @@ fn a_policy_is_replaced_by_steps_less_what_only_conductorone_sets() {
     ];
     let error = ApprovalReply::replace_policy(unset, Comment::none()).expect_err("an unset step");
     assert_eq!(error, ReplyError::PolicyStep(1));
+
+    // Who approves, what is waited for and so on must be known as well.
+    for vague in [
+        json!({ "approval": {} }),
+        json!({ "approval": { "requireMfa": true, "newKind": { "assignedUserIds": ["x"] } } }),
+        json!({ "approval": { "self": {}, "escalation": {} } }),
+        json!({ "wait": { "name": "a while" } }),
+        json!({ "action": { "later": {} } }),
+        json!({ "provision": { "provisionPolicy": {} } }),
+        json!({ "later": {} }),
+    ] {
+        let step: PolicyStep = serde_json::from_value(vague.clone()).expect("read");
+        let reply = ApprovalReply::replace_policy([step.into()], Comment::none());
+        assert_eq!(reply, Err(ReplyError::PolicyStep(0)), "{vague}");
+    }
+    let timed = json!({ "wait": { "duration": { "duration": "60s" } } });
+    let step: PolicyStep = serde_json::from_value(timed.clone()).expect("read");
+    let reply = ApprovalReply::replace_policy([step.into()], Comment::none()).expect("known");
+    assert_eq!(
+        document(reply)["replacePolicy"]["policySteps"],
+        json!([timed])
+    );
+}
+
+#[test]
+fn durations_and_json_can_be_made() {
+    let minute = SignedDuration::from(Duration::from_secs(60));
+    assert_eq!(
+        (minute.to_string().as_str(), minute.to_std()),
+        ("60s", Some(Duration::from_secs(60)))
+    );
+    assert_eq!(
+        SignedDuration::from(Duration::MAX).to_string(),
+        "315576000000s"
+    );
+    assert_eq!(
+        "-1.5s"
+            .parse::<SignedDuration>()
+            .expect("a duration")
+            .as_seconds(),
+        -1
+    );
+    let time: Timestamp = "1969-12-31T23:59:59.5Z".parse().expect("a time");
+    assert_eq!(time.as_seconds(), -1);
+    let system = time.to_system_time().expect("any platform holds it");
+    assert_eq!(
+        UNIX_EPOCH.duration_since(system).expect("before"),
+        Duration::from_millis(500)
+    );
+    assert_eq!(
+        Json::new(&json!({ "a": 1 })).expect("JSON").get(),
+        r#"{"a":1}"#
+    );
 }
 
 #[test]
@@ -161,6 +221,19 @@ fn a_context_is_an_object_and_a_document_has_250_000_bytes_at_most() {
             "{context}"
         );
     }
+    // However deep, and with numbers of any length.
+    let deep = format!(
+        r#"{{"n":123456789012345678901234567890,"deep":{}{}}}"#,
+        "[".repeat(500),
+        "]".repeat(500)
+    );
+    let raw: Box<serde_json::value::RawValue> = serde_json::from_str(&deep).expect("JSON");
+    let reply = Reply::from(WorkflowReply::context(&raw).expect("an object"));
+    assert_eq!(
+        reply.as_bytes(),
+        format!(r#"{{"version":"v1","context":{deep}}}"#).as_bytes()
+    );
+
     let overhead = document(WorkflowReply::context(&json!({ "x": "" })).expect("short"))
         .to_string()
         .len();

@@ -33,13 +33,18 @@ impl Value for AnyMessage {
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         struct Typed<'a> {
-            #[serde(rename = "@type", default, borrow)]
-            type_url: Cow<'a, str>,
+            #[serde(rename = "@type", borrow)]
+            type_url: Option<Cow<'a, str>>,
         }
 
         let json = Json::deserialize(deserializer)?;
         let Typed { type_url } = json.parse().map_err(D::Error::custom)?;
-        let type_name = type_url.rsplit('/').next().unwrap_or_default().to_owned();
+        let type_name = type_url
+            .unwrap_or_default()
+            .rsplit('/')
+            .next()
+            .unwrap_or_default()
+            .to_owned();
         Ok(Self {
             type_name,
             json: Some(json),

@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use crate::excerpt::for_log;
+
 /// A payload that is not of its event's type: says where, what was expected and
 /// what came.
 ///
@@ -18,8 +20,9 @@ pub struct PayloadError {
 impl PayloadError {
     pub(super) fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
-            path: path.into(),
-            message: message.into(),
+            // Both may hold what came, of any length.
+            path: for_log(&path.into()),
+            message: for_log(&message.into()),
         }
     }
 

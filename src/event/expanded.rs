@@ -14,6 +14,7 @@ use super::error::{PayloadError, read};
 use super::task::{Task, TaskView};
 use super::unknown::Json;
 use super::user::User;
+use crate::excerpt::for_log;
 
 /// What ConductorOne's `GetTask` returns: a task, and the objects that belong
 /// to it.
@@ -54,16 +55,19 @@ pub enum Object {
 
 impl Object {
     /// An object that is not what its type says does not spoil the others: it
-    /// is as good as unknown.
-    fn read(json: &RawValue, path: &str) -> Self {
-        Self::typed(json.get(), path).unwrap_or_else(|error| {
-            tracing::warn!(path = error.path(), "an object of the task is odd");
-            let type_name = type_name(json.get(), path).ok().flatten();
-            Self::Unknown(AnyMessage::new(
-                type_name.unwrap_or_default(),
-                json.to_owned().into(),
-            ))
-        })
+    /// is as good as unknown. Gives the reason, too.
+    fn read(json: &RawValue, path: &str) -> (Self, Option<PayloadError>) {
+        match Self::typed(json.get(), path) {
+            Ok(object) => (object, None),
+            Err(error) => {
+                let type_name = type_name(json.get(), path).ok().flatten();
+                let json = json.to_owned().into();
+                (
+                    Self::Unknown(AnyMessage::new(type_name.unwrap_or_default(), json)),
+                    Some(error),
+                )
+            }
+        }
     }
 
     fn typed(json: &str, path: &str) -> Result<Self, PayloadError> {
@@ -155,15 +159,31 @@ impl ExpandedTask {
             expanded: Option<Vec<&'a RawValue>>,
         }
 
+        // serde would read a list as a struct, too.
+        if payload.trim_ascii_start().starts_with('[') {
+            return Err(PayloadError::new(
+                "payload",
+                "expected an object, got a list",
+            ));
+        }
         let wire = read::<Option<Wire<'_>>>(payload, "payload")?.unwrap_or_default();
-        let objects = wire.expanded.unwrap_or_default();
+        let raw = wire.expanded.unwrap_or_default();
+        let (objects, odd): (Vec<_>, Vec<_>) = raw
+            .iter()
+            .enumerate()
+            .map(|(index, json)| Object::read(json, &format!("payload.expanded[{index}]")))
+            .unzip();
+        let odd: Vec<_> = odd.into_iter().flatten().collect();
+        if let Some(first) = odd.first() {
+            tracing::warn!(
+                count = odd.len(),
+                first = first.path(),
+                "objects of the task are odd"
+            );
+        }
         Ok(Self {
             view: wire.task_view.unwrap_or_default(),
-            objects: objects
-                .iter()
-                .enumerate()
-                .map(|(index, json)| Object::read(json, &format!("payload.expanded[{index}]")))
-                .collect(),
+            objects,
             payload: payload.into(),
             tree: OnceLock::new(),
         })
@@ -193,7 +213,8 @@ impl ExpandedTask {
         self.one("appUserLastUsagePath", &self.view.app_user_last_usage_path)
     }
 
-    /// The access review that the task belongs to (`accessReviewPath`).
+    /// The access review that the task belongs to (`accessReviewPath`), which is
+    /// not typed.
     #[must_use]
     pub fn access_review(&self) -> Option<&Object> {
         self.one("accessReviewPath", &self.view.access_review_path)
@@ -243,6 +264,9 @@ impl ExpandedTask {
     }
 
     fn search(&self, pointer: &str) -> Result<Vec<&Object>, String> {
+        if is_costly(pointer) {
+            return Err("it is too complex to be followed".to_owned());
+        }
         let path = JsonPath::parse(pointer).map_err(|error| error.to_string())?;
         let tree = self
             .tree
@@ -265,6 +289,21 @@ impl ExpandedTask {
     }
 }
 
+/// Whether a pointer could take time or stack beyond measure: reading one
+/// recurses with its brackets, nested filters double the work each, and so do
+/// searches below searches. No pointer to an object needs any of that.
+fn is_costly(pointer: &str) -> bool {
+    let count = |part: &str| pointer.matches(part).count();
+    let (filters, descents) = (count("?"), count(".."));
+    pointer.len() > 256
+        || count("(") > 4
+        || count("[") > 8
+        || filters > 1
+        || descents > 1
+        || filters + descents > 1
+        || count("*") > 2
+}
+
 /// The usual pointer, `$.expanded[0]`, which needs no search.
 fn index_in_expanded(pointer: &str) -> Option<usize> {
     let index = pointer.strip_prefix("$.expanded[")?.strip_suffix(']')?;
@@ -273,7 +312,8 @@ fn index_in_expanded(pointer: &str) -> Option<usize> {
 }
 
 fn warn(name: &str, pointer: &str, reason: &str) {
-    tracing::warn!(name, pointer, reason, "a pointer of the task view is odd");
+    let (pointer, reason) = (for_log(pointer), for_log(reason));
+    tracing::warn!(name, ?pointer, ?reason, "a pointer of the task view is odd");
 }
 
 impl fmt::Debug for ExpandedTask {

@@ -41,9 +41,11 @@
 //! # What ConductorOne adds
 //!
 //! ConductorOne's messages grow, and nothing that they grow by is an error:
-//! unknown fields are passed over, unknown values of enums, members of oneofs,
-//! types of objects and events become an `Unknown` variant that holds them, and
-//! the [raw JSON](crate::Webhook::payload_json) is always at hand. The structs
+//! unknown fields are passed over, unknown values of enums, types of objects and
+//! events become an `Unknown` variant that holds them, and the
+//! [raw JSON](crate::Webhook::payload_json) is always at hand. An unknown object
+//! beside an unset oneof is taken for its newest member, which is likely but not
+//! certain; take `Unset` and `Unknown` for "not known", not for "nothing". The structs
 //! and enums are `#[non_exhaustive]` and will grow, too.
 //!
 //! A field that is absent or `null` has its default: an empty string, list or
@@ -81,5 +83,5 @@ pub use self::reply::{
     Acknowledgement, ApprovalReply, Comment, PolicyStepInput, ProvisionReply, Reply, ReplyError,
     WorkflowReply,
 };
-pub use self::scalar::{SignedDuration, Timestamp};
+pub use self::scalar::{ScalarError, SignedDuration, Timestamp};
 pub use self::unknown::{Json, UnknownMember, UnknownValue};

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use super::any::type_name;
@@ -177,13 +176,13 @@ impl Payload {
     /// # Errors
     /// [`PayloadError`] if the payload is not of the event's type. What is new
     /// to this version of the crate is never an error.
-    pub fn from_json(event: &str, payload: &Bytes) -> Result<Self, PayloadError> {
+    pub fn from_json(event: &str, payload: &[u8]) -> Result<Self, PayloadError> {
         use sealed::Read;
 
         let payload = std::str::from_utf8(payload)
             .map_err(|error| PayloadError::new("payload", error.to_string()))?;
         check_type(event, payload)?;
-        Ok(match event {
+        Ok(match event.rsplit('/').next().unwrap_or_default() {
             Test::NAME => Self::Test(Arc::new(Test::read(payload)?)),
             ProvisionStep::NAME => Self::ProvisionStep(Arc::new(Read::read(payload)?)),
             PolicyApprovalStep::NAME => Self::PolicyApprovalStep(Arc::new(Read::read(payload)?)),

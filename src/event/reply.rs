@@ -5,6 +5,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use serde::Serialize;
+use serde_json::value::to_raw_value;
 use serde_json::{Map, Value, json};
 
 use super::approval::ApprovalKind;
@@ -36,7 +37,10 @@ pub enum ReplyError {
     /// A policy step says not what is to be done.
     #[error("policy step {0} is unset, or of a type that this version does not know")]
     PolicyStep(usize),
-    /// The context is no JSON object.
+    /// A step is handed to a user without an id.
+    #[error("user {0} has an empty id")]
+    EmptyUser(usize),
+    /// The context is no JSON object, or cannot be written as JSON.
     #[error("the context is not a JSON object")]
     Context,
     /// The document is longer than 250,000 bytes.
@@ -207,7 +211,7 @@ impl ApprovalReply {
     /// The step is handed to other users.
     ///
     /// # Errors
-    /// Unless there are 1 to 32 users.
+    /// Unless there are 1 to 32 users, each with an id.
     pub fn reassign(
         users: impl IntoIterator<Item = UserId>,
         comment: Comment,
@@ -215,6 +219,9 @@ impl ApprovalReply {
         let users: Vec<UserId> = users.into_iter().collect();
         if !(1..=MAX_USERS).contains(&users.len()) {
             return Err(ReplyError::Users(users.len()));
+        }
+        if let Some(index) = users.iter().position(UserId::is_empty) {
+            return Err(ReplyError::EmptyUser(index));
         }
         let mut members = comment.document();
         members.insert("newStepUserIds".to_owned(), json!(users));
@@ -236,13 +243,7 @@ impl ApprovalReply {
         if steps.is_empty() {
             return Err(ReplyError::NoPolicySteps);
         }
-        let unset = |step: &PolicyStepInput| {
-            matches!(
-                step.0.step,
-                PolicyStepKind::Unset | PolicyStepKind::Unknown(_)
-            )
-        };
-        if let Some(index) = steps.iter().position(unset) {
+        if let Some(index) = steps.iter().position(|step| !step.is_known()) {
             return Err(ReplyError::PolicyStep(index));
         }
         let mut members = comment.document();
@@ -260,12 +261,13 @@ impl WorkflowReply {
     /// If `context` is written as anything else than an object, or the document
     /// becomes too long.
     pub fn context(context: &impl Serialize) -> Result<Self, ReplyError> {
-        match serde_json::to_value(context) {
-            Ok(context @ Value::Object(_)) => {
-                Reply::new([("context", context)]).checked().map(Self)
-            }
-            _ => Err(ReplyError::Context),
+        // As text: however deep it is, and with numbers of any length.
+        let context = to_raw_value(context).map_err(|_| ReplyError::Context)?;
+        if !context.get().starts_with('{') {
+            return Err(ReplyError::Context);
         }
+        let document = format!(r#"{{"version":"v1","context":{context}}}"#);
+        Reply(document.into()).checked().map(Self)
     }
 
     /// Nothing for the automation's later steps.
@@ -277,9 +279,36 @@ impl WorkflowReply {
 /// A policy step to be sent to ConductorOne: made from a [`PolicyStep`], less
 /// what only ConductorOne may set (who a step is assigned to, and whether it
 /// is).
+///
+/// Members that this version of the crate does not know are not sent back: a
+/// step of ConductorOne's that has such members loses them.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct PolicyStepInput(PolicyStep);
+
+impl PolicyStepInput {
+    /// Whether all that the step is about is known: who approves, what is waited
+    /// for, which action is taken.
+    fn is_known(&self) -> bool {
+        match &self.0.step {
+            PolicyStepKind::Unset | PolicyStepKind::Unknown(_) => false,
+            PolicyStepKind::Approval(approval) => {
+                approval.kind.is_known()
+                    && approval
+                        .escalation
+                        .as_ref()
+                        .is_none_or(|then| then.escalation_policy.is_known())
+            }
+            PolicyStepKind::Wait(wait) => wait.until.is_known(),
+            PolicyStepKind::Action(action) => action.target.is_known(),
+            PolicyStepKind::Provision(provision) => provision
+                .provision_policy
+                .as_ref()
+                .is_none_or(|policy| policy.kind.is_known()),
+            _ => true,
+        }
+    }
+}
 
 impl From<PolicyStep> for PolicyStepInput {
     fn from(mut step: PolicyStep) -> Self {

@@ -1,55 +1,108 @@
 //! Times and durations.
 
+use std::borrow::Cow;
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::str::FromStr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use jiff::civil::DateTime;
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serializer};
 
 use super::wire::Value;
+use crate::excerpt::for_log;
 
 /// A point in time, to the nanosecond.
+///
+/// Made from text as in RFC 3339 (`"2026-01-02T03:04:05.5+01:00"`).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Timestamp(jiff::Timestamp);
+pub struct Timestamp(
+    /// In UTC. (jiff's own time stamps end a day before proto's.)
+    DateTime,
+);
+
+const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 
 impl Timestamp {
     /// Seconds since 1970-01-01T00:00:00Z, rounded down.
     #[must_use]
     pub fn as_seconds(self) -> i64 {
-        self.0
-            .as_nanosecond()
-            .div_euclid(1_000_000_000)
-            .try_into()
-            .unwrap_or(i64::MAX)
+        let since = self.0.duration_since(EPOCH);
+        since.as_secs() - i64::from(since.subsec_nanos() < 0)
     }
 
     /// The same for the standard library, unless this platform's `SystemTime`
     /// cannot hold it.
     #[must_use]
     pub fn to_system_time(self) -> Option<SystemTime> {
-        self.0.try_into().ok()
+        let since = self.0.duration_since(EPOCH);
+        if since.is_negative() {
+            UNIX_EPOCH.checked_sub(since.unsigned_abs())
+        } else {
+            UNIX_EPOCH.checked_add(since.unsigned_abs())
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let zone = text.rfind(['Z', 'z', '+', '-'])?;
+        let (local, zone) = text.split_at_checked(zone)?;
+        if !local.starts_with(|first: char| first.is_ascii_digit()) || !local.contains(['T', 't']) {
+            return None;
+        }
+        let local: DateTime = local.parse().ok()?;
+        local.checked_sub(offset(zone)?).ok().map(Self)
     }
 }
+
+/// `Z`, or hours and minutes like `+01:00`.
+fn offset(zone: &str) -> Option<jiff::SignedDuration> {
+    if matches!(zone, "Z" | "z") {
+        return Some(jiff::SignedDuration::ZERO);
+    }
+    let (hours, minutes) = zone.get(1..)?.split_once(':')?;
+    let number = |text: &str, limit: i64| -> Option<i64> {
+        let digits = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+        text.parse().ok().filter(|number| digits && *number < limit)
+    };
+    let offset =
+        jiff::SignedDuration::from_secs(number(hours, 24)? * 3600 + number(minutes, 60)? * 60);
+    Some(if zone.starts_with('-') {
+        -offset
+    } else {
+        offset
+    })
+}
+
+impl FromStr for Timestamp {
+    type Err = ScalarError;
+
+    fn from_str(text: &str) -> Result<Self, ScalarError> {
+        Self::parse(text).ok_or(ScalarError("a time as in RFC 3339"))
+    }
+}
+
+/// A text that is no time or duration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected {0}")]
+pub struct ScalarError(&'static str);
 
 impl fmt::Display for Timestamp {
     /// RFC 3339, in UTC.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        write!(f, "{}Z", self.0)
     }
 }
 
 impl fmt::Debug for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        fmt::Display::fmt(self, f)
     }
 }
 
 impl Value for Timestamp {
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        text.parse().map(Self).map_err(|_| {
-            D::Error::custom(format_args!("expected a time as in RFC 3339, got {text:?}"))
-        })
+        read_text(deserializer)
     }
 
     fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -57,7 +110,19 @@ impl Value for Timestamp {
     }
 }
 
+fn read_text<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr<Err = ScalarError>,
+{
+    let text = Cow::<str>::deserialize(deserializer)?;
+    text.parse()
+        .map_err(|error| D::Error::custom(format_args!("{error}, got {:?}", for_log(&text))))
+}
+
 /// A length of time, to the nanosecond; it may be negative.
+///
+/// Made from a [`Duration`], or from text (`"-1.5s"`).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SignedDuration(jiff::SignedDuration);
 
@@ -115,12 +180,25 @@ impl fmt::Debug for SignedDuration {
     }
 }
 
+impl FromStr for SignedDuration {
+    type Err = ScalarError;
+
+    fn from_str(text: &str) -> Result<Self, ScalarError> {
+        Self::parse(text).ok_or(ScalarError("seconds like \"3.5s\""))
+    }
+}
+
+impl From<Duration> for SignedDuration {
+    /// What is longer than 10,000 years becomes that.
+    fn from(duration: Duration) -> Self {
+        const LONGEST: Duration = Duration::from_secs(315_576_000_000);
+        Self(jiff::SignedDuration::try_from(duration.min(LONGEST)).unwrap_or_default())
+    }
+}
+
 impl Value for SignedDuration {
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| {
-            D::Error::custom(format_args!("expected seconds like \"3.5s\", got {text:?}"))
-        })
+        read_text(deserializer)
     }
 
     fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

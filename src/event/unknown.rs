@@ -14,6 +14,14 @@ use serde_json::value::RawValue;
 pub struct Json(Box<RawValue>);
 
 impl Json {
+    /// The JSON of a value of yours.
+    ///
+    /// # Errors
+    /// If it cannot be written as JSON.
+    pub fn new(value: &impl Serialize) -> Result<Self, serde_json::Error> {
+        serde_json::value::to_raw_value(value).map(Self)
+    }
+
     /// The JSON text.
     #[must_use]
     pub fn get(&self) -> &str {
@@ -77,10 +85,11 @@ impl UnknownMember {
         name: &str,
         map: &mut A,
     ) -> Result<Option<Self>, A::Error> {
-        let json: &RawValue = map.next_value()?;
+        // Owned, so that it can also be read from what is not text.
+        let json: Box<RawValue> = map.next_value()?;
         Ok(json.get().starts_with('{').then(|| Self {
             name: name.to_owned(),
-            json: Json(json.to_owned()),
+            json: Json(json),
         }))
     }
 }
@@ -91,6 +100,7 @@ impl UnknownMember {
 pub enum UnknownValue {
     /// It came as a name.
     Name(Box<str>),
-    /// It came as a number.
+    /// It came as a number. (It may be that of a known value: ConductorOne does
+    /// not publish them, and sends names.)
     Number(i32),
 }

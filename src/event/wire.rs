@@ -231,6 +231,14 @@ impl Value for f64 {
 
     fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
+            // Whole ones without a fraction: most of the fields are counts.
+            #[allow(
+                clippy::cast_possible_truncation,
+                reason = "checked to be whole and small"
+            )]
+            number if number.fract() == 0.0 && number.abs() < 9e15 => {
+                serializer.serialize_i64(*number as i64)
+            }
             number if number.is_finite() => serializer.serialize_f64(*number),
             number if number.is_nan() => serializer.serialize_str("NaN"),
             number if *number > 0.0 => serializer.serialize_str("Infinity"),
@@ -251,6 +259,10 @@ impl<T: Value> Value for Box<T> {
     }
 }
 
+/// The longest list. An item of three bytes on the wire may be a message of
+/// hundreds in memory.
+const MAX_ITEMS: usize = 10_000;
+
 /// A list; `null` among its items is the item's default.
 impl<T: Value + Default> Value for Vec<T> {
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -266,6 +278,11 @@ impl<T: Value + Default> Value for Vec<T> {
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<T>, A::Error> {
                 let mut items = Vec::new();
                 while let Some(item) = seq.next_element::<Option<Read<T>>>()? {
+                    if items.len() == MAX_ITEMS {
+                        return Err(A::Error::custom(format_args!(
+                            "a list of more than {MAX_ITEMS} items"
+                        )));
+                    }
                     items.push(item.map(|Read(item)| item).unwrap_or_default());
                 }
                 Ok(items)
@@ -421,15 +438,23 @@ macro_rules! oneof {
         #[derive(Clone, Debug, Default, PartialEq)]
         #[non_exhaustive]
         pub enum $oneof {
-            /// None of the members is set.
+            /// None of the members that this version of the crate knows is set.
+            /// (A newer one that is not an object is not seen.)
             #[default]
             Unset,
             $( $(#[$doc])* $member($kind), )+
-            /// A member that this version of the crate does not know.
+            /// An object beside the unset group, which this version of the crate does
+            /// not know: a newer member, or a newer field of the message itself.
             Unknown($crate::event::UnknownMember),
         }
 
         impl $oneof {
+            /// Whether a member is set that this version of the crate knows.
+            #[must_use]
+            pub fn is_known(&self) -> bool {
+                !matches!(self, Self::Unset | Self::Unknown(_))
+            }
+
             /// The name of the member that is set, as it is on the wire.
             #[must_use]
             pub fn name(&self) -> Option<&str> {

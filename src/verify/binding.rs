@@ -9,7 +9,7 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use http::HeaderMap;
 
-use super::excerpt::for_log;
+use crate::excerpt::for_log;
 use crate::keys::is_loopback;
 
 /// Where ConductorOne reaches this receiver: an origin, plus the prefix that a

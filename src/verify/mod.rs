@@ -8,7 +8,6 @@ mod binding;
 mod body;
 mod claims;
 mod envelope;
-mod excerpt;
 mod json;
 mod preconditions;
 mod signature;

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::excerpt::for_log;
 use super::token::UntrustedToken;
+use crate::excerpt::for_log;
 use crate::keys::{Algorithm, KeySet, KeySource, KeysUnavailable, VerifyError};
 
 /// The configured tenants, by domain.

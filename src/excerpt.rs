@@ -5,7 +5,7 @@
 ///
 /// What follows `/callback/` is left out: in a callback URL it is a secret, and
 /// whoever made the text may have put one anywhere.
-pub(super) fn for_log(text: &str) -> String {
+pub(crate) fn for_log(text: &str) -> String {
     const SHOWN: usize = 128;
     const CALLBACK: &str = "/callback/";
 
