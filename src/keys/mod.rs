@@ -110,11 +110,11 @@ pub struct KeysUnavailable {
 
 impl KeysUnavailable {
     /// An error with its reason (which goes to the log, never into an answer)
-    /// and the time after which another try makes sense.
+    /// and the time after which another try makes sense: a second at least.
     pub fn new(reason: impl Into<Arc<str>>, retry_after: Duration) -> Self {
         Self {
             reason: reason.into(),
-            retry_after,
+            retry_after: retry_after.max(Duration::from_secs(1)),
         }
     }
 

@@ -4,10 +4,12 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderName, Method};
 
+use crate::excerpt::for_log;
+
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PreconditionError {
-    #[error("the method is {0}, webhooks are sent with POST")]
-    Method(Method),
+    #[error("the method is {0:?}, webhooks are sent with POST")]
+    Method(String),
     #[error("the content type is not application/json")]
     MediaType,
     #[error("the body has a content coding")]
@@ -17,7 +19,7 @@ pub(crate) enum PreconditionError {
 /// Method, media type and content coding (RFC 9110 §9, §8.3, §8.4).
 pub(super) fn check(parts: &Parts) -> Result<(), PreconditionError> {
     if parts.method != Method::POST {
-        return Err(PreconditionError::Method(parts.method.clone()));
+        return Err(PreconditionError::Method(for_log(parts.method.as_str())));
     }
     if !single(parts, &CONTENT_TYPE).is_some_and(is_json) {
         return Err(PreconditionError::MediaType);

@@ -1,9 +1,12 @@
 use std::fmt;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 
 use tower_layer::Layer;
 
 use super::service::VerifyWebhook;
+use crate::BoxFuture;
 use crate::config::VerifyWebhookBuilder;
 use crate::keys::{KeyHealth, KeysUnavailable};
 use crate::verify::Verifier;
@@ -37,9 +40,8 @@ impl VerifyWebhookLayer {
     /// It tries for as long as it takes: bound it with a time-out if the
     /// service should not start without keys.
     pub async fn ready(&self) {
-        for source in self.verifier.tenants.values() {
-            source.ready().await;
-        }
+        let sources = self.verifier.tenants.values();
+        together(sources.map(|source| source.ready()).collect()).await;
     }
 
     /// The state of every tenant's keys, for a readiness probe.
@@ -59,16 +61,36 @@ impl VerifyWebhookLayer {
     /// say: for an operator who knows that a key must go now.
     ///
     /// # Errors
-    /// The first tenant's failure. All are tried; where it failed, the keys
+    /// One tenant's failure. All are tried, at once; where it failed, the keys
     /// loaded earlier stay in force.
     pub async fn refresh_now(&self) -> Result<(), KeysUnavailable> {
-        let mut outcome = Ok(());
-        for source in self.verifier.tenants.values() {
-            let refreshed = source.refresh().await.map(drop);
-            outcome = outcome.and(refreshed);
-        }
-        outcome
+        let sources = self.verifier.tenants.values();
+        let outcomes = together(sources.map(|source| source.refresh()).collect()).await;
+        outcomes
+            .into_iter()
+            .try_for_each(|outcome| outcome.map(drop))
     }
+}
+
+/// Waits for all of them at once: one tenant's trouble does not hold up another.
+async fn together<T>(mut running: Vec<BoxFuture<'_, T>>) -> Vec<T> {
+    let mut done = Vec::new();
+    poll_fn(|cx| {
+        running.retain_mut(|future| match future.as_mut().poll(cx) {
+            Poll::Ready(outcome) => {
+                done.push(outcome);
+                false
+            }
+            Poll::Pending => true,
+        });
+        if running.is_empty() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
+    done
 }
 
 impl<S> Layer<S> for VerifyWebhookLayer {
