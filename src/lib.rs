@@ -101,6 +101,7 @@ mod clock;
 mod config;
 pub mod event;
 mod excerpt;
+mod json;
 pub mod keys;
 mod rejection;
 pub mod replay;

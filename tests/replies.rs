@@ -5,8 +5,9 @@ mod support;
 use std::time::{Duration, UNIX_EPOCH};
 
 use http_body_util::BodyExt;
+use proptest::prelude::*;
 use serde_json::{Value, json};
-use support::{DOMAIN, now, receiver, send};
+use support::{DOMAIN, TEST_EVENT, now, receiver, send};
 use tower_conductorone::event::approval::{Approval, ApprovalKind, ManagerApproval};
 use tower_conductorone::event::policy::{Accept, PolicyStep, PolicyStepKind};
 use tower_conductorone::event::{
@@ -243,6 +244,243 @@ fn a_context_is_an_object_and_a_document_has_250_000_bytes_at_most() {
     let error = WorkflowReply::context(&of(250_001)).expect_err("too long");
     assert_eq!(error, ReplyError::TooLarge(250_001));
     assert!(error.to_string().contains("250000"), "{error}");
+}
+
+const PROVISION: &str = "c1.webhooks.v1.PayloadProvisionStep";
+const APPROVAL: &str = "c1.webhooks.v1.PayloadPolicyApprovalStep";
+const POST_ACTION: &str = "c1.webhooks.v1.PayloadPolicyPostAction";
+const WORKFLOW: &str = "c1.webhooks.v1.PayloadWorkflowStep";
+const UNKNOWN: &str = "c1.webhooks.v1.PayloadLater";
+
+#[test]
+fn a_document_from_elsewhere_is_taken_as_it_is_if_it_answers_the_event() {
+    let text = |length: usize| "ß".repeat(length);
+    let ids = |count: usize| vec!["id"; count];
+    for (event, document) in [
+        (TEST_EVENT, r#"{"version":"v1"}"#.to_owned()),
+        (
+            TEST_EVENT,
+            " {\n\t\"version\" : \"v\\u0031\" }\n".to_owned(),
+        ),
+        (
+            POST_ACTION,
+            r#"{"later":[{"x":1}],"version":"v1"}"#.to_owned(),
+        ),
+        (
+            PROVISION,
+            json!({ "version": "v1", "complete": {} }).to_string(),
+        ),
+        (
+            PROVISION,
+            json!({ "version": "v1", "complete": null, "errored": { "comment": null, "x": 1 } })
+                .to_string(),
+        ),
+        (
+            PROVISION,
+            json!({ "version": "v1", "complete": { "comment": text(1024) } }).to_string(),
+        ),
+        // Another event's outcome is a member that nobody knows.
+        (
+            PROVISION,
+            json!({ "version": "v1", "complete": {}, "approve": 1 }).to_string(),
+        ),
+        (
+            APPROVAL,
+            json!({ "version": "v1", "approve": {} }).to_string(),
+        ),
+        (
+            APPROVAL,
+            json!({ "version": "v1", "deny": { "comment": "" } }).to_string(),
+        ),
+        (
+            APPROVAL,
+            json!({ "version": "v1", "reassign": { "newStepUserIds": ids(32) } }).to_string(),
+        ),
+        (
+            APPROVAL,
+            json!({ "version": "v1", "replacePolicy": { "policySteps": [{ "later": {} }] } })
+                .to_string(),
+        ),
+        (
+            WORKFLOW,
+            json!({ "version": "v1", "context": {} }).to_string(),
+        ),
+        (
+            WORKFLOW,
+            format!(
+                r#"{{"context":{{"deep":{}{}}},"version":"v1"}}"#,
+                "[".repeat(100_000),
+                "]".repeat(100_000)
+            ),
+        ),
+        (UNKNOWN, r#"{"version":"v1","anything":[]}"#.to_owned()),
+        (
+            TEST_EVENT,
+            format!(r#"{{"version":"v1"}}{}"#, " ".repeat(250_000 - 16)),
+        ),
+    ] {
+        let reply = Reply::from_json(event, document.clone());
+        let reply = reply.unwrap_or_else(|error| panic!("{event} {document:.99}: {error}"));
+        assert_eq!(reply.as_bytes(), document.as_bytes());
+    }
+}
+
+#[test]
+fn a_document_from_elsewhere_is_a_json_object_of_version_1() {
+    use ReplyError::{Member, NotAnObject, TooLarge, Version};
+
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let long = format!(r#"{{"version":"v1"}}{}"#, " ".repeat(250_000 - 15));
+    for (document, expected) in [
+        ("", NotAnObject),
+        ("null", NotAnObject),
+        (r#"["v1"]"#, NotAnObject),
+        (&deep, NotAnObject),
+        (r#"{"version":"v1""#, NotAnObject),
+        (r#"{"version":"v1"} {}"#, NotAnObject),
+        (r#"{"version":"v1","version":"v1"}"#, NotAnObject),
+        (r#"{"a":1,"version":"v1","\u0061":2}"#, NotAnObject),
+        ("{}", Version),
+        (r#"{"version":null}"#, Version),
+        (r#"{"version":"v2"}"#, Version),
+        (r#"{"version":"V1"}"#, Version),
+        (r#"{"version":1}"#, Member("version")),
+        (&long, TooLarge(250_001)),
+    ] {
+        for event in EVENTS.into_iter().chain([UNKNOWN]) {
+            let error = Reply::from_json(event, document.to_owned()).expect_err(event);
+            assert_eq!(error, expected, "{event} {document:.99}");
+        }
+    }
+    let not_utf_8 = b"{\"version\":\"v1\",\"x\":\"\xff\"}";
+    let error = Reply::from_json(TEST_EVENT, not_utf_8.to_vec()).expect_err("not UTF-8");
+    assert_eq!(error, NotAnObject);
+}
+
+#[test]
+fn a_document_from_elsewhere_has_one_of_the_event_s_outcomes_within_its_limits() {
+    use ReplyError::{
+        CommentTooLong, Context, EmptyUser, Member, NoPolicySteps, Outcomes, PolicyStep, Users,
+    };
+
+    let long = format!(r#""errored":{{"comment":"{}"}}"#, "ß".repeat(1025));
+    let many = format!(
+        r#""reassign":{{"newStepUserIds":{}}}"#,
+        json!(vec!["id"; 33])
+    );
+    for (event, members, expected) in [
+        (PROVISION, r#""x":1"#, Outcomes(0)),
+        (PROVISION, r#""complete":null"#, Outcomes(0)),
+        (PROVISION, r#""approve":{}"#, Outcomes(0)),
+        (PROVISION, r#""complete":{},"errored":{}"#, Outcomes(2)),
+        (PROVISION, r#""complete":true"#, Member("complete")),
+        (PROVISION, r#""errored":[]"#, Member("errored")),
+        (
+            PROVISION,
+            r#""complete":{"comment":"a","comment":"b"}"#,
+            Member("complete"),
+        ),
+        (PROVISION, r#""complete":{"comment":1}"#, Member("comment")),
+        (PROVISION, &long, CommentTooLong(1025)),
+        (APPROVAL, r#""x":1"#, Outcomes(0)),
+        (APPROVAL, r#""complete":{}"#, Outcomes(0)),
+        (
+            APPROVAL,
+            r#""approve":{},"deny":{},"reassign":{},"replacePolicy":{}"#,
+            Outcomes(4),
+        ),
+        (APPROVAL, r#""reassign":{}"#, Users(0)),
+        (APPROVAL, r#""reassign":{"newStepUserIds":[]}"#, Users(0)),
+        (APPROVAL, &many, Users(33)),
+        (
+            APPROVAL,
+            r#""reassign":{"newStepUserIds":["id",""]}"#,
+            EmptyUser(1),
+        ),
+        (
+            APPROVAL,
+            r#""reassign":{"newStepUserIds":[1]}"#,
+            Member("newStepUserIds"),
+        ),
+        (
+            APPROVAL,
+            r#""reassign":{"newStepUserIds":"id"}"#,
+            Member("newStepUserIds"),
+        ),
+        (APPROVAL, r#""replacePolicy":{}"#, NoPolicySteps),
+        (
+            APPROVAL,
+            r#""replacePolicy":{"policySteps":[]}"#,
+            NoPolicySteps,
+        ),
+        (
+            APPROVAL,
+            r#""replacePolicy":{"policySteps":[{"accept":{}},null]}"#,
+            PolicyStep(1),
+        ),
+        (
+            APPROVAL,
+            r#""replacePolicy":{"policySteps":{}}"#,
+            Member("policySteps"),
+        ),
+        (WORKFLOW, r#""x":1"#, Context),
+        (WORKFLOW, r#""context":null"#, Context),
+        (WORKFLOW, r#""context":[{}]"#, Member("context")),
+        (WORKFLOW, r#""context":"{}""#, Member("context")),
+        (WORKFLOW, r#""context":{"a":1,"a":2}"#, Member("context")),
+    ] {
+        let document = format!(r#"{{"version":"v1",{members}}}"#);
+        let error = Reply::from_json(event, document).expect_err(event);
+        assert_eq!(error, expected, "{event} {members:.99}");
+    }
+}
+
+#[test]
+fn every_reply_of_the_typed_model_passes_as_a_document_from_elsewhere() {
+    let comment = || comment("a comment");
+    let policy: PolicyStepInput = PolicyStepKind::Accept(Box::default()).into();
+    let replies: [(&str, Reply); 9] = [
+        (TEST_EVENT, Acknowledgement::new().into()),
+        (POST_ACTION, Acknowledgement::new().into()),
+        (PROVISION, ProvisionReply::complete(comment()).into()),
+        (PROVISION, ProvisionReply::errored(comment()).into()),
+        (APPROVAL, ApprovalReply::approve(comment()).into()),
+        (APPROVAL, ApprovalReply::deny(comment()).into()),
+        (
+            APPROVAL,
+            ApprovalReply::reassign(users(32), comment())
+                .expect("32")
+                .into(),
+        ),
+        (
+            APPROVAL,
+            ApprovalReply::replace_policy([policy], comment())
+                .expect("one")
+                .into(),
+        ),
+        (WORKFLOW, WorkflowReply::empty().into()),
+    ];
+    for (event, reply) in replies {
+        let again = Reply::from_json(event, reply.as_bytes().clone());
+        assert_eq!(again, Ok(reply), "{event}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_document_from_elsewhere_is_too_odd(
+        event in prop::sample::select(EVENTS.to_vec()),
+        bytes in prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..64),
+            "(\\{\"version\":\"v1\"(,\"(complete|approve|reassign|context|comment)\":(\\{|\\}|\\[|\\]|null|1|\"x\"){0,4}){0,3}\\}?)"
+                .prop_map(String::into_bytes),
+        ],
+    ) {
+        let is_object = serde_json::from_slice::<serde_json::Map<_, Value>>(&bytes).is_ok();
+        if Reply::from_json(event, bytes).is_ok() {
+            prop_assert!(is_object);
+        }
+    }
 }
 
 #[tokio::test]

@@ -54,6 +54,7 @@
 mod any;
 pub mod app;
 pub mod approval;
+mod document;
 mod error;
 mod expanded;
 pub mod form;

@@ -9,6 +9,7 @@ use serde_json::value::to_raw_value;
 use serde_json::{Map, Value, json};
 
 use super::approval::ApprovalKind;
+use super::document;
 use super::ids::UserId;
 use super::policy::{PolicyStep, PolicyStepKind};
 
@@ -16,7 +17,7 @@ use super::policy::{PolicyStep, PolicyStepKind};
 const MAX_COMMENT: usize = 1024;
 
 /// The most users to whom a step may be handed.
-const MAX_USERS: usize = 32;
+pub(super) const MAX_USERS: usize = 32;
 
 /// The longest document, in bytes.
 const MAX_DOCUMENT: usize = 250_000;
@@ -46,6 +47,20 @@ pub enum ReplyError {
     /// The document is longer than 250,000 bytes.
     #[error("the document has {0} bytes, at most {MAX_DOCUMENT} are allowed")]
     TooLarge(usize),
+    /// A document from elsewhere is no JSON object in UTF-8, or one of its names
+    /// stands twice.
+    #[error("the document is not a JSON object in which each name stands once")]
+    NotAnObject,
+    /// The version of a document from elsewhere is not `v1`.
+    #[error("the document's version is not \"v1\"")]
+    Version,
+    /// A document from elsewhere has none of its event's outcomes, or several.
+    #[error("the document has {0} of the event's outcomes, exactly one is needed")]
+    Outcomes(usize),
+    /// This member of a document from elsewhere holds something of another type,
+    /// or one of its names stands twice.
+    #[error("the document's {0:?} is not of its type")]
+    Member(&'static str),
 }
 
 /// A comment of at most 1,024 characters, for the task's history.
@@ -115,6 +130,39 @@ impl fmt::Debug for Comment {
 pub struct Reply(Bytes);
 
 impl Reply {
+    /// A document from elsewhere (a file, a queue, another program) that answers
+    /// the event of that name, such as
+    /// `c1.webhooks.v1.PayloadProvisionStep`.
+    ///
+    /// Its bytes stay as they are. They have to be what ConductorOne's
+    /// documentation asks for: a JSON object of version `v1` and at most 250,000
+    /// bytes with exactly one of the event's outcomes, and what the types of this
+    /// module hold replies to (the comment's length, the number of users, …). As
+    /// everywhere in proto3's JSON, a member that is `null` counts as absent. A
+    /// member that nobody knows is no error, nor is any further member in the
+    /// answer to an event that this version of the crate does not know. What is
+    /// inside of policy steps and of a context is not looked at.
+    ///
+    /// ```
+    /// use tower_conductorone::event::{Reply, ReplyError};
+    ///
+    /// let event = "c1.webhooks.v1.PayloadProvisionStep";
+    /// let reply = Reply::from_json(event, r#"{"version":"v1","complete":{}}"#)?;
+    /// let error = Reply::from_json(event, r#"{"version":"v1","approve":{}}"#).unwrap_err();
+    /// assert_eq!(error, ReplyError::Outcomes(0));
+    /// # let _ = reply;
+    /// # Ok::<(), ReplyError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ReplyError`] says what is wrong with the document, and quotes nothing of
+    /// it.
+    pub fn from_json(event: &str, json: impl Into<Bytes>) -> Result<Self, ReplyError> {
+        let reply = Self(json.into()).checked()?;
+        document::check(event, &reply.0)?;
+        Ok(reply)
+    }
+
     /// The JSON text.
     #[must_use]
     pub fn as_bytes(&self) -> &Bytes {

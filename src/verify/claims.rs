@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use http::Method;
 
 use super::binding::{self, PublicUrl, TargetError};
-use super::json::UniqueMembers;
 use crate::excerpt::for_log;
+use crate::json::UniqueMembers;
 
 /// The longest `jti` that is accepted.
 const MAX_TOKEN_ID: usize = 256;

@@ -8,7 +8,6 @@ mod binding;
 mod body;
 mod claims;
 mod envelope;
-mod json;
 mod preconditions;
 mod signature;
 mod token;

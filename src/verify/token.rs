@@ -4,8 +4,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::claims::{ClaimError, Claims};
-use super::json::{JsonError, UniqueMembers};
 use crate::excerpt::for_log;
+use crate::json::{JsonError, UniqueMembers};
 use crate::keys::{Algorithm, MAX_KID_BYTES};
 
 /// A token of proper form. Nothing that it says is proven.

@@ -11,10 +11,10 @@ use serde_json::value::RawValue;
 /// The members of a JSON object, unparsed. Reading it fails on a duplicate
 /// name: two parsers could disagree on which of the two counts (RFC 7515 §4,
 /// RFC 7519 §4).
-pub(super) struct UniqueMembers<'a>(BTreeMap<Cow<'a, str>, &'a RawValue>);
+pub(crate) struct UniqueMembers<'a>(BTreeMap<Cow<'a, str>, &'a RawValue>);
 
 impl<'a> UniqueMembers<'a> {
-    pub(super) fn parse(json: &'a [u8]) -> Result<Self, JsonError> {
+    pub(crate) fn parse(json: &'a [u8]) -> Result<Self, JsonError> {
         // All of it is checked to be UTF-8, also what is ignored later.
         let json = std::str::from_utf8(json).map_err(|_| JsonError::NotUtf8)?;
         serde_json::from_str(json).map_err(|error| JsonError::Parse {
@@ -23,12 +23,12 @@ impl<'a> UniqueMembers<'a> {
         })
     }
 
-    pub(super) fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.0.contains_key(name)
     }
 
     /// The member of that name, `Some(Err)` if it is there and no `T`.
-    pub(super) fn get<T: Deserialize<'a>>(
+    pub(crate) fn get<T: Deserialize<'a>>(
         &self,
         name: &str,
     ) -> Option<Result<T, serde_json::Error>> {
