@@ -103,6 +103,7 @@ pub mod event;
 mod excerpt;
 mod json;
 pub mod keys;
+pub mod ledger;
 mod rejection;
 pub mod replay;
 mod retry_after;

@@ -1,0 +1,70 @@
+use std::time::Duration;
+
+/// How long a ledger keeps what it knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    finished: Duration,
+    callback: Duration,
+}
+
+impl Retention {
+    /// The shortest time for which answers are kept: 45 minutes. ConductorOne
+    /// may go on for 37: 50 attempts of 30 s, with 49 pauses of up to 15 s.
+    pub const MIN_FINISHED: Duration = Duration::from_secs(45 * 60);
+
+    /// Answers are kept for `finished`, and promised work is kept until its
+    /// callback's deadline, `callback` after the promise. Set the latter to no
+    /// less than what ConductorOne is configured to wait.
+    ///
+    /// # Errors
+    /// [`RetentionError`] unless `finished` is 45 minutes to 30 days, and
+    /// `callback` 1 to 30 days.
+    pub fn new(finished: Duration, callback: Duration) -> Result<Self, RetentionError> {
+        if !(Self::MIN_FINISHED..=days(30)).contains(&finished) {
+            return Err(RetentionError::Finished(finished));
+        }
+        if !(days(1)..=days(30)).contains(&callback) {
+            return Err(RetentionError::Callback(callback));
+        }
+        Ok(Self { finished, callback })
+    }
+
+    /// How long a record is kept after its last step.
+    #[must_use]
+    pub const fn finished(&self) -> Duration {
+        self.finished
+    }
+
+    /// How long after its promise a delivery is kept at least, to which
+    /// [`finished`](Self::finished) is added.
+    #[must_use]
+    pub const fn callback(&self) -> Duration {
+        self.callback
+    }
+}
+
+/// 24 hours, and 8 days for callbacks: ConductorOne's own default.
+impl Default for Retention {
+    fn default() -> Self {
+        Self {
+            finished: days(1),
+            callback: days(8),
+        }
+    }
+}
+
+const fn days(count: u64) -> Duration {
+    Duration::from_secs(count * 24 * 60 * 60)
+}
+
+/// A time for which a ledger cannot keep its records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RetentionError {
+    /// Answers would be forgotten while ConductorOne still tries, or never.
+    #[error("answers must be kept for 45 minutes to 30 days, not {0:?}")]
+    Finished(Duration),
+    /// ConductorOne waits 1 to 30 days for a callback.
+    #[error("the callback's deadline must be 1 to 30 days, not {0:?}")]
+    Callback(Duration),
+}

@@ -1,0 +1,375 @@
+//! A delivery's states, and every step between them: without I/O, without a
+//! clock, and the same for whatever store the records are kept in.
+//!
+//! A step takes the record as it is and gives the record to be written, if it
+//! changes, with the reply. A store makes it atomic, and supplies the time.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::reply::Redacted;
+use super::{
+    Answer, Claimed, DeliveryKey, Finished, Hold, Lease, Owner, Retention, Sent, Standing, Taken,
+    Work,
+};
+
+/// A moment, in milliseconds of the store's clock.
+pub(crate) type Millis = u64;
+
+/// What is known of one delivery.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Record {
+    /// The last lease: who has it, or had it.
+    pub(crate) lease: Lease,
+    /// Whether that lease still holds, be it in force or overdue.
+    pub(crate) held: bool,
+    /// When another may take over: at the end of the lease, or of the pause.
+    pub(crate) due_at: Millis,
+    /// When the record may be forgotten.
+    pub(crate) expires_at: Millis,
+    pub(crate) stage: Stage,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Stage {
+    Running(Option<Promise>),
+    Answered(Answer),
+    Stored {
+        promise: Promise,
+        answer: Answer,
+        sent: Sent,
+    },
+    CalledBack,
+    Dead(Arc<str>),
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Promise {
+    pub(crate) delivery: Bytes,
+    /// The callback's deadline.
+    pub(crate) until: Millis,
+}
+
+impl fmt::Debug for Promise {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Promise")
+            .field("delivery", &Redacted(&self.delivery))
+            .field("until", &self.until)
+            .finish()
+    }
+}
+
+/// The record to be written, if any, and the reply.
+pub(crate) type Step<R> = (Option<Record>, R);
+
+/// The steps, at a moment and under a retention.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Steps {
+    pub(crate) now: Millis,
+    pub(crate) retention: Retention,
+}
+
+impl Steps {
+    pub(crate) fn claim(
+        self,
+        record: Option<&Record>,
+        key: DeliveryKey,
+        owner: Owner,
+        term: Duration,
+    ) -> Step<Claimed> {
+        let run = match self.live(record) {
+            None => 1,
+            Some(record) => match record.stage {
+                // Its claim again: the first reply was lost.
+                Stage::Running(None) if record.held && record.lease.owner() == owner => {
+                    record.lease.run()
+                }
+                Stage::Running(None) if record.due_at <= self.now => {
+                    record.lease.run().saturating_add(1)
+                }
+                _ => return (None, Claimed::Standing(self.standing(record))),
+            },
+        };
+        let lease = Lease::new(key, owner, run, 0);
+        let record = self.held(lease, term, Stage::Running(None));
+        (Some(record), Claimed::Started(lease))
+    }
+
+    pub(crate) fn find(self, record: Option<&Record>) -> Option<Standing> {
+        self.live(record).map(|record| self.standing(record))
+    }
+
+    pub(crate) fn renew(self, record: Option<&Record>, lease: Lease, term: Duration) -> Step<Hold> {
+        match self.live(record) {
+            Some(record) if record.is_held_by(lease) => {
+                let renewed = self.held(lease, term, record.stage.clone());
+                (Some(renewed), Hold::Held)
+            }
+            _ => (None, Hold::Lost),
+        }
+    }
+
+    pub(crate) fn promise(
+        self,
+        record: Option<&Record>,
+        lease: Lease,
+        delivery: Bytes,
+    ) -> Step<Hold> {
+        match self.live(record) {
+            Some(record) if record.is_held_by(lease) => match &record.stage {
+                Stage::Running(None) => {
+                    let until = self.after(self.retention.callback());
+                    let promise = Promise { delivery, until };
+                    let stage = Stage::Running(Some(promise));
+                    let promised = self.record(lease, true, record.due_at, stage);
+                    (Some(promised), Hold::Held)
+                }
+                Stage::Running(Some(promise)) if promise.delivery == delivery => (None, Hold::Held),
+                _ => (None, Hold::Lost),
+            },
+            _ => (None, Hold::Lost),
+        }
+    }
+
+    pub(crate) fn finish(
+        self,
+        record: Option<&Record>,
+        lease: Lease,
+        answer: Answer,
+    ) -> Step<Finished> {
+        let Some(record) = self.live(record) else {
+            return (None, Finished::Lost);
+        };
+        let first = Lease::new(lease.key(), lease.owner(), lease.run(), 1);
+        match &record.stage {
+            Stage::Running(None) if record.is_held_by(lease) => {
+                let answered = self.ended(lease, Stage::Answered(answer));
+                (Some(answered), Finished::Answered)
+            }
+            Stage::Running(Some(promise)) if record.is_held_by(lease) => {
+                let stage = Stage::Stored {
+                    promise: promise.clone(),
+                    answer,
+                    sent: Sent::No,
+                };
+                let stored = self.record(first, true, record.due_at, stage);
+                (Some(stored), Finished::Stored(first))
+            }
+            // The same again: the first reply was lost.
+            Stage::Answered(known) if record.lease == lease && *known == answer => {
+                (None, Finished::Answered)
+            }
+            Stage::Stored { answer: known, .. }
+                if record.is_held_by(first) && lease.attempt() == 0 && *known == answer =>
+            {
+                (None, Finished::Stored(first))
+            }
+            _ => (None, Finished::Lost),
+        }
+    }
+
+    pub(crate) fn release(
+        self,
+        record: Option<&Record>,
+        lease: Lease,
+        pause: Duration,
+    ) -> Step<Hold> {
+        match self.live(record) {
+            Some(record) if record.lease == lease => match &record.stage {
+                stage @ Stage::Running(_) if record.held => {
+                    let released = self.free(lease, pause, stage.clone());
+                    (Some(released), Hold::Held)
+                }
+                Stage::Running(_) => (None, Hold::Held),
+                _ => (None, Hold::Lost),
+            },
+            _ => (None, Hold::Lost),
+        }
+    }
+
+    /// The same for one record; which one is due is the store's to find.
+    pub(crate) fn take(
+        self,
+        record: Option<&Record>,
+        owner: Owner,
+        term: Duration,
+    ) -> Step<Option<Taken>> {
+        let Some(record) = self.live(record).filter(|record| record.due_at <= self.now) else {
+            return (None, None);
+        };
+        let last = record.lease;
+        let (lease, stage, delivery, work) = match &record.stage {
+            Stage::Running(Some(promise)) => {
+                let run = last.run().saturating_add(1);
+                let lease = Lease::new(last.key(), owner, run, 0);
+                let delivery = promise.delivery.clone();
+                (lease, record.stage.clone(), delivery, Work::Run)
+            }
+            Stage::Stored {
+                promise,
+                answer,
+                sent,
+            } => {
+                let attempt = last.attempt().saturating_add(1);
+                let lease = Lease::new(last.key(), owner, last.run(), attempt);
+                // Who held it last went away in the middle of an attempt.
+                let sent = if record.held { Sent::Perhaps } else { *sent };
+                let (promise, answer) = (promise.clone(), answer.clone());
+                let delivery = promise.delivery.clone();
+                let stage = Stage::Stored {
+                    promise,
+                    answer: answer.clone(),
+                    sent,
+                };
+                (lease, stage, delivery, Work::Send { answer, sent })
+            }
+            Stage::Running(None) | Stage::Answered(_) | Stage::CalledBack | Stage::Dead(_) => {
+                return (None, None);
+            }
+        };
+        let taken = self.held(lease, term, stage);
+        (Some(taken), Some(Taken::new(lease, delivery, work)))
+    }
+
+    pub(crate) fn postpone(
+        self,
+        record: Option<&Record>,
+        lease: Lease,
+        pause: Duration,
+        outcome: Sent,
+    ) -> Step<Hold> {
+        match self.live(record) {
+            Some(record) if record.lease == lease => match record.stage.clone() {
+                Stage::Stored {
+                    promise,
+                    answer,
+                    sent,
+                } if record.held => {
+                    let sent = if outcome == Sent::Perhaps {
+                        outcome
+                    } else {
+                        sent
+                    };
+                    let stage = Stage::Stored {
+                        promise,
+                        answer,
+                        sent,
+                    };
+                    (Some(self.free(lease, pause, stage)), Hold::Held)
+                }
+                Stage::Stored { .. } => (None, Hold::Held),
+                _ => (None, Hold::Lost),
+            },
+            _ => (None, Hold::Lost),
+        }
+    }
+
+    pub(crate) fn called_back(self, record: Option<&Record>, lease: Lease) -> Step<Hold> {
+        match self.live(record) {
+            Some(record) if record.lease == lease => match record.stage {
+                Stage::Stored { .. } if record.held => {
+                    (Some(self.ended(lease, Stage::CalledBack)), Hold::Held)
+                }
+                Stage::CalledBack => (None, Hold::Held),
+                _ => (None, Hold::Lost),
+            },
+            _ => (None, Hold::Lost),
+        }
+    }
+
+    pub(crate) fn bury(self, record: Option<&Record>, lease: Lease, reason: &str) -> Step<Hold> {
+        match self.live(record) {
+            Some(record) if record.lease == lease => match &record.stage {
+                Stage::Running(Some(_)) | Stage::Stored { .. } if record.held => {
+                    let dead = self.ended(lease, Stage::Dead(reason.into()));
+                    (Some(dead), Hold::Held)
+                }
+                Stage::Dead(known) if **known == *reason => (None, Hold::Held),
+                _ => (None, Hold::Lost),
+            },
+            _ => (None, Hold::Lost),
+        }
+    }
+
+    /// Whatever a store has not got round to deleting is gone all the same.
+    fn live(self, record: Option<&Record>) -> Option<&Record> {
+        record.filter(|record| self.now < record.expires_at)
+    }
+
+    fn standing(self, record: &Record) -> Standing {
+        match &record.stage {
+            Stage::Running(None) if record.held && self.now < record.due_at => Standing::Running,
+            Stage::Running(None) => Standing::Released,
+            Stage::Running(Some(_)) | Stage::Stored { .. } => Standing::Promised,
+            Stage::Answered(answer) => Standing::Answered(answer.clone()),
+            Stage::CalledBack => Standing::CalledBack,
+            Stage::Dead(reason) => Standing::Dead(Arc::clone(reason)),
+        }
+    }
+
+    fn held(self, lease: Lease, term: Duration, stage: Stage) -> Record {
+        self.record(lease, true, self.after(term), stage)
+    }
+
+    fn free(self, lease: Lease, pause: Duration, stage: Stage) -> Record {
+        self.record(lease, false, self.after(pause), stage)
+    }
+
+    fn ended(self, lease: Lease, stage: Stage) -> Record {
+        self.record(lease, false, self.now, stage)
+    }
+
+    fn record(self, lease: Lease, held: bool, due_at: Millis, stage: Stage) -> Record {
+        let wanted_until = match &stage {
+            Stage::Running(Some(promise)) | Stage::Stored { promise, .. } => promise.until,
+            _ => self.now,
+        };
+        let last = wanted_until.max(due_at).max(self.now);
+        Record {
+            lease,
+            held,
+            due_at,
+            expires_at: last.saturating_add(millis(self.retention.finished())),
+            stage,
+        }
+    }
+
+    fn after(self, wait: Duration) -> Millis {
+        self.now.saturating_add(millis(wait))
+    }
+}
+
+impl Record {
+    fn is_held_by(&self, lease: Lease) -> bool {
+        self.held && self.lease == lease
+    }
+
+    /// When [`Steps::take`] may hand it out, if ever.
+    pub(crate) fn takeable_at(&self) -> Option<Millis> {
+        match self.stage {
+            Stage::Running(Some(_)) | Stage::Stored { .. } => Some(self.due_at),
+            _ => None,
+        }
+    }
+
+    /// How much of what callers gave it holds.
+    pub(crate) fn payload_bytes(&self) -> usize {
+        match &self.stage {
+            Stage::Running(None) | Stage::CalledBack => 0,
+            Stage::Running(Some(promise)) => promise.delivery.len(),
+            Stage::Answered(answer) => answer.document().len(),
+            Stage::Stored {
+                promise, answer, ..
+            } => promise.delivery.len() + answer.document().len(),
+            Stage::Dead(reason) => reason.len(),
+        }
+    }
+}
+
+/// Milliseconds, rounded up: a short time is not none.
+pub(crate) fn millis(duration: Duration) -> Millis {
+    Millis::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(Millis::MAX)
+}

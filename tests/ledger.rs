@@ -1,0 +1,263 @@
+//! The ledger in memory: what it keeps, for how long, and what it refuses.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::advance;
+use tower_conductorone::ledger::{
+    Answer, Claimed, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError, MemoryLedger, Owner,
+    Retention, RetentionError, Sent, Standing, Work,
+};
+
+const TERM: Duration = Duration::from_secs(45);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+fn just_under(time: Duration) -> Duration {
+    time.saturating_sub(Duration::from_millis(1))
+}
+
+fn key(number: u64) -> DeliveryKey {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&number.to_be_bytes());
+    DeliveryKey::from_bytes(bytes)
+}
+
+fn answer(document: &'static str) -> Answer {
+    Answer::new(200, document)
+}
+
+async fn claim(ledger: &MemoryLedger, number: u64) -> Result<Claimed, LedgerError> {
+    ledger.claim(key(number), Owner::random(), TERM).await
+}
+
+async fn start(ledger: &MemoryLedger, number: u64) -> Lease {
+    match claim(ledger, number).await.expect("room") {
+        Claimed::Started(lease) => lease,
+        standing @ Claimed::Standing(_) => panic!("{number}: {standing:?}"),
+    }
+}
+
+async fn start_answered(ledger: &MemoryLedger, number: u64, document: &'static str) {
+    let lease = start(ledger, number).await;
+    let finished = ledger.finish(lease, answer(document)).await;
+    assert_eq!(finished.expect("memory"), Finished::Answered);
+}
+
+async fn start_promised(ledger: &MemoryLedger, number: u64) -> Lease {
+    let lease = start(ledger, number).await;
+    let promised = ledger.promise(lease, Bytes::from_static(b"work")).await;
+    assert_eq!(promised.expect("memory"), Hold::Held);
+    lease
+}
+
+#[test]
+fn a_retention_shorter_than_the_retries_is_refused() {
+    let second = Duration::from_secs(1);
+    for (finished, callback, expected) in [
+        (45 * MINUTE, DAY, Ok(())),
+        (30 * DAY, 30 * DAY, Ok(())),
+        (DAY, 8 * DAY, Ok(())),
+        (
+            just_under(45 * MINUTE),
+            8 * DAY,
+            Err("45 minutes to 30 days"),
+        ),
+        (Duration::ZERO, 8 * DAY, Err("45 minutes to 30 days")),
+        (30 * DAY + second, 8 * DAY, Err("45 minutes to 30 days")),
+        (DAY, just_under(DAY), Err("1 to 30 days")),
+        (DAY, 30 * DAY + second, Err("1 to 30 days")),
+        (Duration::MAX, Duration::MAX, Err("45 minutes to 30 days")),
+    ] {
+        let retention = Retention::new(finished, callback);
+        match (retention, expected) {
+            (Ok(retention), Ok(())) => {
+                assert_eq!(retention.finished(), finished);
+                assert_eq!(retention.callback(), callback);
+            }
+            (Err(error), Err(text)) => assert!(error.to_string().contains(text), "{error}"),
+            (got, expected) => panic!("{finished:?}, {callback:?}: {got:?}, not {expected:?}"),
+        }
+    }
+    assert_eq!(Retention::new(DAY, 8 * DAY), Ok(Retention::default()));
+    assert_eq!(
+        Retention::new(MINUTE, DAY),
+        Err(RetentionError::Finished(MINUTE))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_outlives_all_retries_and_is_forgotten_after_its_retention() {
+    for kept in [Retention::MIN_FINISHED, DAY] {
+        let ledger = MemoryLedger::new(Retention::new(kept, 8 * DAY).expect("good"));
+        start_answered(&ledger, 1, "{}").await;
+        advance(just_under(kept)).await;
+        let expected = Standing::Answered(answer("{}"));
+        assert_eq!(
+            claim(&ledger, 1).await.expect("memory"),
+            Claimed::Standing(expected)
+        );
+        advance(Duration::from_millis(1)).await;
+        assert_eq!(ledger.find(key(1)).await.expect("memory"), None);
+        assert_eq!(start(&ledger, 1).await.run(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_number_of_a_released_run_is_kept_as_long() {
+    let ledger = MemoryLedger::default();
+    let lease = start(&ledger, 1).await;
+    let released = ledger.release(lease, Duration::ZERO).await;
+    assert_eq!(released.expect("memory"), Hold::Held);
+    advance(just_under(DAY)).await;
+    assert_eq!(start(&ledger, 1).await.run(), 2);
+    // This run is lost without a word.
+    advance(DAY).await;
+    assert_eq!(start(&ledger, 1).await.run(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_is_renewed_for_days_is_not_forgotten() {
+    let ledger = MemoryLedger::default();
+    let lease = start(&ledger, 1).await;
+    for number in 2..6 * 24 * 3 {
+        advance(10 * MINUTE).await;
+        let renewed = ledger.renew(lease, 15 * MINUTE).await;
+        assert_eq!(renewed.expect("memory"), Hold::Held);
+        // Others come and go meanwhile, which is when old ones are removed.
+        start_answered(&ledger, number, "{}").await;
+    }
+    let again = claim(&ledger, 1).await.expect("memory");
+    assert_eq!(again, Claimed::Standing(Standing::Running));
+}
+
+#[tokio::test(start_paused = true)]
+async fn promised_work_is_kept_until_its_callbacks_deadline_and_then_forgotten() {
+    let ledger = MemoryLedger::new(Retention::new(HOUR, 2 * DAY).expect("good"));
+    start_promised(&ledger, 1).await;
+    let stored = start_promised(&ledger, 2).await;
+    let finished = ledger.finish(stored, answer("{}")).await.expect("memory");
+    assert!(matches!(finished, Finished::Stored(_)), "{finished:?}");
+    advance(2 * DAY + 59 * MINUTE).await;
+    for number in [1, 2] {
+        let standing = ledger.find(key(number)).await.expect("memory");
+        assert_eq!(standing, Some(Standing::Promised), "{number}");
+    }
+    // The longest due comes first; both leases ran out at the same moment.
+    for (run, attempt) in [(2, 0), (1, 2)] {
+        let taken = ledger.take(Owner::random(), MINUTE).await.expect("memory");
+        let lease = taken.expect("due").lease;
+        assert_eq!((lease.run(), lease.attempt()), (run, attempt));
+    }
+    advance(MINUTE + HOUR).await;
+    let taken = ledger.take(Owner::random(), TERM).await.expect("memory");
+    assert_eq!(taken, None);
+    assert_eq!(start(&ledger, 1).await.run(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_callback_may_be_postponed_beyond_everything_else() {
+    let ledger = MemoryLedger::new(Retention::new(HOUR, DAY).expect("good"));
+    let lease = start_promised(&ledger, 1).await;
+    let Finished::Stored(lease) = ledger.finish(lease, answer("{}")).await.expect("memory") else {
+        panic!("not stored");
+    };
+    let postponed = ledger.postpone(lease, 3 * DAY, Sent::No).await;
+    assert_eq!(postponed.expect("memory"), Hold::Held);
+    advance(3 * DAY).await;
+    let taken = ledger.take(Owner::random(), TERM).await.expect("memory");
+    assert!(matches!(
+        taken.expect("due").work,
+        Work::Send { sent: Sent::No, .. }
+    ));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_ledger_refuses_new_deliveries_and_goes_on_with_those_it_knows() {
+    let ledger = MemoryLedger::default().max_records(3);
+    let running = start(&ledger, 1).await;
+    let promised = start_promised(&ledger, 2).await;
+    start_answered(&ledger, 3, "{}").await;
+    for number in 4..10 {
+        let error = claim(&ledger, number).await.expect_err("full");
+        assert!(error.to_string().contains("full: 3 deliveries"), "{error}");
+        let standing = ledger.find(key(number)).await.expect("memory");
+        assert_eq!(standing, None, "a refused delivery leaves nothing behind");
+    }
+    let finished = ledger.finish(running, answer("{}")).await;
+    assert_eq!(finished.expect("memory"), Finished::Answered);
+    let finished = ledger.finish(promised, answer("{}")).await.expect("memory");
+    assert!(matches!(finished, Finished::Stored(_)));
+    let again = claim(&ledger, 3).await.expect("known");
+    assert_eq!(again, Claimed::Standing(Standing::Answered(answer("{}"))));
+    claim(&ledger, 4).await.expect_err("still full");
+    // What is over makes room when its time has come, what is promised does not.
+    advance(DAY).await;
+    start(&ledger, 4).await;
+    start(&ledger, 5).await;
+    claim(&ledger, 6).await.expect_err("full again");
+    let standing = ledger.find(key(2)).await.expect("memory");
+    assert_eq!(standing, Some(Standing::Promised));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ledger_full_of_bytes_refuses_new_deliveries_until_they_go() {
+    let ledger = MemoryLedger::default().max_bytes(1_000);
+    let large = Bytes::from(vec![b' '; 600]);
+    for number in [1, 2] {
+        let lease = start(&ledger, number).await;
+        let promised = ledger.promise(lease, large.clone()).await.expect("memory");
+        assert_eq!(promised, Hold::Held);
+    }
+    claim(&ledger, 3).await.expect_err("full");
+    for _ in 0..2 {
+        advance(HOUR).await;
+        let taken = ledger.take(Owner::random(), TERM).await.expect("memory");
+        let lease = taken.expect("due").lease;
+        let buried = ledger.bury(lease, "no use").await.expect("memory");
+        assert_eq!(buried, Hold::Held);
+    }
+    // The payloads are gone with the work.
+    start(&ledger, 3).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn thousands_that_expire_at_once_make_room_for_as_many() {
+    let ledger = MemoryLedger::default().max_records(10_000);
+    for number in 0..10_000 {
+        start_answered(&ledger, number, "{}").await;
+    }
+    claim(&ledger, 10_000).await.expect_err("full");
+    advance(DAY).await;
+    for number in 10_000..20_000 {
+        start_answered(&ledger, number, "{}").await;
+    }
+    claim(&ledger, 20_000).await.expect_err("full");
+    assert_eq!(ledger.find(key(0)).await.expect("memory"), None);
+}
+
+#[tokio::test]
+async fn nothing_shows_what_is_kept() {
+    let ledger = MemoryLedger::default();
+    let secret = Bytes::from_static(b"https://example.conductor.one/callback/hidden");
+    let lease = start(&ledger, 1).await;
+    let promised = ledger.promise(lease, secret.clone()).await;
+    assert_eq!(promised.expect("memory"), Hold::Held);
+    let answer = Answer::new(200, secret);
+    let finished = ledger.finish(lease, answer.clone()).await.expect("memory");
+    let Finished::Stored(lease) = finished else {
+        panic!("{finished:?}");
+    };
+    let postponed = ledger.postpone(lease, Duration::ZERO, Sent::No).await;
+    assert_eq!(postponed.expect("memory"), Hold::Held);
+    let taken = ledger.take(Owner::random(), TERM).await.expect("memory");
+    for text in [
+        format!("{ledger:?}"),
+        format!("{taken:?}"),
+        format!("{:?}", Standing::Answered(answer)),
+    ] {
+        assert!(!text.contains("hidden"), "{text}");
+        assert!(!text.contains("104, 116"), "{text}");
+    }
+}
