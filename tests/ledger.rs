@@ -157,6 +157,28 @@ async fn promised_work_is_kept_until_its_callbacks_deadline_and_then_forgotten()
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_delivery_is_resumed_by_its_key_when_it_is_promised_and_due() {
+    let ledger = MemoryLedger::default();
+    let resume = |number| ledger.resume(key(number), Owner::random(), TERM);
+    let _unpromised = start(&ledger, 1).await;
+    let lease = start_promised(&ledger, 2).await;
+    let _another = start_promised(&ledger, 3).await;
+    advance(TERM / 2).await;
+    let released = ledger.release(lease, TERM).await;
+    assert_eq!(released.expect("memory"), Hold::Held);
+
+    advance(TERM - Duration::from_millis(1)).await;
+    assert_eq!(resume(2).await.expect("memory"), None, "not due");
+    advance(Duration::from_millis(1)).await;
+    assert_eq!(resume(1).await.expect("memory"), None, "not promised");
+    assert_eq!(resume(4).await.expect("memory"), None, "not known");
+    let taken = resume(2).await.expect("memory").expect("due");
+    assert_eq!((taken.lease.key(), taken.lease.run()), (key(2), 2));
+    assert_eq!(taken.work, Work::Run);
+    assert_eq!(resume(2).await.expect("memory"), None, "held");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_callback_may_be_postponed_beyond_everything_else() {
     let ledger = MemoryLedger::new(Retention::new(HOUR, DAY).expect("good"));
     let lease = start_promised(&ledger, 1).await;

@@ -264,6 +264,15 @@ impl Ledger for MemoryLedger {
         Box::pin(async move { Ok(self.take_now(owner, term)) })
     }
 
+    fn resume(
+        &self,
+        key: DeliveryKey,
+        owner: Owner,
+        term: Duration,
+    ) -> BoxFuture<'_, Result<Option<Taken>, LedgerError>> {
+        self.step(key, move |steps, record| steps.take(record, owner, term))
+    }
+
     fn postpone(
         &self,
         lease: Lease,

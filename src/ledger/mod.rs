@@ -154,6 +154,15 @@ pub trait Ledger: fmt::Debug + Send + Sync + 'static {
         term: Duration,
     ) -> BoxFuture<'_, Result<Option<Taken>, LedgerError>>;
 
+    /// Takes over this delivery as [`take`](Self::take) does, if it is promised
+    /// and due, and no lease holds it.
+    fn resume(
+        &self,
+        key: DeliveryKey,
+        owner: Owner,
+        term: Duration,
+    ) -> BoxFuture<'_, Result<Option<Taken>, LedgerError>>;
+
     /// Gives up an attempt to send the stored answer: the next one may start
     /// after `pause`. `sent` says whether ConductorOne may have got it.
     fn postpone(
