@@ -7,7 +7,9 @@
 //! answered by the layer; what is reaches the inner service with the same body,
 //! and with a [`Webhook`] in its extensions.
 //!
-//! ```
+#![cfg_attr(feature = "reqwest", doc = "```")]
+// Without a client to fetch the keys with, it cannot be built.
+#![cfg_attr(not(feature = "reqwest"), doc = "```no_run")]
 //! use axum::{Router, routing::post};
 //! use tower_conductorone::event::{Comment, Event, Outcome, ProvisionReply, ProvisionStep};
 //! use tower_conductorone::{Typed, VerifyWebhookLayer};

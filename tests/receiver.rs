@@ -1,6 +1,7 @@
 //! `examples/receiver.rs` as its users see it: a process with flags, an
 //! environment, two output streams, a port and signals.
-#![cfg(unix)]
+// The example is built with this feature only.
+#![cfg(all(unix, feature = "reqwest"))]
 
 mod support;
 mod wire;

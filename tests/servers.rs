@@ -15,7 +15,6 @@ use std::task::{Context, Poll};
 
 use axum::Router;
 use axum::extract::State;
-use axum::middleware::{self, Next};
 use axum::routing::post;
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
@@ -27,15 +26,14 @@ use hyper_util::service::TowerToHyperService;
 use pin_project_lite::pin_project;
 use support::{DOMAIN, TEST_EVENT, now, receiver};
 use tokio::net::TcpListener;
-use tokio::sync::{Barrier, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tonic::server::NamedService;
 use tonic::service::Routes;
 use tonic::transport::server::TcpIncoming;
 use tower::{Layer, Service, ServiceBuilder, service_fn};
-use tower_conductorone::keys::Algorithm;
-use tower_conductorone::testing::{Delivery, EVENTS, FakeTenant, JwksServer};
-use tower_conductorone::{Tenant, VerifyWebhookLayer, Webhook};
+use tower_conductorone::testing::{Delivery, EVENTS, FakeTenant};
+use tower_conductorone::{VerifyWebhookLayer, Webhook};
 use wire::{Client, Protocol, Wire, head, http1_bytes, streamed, within};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -684,112 +682,124 @@ async fn grpc_calls_pass_beside_the_webhooks() {
     assert_eq!(client.send(call).await.status, 415);
 }
 
-/// A receiver with the system's clock that fetches the tenant's keys.
-async fn with_fetched_keys(tenant: &FakeTenant) -> (VerifyWebhookLayer, JwksServer) {
-    let jwks = tenant.serve().await.expect("a port");
-    let layer = VerifyWebhookLayer::builder()
-        .public_url("https://hooks.example.com")
-        .tenant(Tenant::new(tenant.domain()).jwks_url(jwks.url()))
-        .dangerous_allow_http_on_loopback()
-        .build()
-        .expect("a good configuration");
-    (layer, jwks)
-}
+/// Receivers that fetch the keys themselves, over HTTP.
+#[cfg(feature = "reqwest")]
+mod with_a_client {
+    use axum::middleware::{self, Next};
+    use tokio::sync::Barrier;
+    use tower_conductorone::Tenant;
+    use tower_conductorone::keys::Algorithm;
+    use tower_conductorone::testing::JwksServer;
 
-#[tokio::test]
-async fn keys_are_rotated_under_traffic_without_a_loss() {
-    const CLIENTS: usize = 4;
-    const EACH: usize = 25;
-    let tenant = FakeTenant::new(DOMAIN);
-    for (kind, protocol) in all() {
-        let (layer, jwks) = with_fetched_keys(&tenant).await;
-        let mut server = start(kind, layer.clone()).await;
-        let mut clients = JoinSet::new();
-        for _ in 0..CLIENTS {
-            let (tenant, address) = (tenant.clone(), server.address);
-            clients.spawn(async move {
-                let mut client = Client::connect(protocol, address).await;
-                for _ in 0..EACH {
-                    let answer = client.send(tenant.delivery(TEST_EVENT).request()).await;
-                    assert_eq!(answer.status, 200, "{kind:?} {protocol:?}: {answer:?}");
-                }
-            });
-        }
-        let half = server
-            .traffic
-            .wait_for(|traffic| traffic.ended >= CLIENTS * EACH / 2);
-        within("half of the traffic", half).await.expect("alive");
-        let old = tenant.signing_key();
-        tenant.rotate(Algorithm::EdDsa);
-        while let Some(client) = clients.join_next().await {
-            client.expect("all accepted");
-        }
-        assert_eq!(server.handled.take().len(), CLIENTS * EACH);
-        assert_eq!(
-            jwks.requests(),
-            2,
-            "{kind:?}: at first, and for the new key"
-        );
+    use super::*;
 
-        tenant.remove_key(&old);
-        layer.refresh_now().await.expect("the keys are there");
-        let mut client = Client::connect(protocol, server.address).await;
-        let stolen = tenant.delivery(TEST_EVENT).signing_key(old);
-        assert_eq!(
-            client.send(stolen.request()).await.status,
-            401,
-            "{kind:?} {protocol:?}"
-        );
-        assert_eq!(
-            client
-                .send(tenant.delivery(TEST_EVENT).request())
-                .await
-                .status,
-            200
-        );
+    /// A receiver with the system's clock that fetches the tenant's keys.
+    async fn with_fetched_keys(tenant: &FakeTenant) -> (VerifyWebhookLayer, JwksServer) {
+        let jwks = tenant.serve().await.expect("a port");
+        let layer = VerifyWebhookLayer::builder()
+            .public_url("https://hooks.example.com")
+            .tenant(Tenant::new(tenant.domain()).jwks_url(jwks.url()))
+            .dangerous_allow_http_on_loopback()
+            .build()
+            .expect("a good configuration");
+        (layer, jwks)
     }
-}
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_first_requests_fetch_the_keys_once() {
-    const CONNECTIONS: usize = 10;
-    const EACH: usize = 100;
-    let tenant = FakeTenant::new(DOMAIN);
-    let (layer, jwks) = with_fetched_keys(&tenant).await;
-    let handled = Handled::default();
-    // All have arrived before the first passes.
-    let barrier = Arc::new(Barrier::new(CONNECTIONS * EACH));
-    let app = Router::new()
-        .route("/webhooks", post(axum_handler))
-        .with_state(handled.clone())
-        .layer(layer)
-        .layer(middleware::from_fn(move |request, next: Next| {
-            let barrier = Arc::clone(&barrier);
-            async move {
-                barrier.wait().await;
-                next.run(request).await
+    #[tokio::test]
+    async fn keys_are_rotated_under_traffic_without_a_loss() {
+        const CLIENTS: usize = 4;
+        const EACH: usize = 25;
+        let tenant = FakeTenant::new(DOMAIN);
+        for (kind, protocol) in all() {
+            let (layer, jwks) = with_fetched_keys(&tenant).await;
+            let mut server = start(kind, layer.clone()).await;
+            let mut clients = JoinSet::new();
+            for _ in 0..CLIENTS {
+                let (tenant, address) = (tenant.clone(), server.address);
+                clients.spawn(async move {
+                    let mut client = Client::connect(protocol, address).await;
+                    for _ in 0..EACH {
+                        let answer = client.send(tenant.delivery(TEST_EVENT).request()).await;
+                        assert_eq!(answer.status, 200, "{kind:?} {protocol:?}: {answer:?}");
+                    }
+                });
             }
-        }));
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .await
-        .expect("a port");
-    let address = listener.local_addr().expect("an address");
-    tokio::spawn(async { axum::serve(listener, app).await });
+            let half = server
+                .traffic
+                .wait_for(|traffic| traffic.ended >= CLIENTS * EACH / 2);
+            within("half of the traffic", half).await.expect("alive");
+            let old = tenant.signing_key();
+            tenant.rotate(Algorithm::EdDsa);
+            while let Some(client) = clients.join_next().await {
+                client.expect("all accepted");
+            }
+            assert_eq!(server.handled.take().len(), CLIENTS * EACH);
+            assert_eq!(
+                jwks.requests(),
+                2,
+                "{kind:?}: at first, and for the new key"
+            );
 
-    let mut requests = JoinSet::new();
-    for _ in 0..CONNECTIONS {
-        let Client::Http2(sender) = Client::connect(Protocol::Http2, address).await else {
-            unreachable!("asked for HTTP/2")
-        };
-        for _ in 0..EACH {
-            let mut client = Client::Http2(sender.clone());
-            let request = tenant.delivery(TEST_EVENT).request();
-            requests.spawn(async move { client.send(request).await.status });
+            tenant.remove_key(&old);
+            layer.refresh_now().await.expect("the keys are there");
+            let mut client = Client::connect(protocol, server.address).await;
+            let stolen = tenant.delivery(TEST_EVENT).signing_key(old);
+            assert_eq!(
+                client.send(stolen.request()).await.status,
+                401,
+                "{kind:?} {protocol:?}"
+            );
+            assert_eq!(
+                client
+                    .send(tenant.delivery(TEST_EVENT).request())
+                    .await
+                    .status,
+                200
+            );
         }
     }
-    while let Some(status) = requests.join_next().await {
-        assert_eq!(status.expect("no panic"), 200);
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_thousand_first_requests_fetch_the_keys_once() {
+        const CONNECTIONS: usize = 10;
+        const EACH: usize = 100;
+        let tenant = FakeTenant::new(DOMAIN);
+        let (layer, jwks) = with_fetched_keys(&tenant).await;
+        let handled = Handled::default();
+        // All have arrived before the first passes.
+        let barrier = Arc::new(Barrier::new(CONNECTIONS * EACH));
+        let app = Router::new()
+            .route("/webhooks", post(axum_handler))
+            .with_state(handled.clone())
+            .layer(layer)
+            .layer(middleware::from_fn(move |request, next: Next| {
+                let barrier = Arc::clone(&barrier);
+                async move {
+                    barrier.wait().await;
+                    next.run(request).await
+                }
+            }));
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .await
+            .expect("a port");
+        let address = listener.local_addr().expect("an address");
+        tokio::spawn(async { axum::serve(listener, app).await });
+
+        let mut requests = JoinSet::new();
+        for _ in 0..CONNECTIONS {
+            let Client::Http2(sender) = Client::connect(Protocol::Http2, address).await else {
+                unreachable!("asked for HTTP/2")
+            };
+            for _ in 0..EACH {
+                let mut client = Client::Http2(sender.clone());
+                let request = tenant.delivery(TEST_EVENT).request();
+                requests.spawn(async move { client.send(request).await.status });
+            }
+        }
+        while let Some(status) = requests.join_next().await {
+            assert_eq!(status.expect("no panic"), 200);
+        }
+        assert_eq!(handled.take().len(), CONNECTIONS * EACH);
+        assert_eq!(jwks.requests(), 1);
     }
-    assert_eq!(handled.take().len(), CONNECTIONS * EACH);
-    assert_eq!(jwks.requests(), 1);
 }
