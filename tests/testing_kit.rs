@@ -8,8 +8,11 @@
 )]
 
 use std::collections::HashSet;
+use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
+use axum::Router;
+use axum::routing::post;
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use bytes::Bytes;
@@ -22,9 +25,10 @@ use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
-use tower_conductorone::Clock;
-use tower_conductorone::keys::{Algorithm, Fetch};
+use tower::Service;
+use tower_conductorone::keys::{Algorithm, Fetch, KeySet};
 use tower_conductorone::testing::{Delivery, EVENTS, FakeTenant, ManualClock};
+use tower_conductorone::{Clock, RejectionKind, Tenant, VerifyWebhookLayer, Webhook};
 
 const DOMAIN: &str = "example.conductor.one";
 const TEST: &str = "c1.webhooks.v1.PayloadTest";
@@ -560,6 +564,87 @@ fn the_published_keys_hold_no_secret() {
             HashSet::from(["kty", "kid", "alg", "use", "crv", "x"]),
         ]
     );
+}
+
+/// A service that is ready at the second poll only, and minds being called
+/// before.
+struct Slow {
+    polls: usize,
+}
+
+impl Service<Request<Full<Bytes>>> for Slow {
+    type Response = Response<String>;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+    type Future = std::future::Ready<Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.polls += 1;
+        if self.polls < 2 {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Full<Bytes>>) -> Self::Future {
+        std::future::ready(if std::mem::take(&mut self.polls) < 2 {
+            Err("called before it was ready".into())
+        } else {
+            let event = request.headers()["webhook-event"].to_str().unwrap();
+            let answer = Response::builder().status(202).header("x-seen", event);
+            Ok(answer.body(r#"{"version":"v1"}"#.to_owned()).unwrap())
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_delivery_is_handed_to_a_ready_service() {
+    let mut service = Slow { polls: 0 };
+    for _ in 0..2 {
+        let answer = tenant().delivery(TEST).call(&mut service).await;
+        assert_eq!(answer.status(), StatusCode::ACCEPTED);
+        assert_eq!(answer.headers()["x-seen"], TEST);
+        assert_eq!(answer.body(), r#"{"version":"v1"}"#);
+        assert_eq!(answer.json::<Value>(), json!({"version": "v1"}));
+        assert!(answer.rejection().is_none());
+        let debug = format!("{answer:?}");
+        assert!(
+            debug.contains("202") && debug.contains(r#"\"v1\""#),
+            "{debug}"
+        );
+    }
+}
+
+#[tokio::test]
+#[should_panic(expected = "out of order")]
+async fn a_service_that_fails_fails_the_test() {
+    let mut service = tower::service_fn(async |_: Request<Full<Bytes>>| {
+        Err::<Response<Full<Bytes>>, _>(std::io::Error::other("out of order"))
+    });
+    let _ = tenant().delivery(TEST).call(&mut service).await;
+}
+
+#[tokio::test]
+async fn an_axum_router_is_tested_in_one_line() {
+    let tenant = tenant();
+    let keys = KeySet::from_json(tenant.jwks().as_bytes()).unwrap();
+    let verify = VerifyWebhookLayer::builder()
+        .public_url("https://hooks.example.com")
+        .tenant(Tenant::new(DOMAIN).static_keys(keys))
+        .build()
+        .unwrap();
+    let event = async |webhook: Webhook| axum::Json(json!({"event": webhook.event()}));
+    let mut app = Router::new().route("/webhooks", post(event)).layer(verify);
+
+    let delivery = tenant.delivery(TEST);
+    let answer = delivery.call(&mut app).await;
+    assert_eq!(answer.json::<Value>(), json!({"event": TEST}));
+
+    // The same once more is a replay.
+    let answer = delivery.call(&mut app).await;
+    assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+    let rejection = answer.rejection().unwrap();
+    assert_eq!(rejection.kind(), RejectionKind::ReplayedToken);
 }
 
 #[test]

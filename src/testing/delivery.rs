@@ -1,3 +1,4 @@
+use std::error::Error;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
@@ -5,12 +6,14 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
-use http::{HeaderName, HeaderValue, Method, Request, Uri};
+use http::{HeaderName, HeaderValue, Method, Request, Response, Uri};
+use http_body::Body;
 use http_body_util::Full;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
+use tower_service::Service;
 
-use super::{FakeTenant, id, payload};
+use super::{Answer, FakeTenant, answer, id, payload};
 
 /// One delivery of a webhook, as ConductorOne sends it until a knob is turned.
 ///
@@ -312,6 +315,63 @@ impl Delivery {
             }
         }
         request
+    }
+
+    /// Sends the request to a service, without a socket, and gives back what
+    /// it answers. Sent again, it is a replay.
+    ///
+    /// The service may be an axum `Router`, or anything else that takes
+    /// requests with a body that is there already.
+    ///
+    /// ```
+    /// # #[cfg(feature = "axum")] mod of_a_feature {
+    /// use axum::{Router, routing::post};
+    /// use tower_conductorone::keys::KeySet;
+    /// use tower_conductorone::testing::FakeTenant;
+    /// use tower_conductorone::{RejectionKind, Tenant, VerifyWebhookLayer, Webhook};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let tenant = FakeTenant::new("example.conductor.one");
+    /// let keys = KeySet::from_json(tenant.jwks().as_bytes())?;
+    /// let verify = VerifyWebhookLayer::builder()
+    ///     .public_url("https://hooks.example.com")
+    ///     .tenant(Tenant::new(tenant.domain()).static_keys(keys))
+    ///     .build()?;
+    /// let mut app = Router::new()
+    ///     .route("/webhooks", post(async |webhook: Webhook| webhook.event().to_owned()))
+    ///     .layer(verify);
+    ///
+    /// let answer = tenant.delivery("c1.webhooks.v1.PayloadTest").call(&mut app).await;
+    /// assert_eq!(answer.status(), 200);
+    /// assert_eq!(answer.body(), "c1.webhooks.v1.PayloadTest");
+    ///
+    /// let late = tenant
+    ///     .delivery("c1.webhooks.v1.PayloadTest")
+    ///     .issued_at(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_713_312_120));
+    /// let answer = late.call(&mut app).await;
+    /// let rejection = answer.rejection().expect("refused");
+    /// assert_eq!(rejection.kind(), RejectionKind::TokenExpired);
+    /// # Ok(())
+    /// # }
+    /// # }
+    /// # #[cfg(feature = "axum")] of_a_feature::main().unwrap();
+    /// ```
+    ///
+    /// # Panics
+    /// As [`request`](Self::request), and if the service or its answer's body
+    /// fails.
+    pub async fn call<S, B>(&self, service: &mut S) -> Answer
+    where
+        S: Service<Request<Full<Bytes>>, Response = Response<B>>,
+        S::Error: Into<Box<dyn Error + Send + Sync>>,
+        B: Body,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        match answer::call(service, self.request()).await {
+            Ok(answer) => answer,
+            Err(error) => panic!("the service failed: {error}"),
+        }
     }
 
     fn signed_body(&self) -> Bytes {

@@ -32,6 +32,9 @@
 //! # let _ = (for_another_receiver.request(), changed_on_the_way.request());
 //! ```
 //!
+//! A request can be sent anywhere; [`Delivery::call`] sends it to a service in
+//! process and gives back its [`Answer`], so that a handler's test is one line.
+//!
 //! The receiver gets the tenant's keys in one of three ways:
 //! [`FakeTenant::serve`] publishes them on a loopback port,
 //! [`FakeTenant::fetch`] hands them out in process (and works while tokio's
@@ -48,6 +51,7 @@
     reason = "test code: misuse should stop the test at once, where it happened"
 )]
 
+mod answer;
 mod clock;
 mod delivery;
 mod endpoint;
@@ -61,6 +65,7 @@ mod tenant;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+pub use self::answer::Answer;
 pub use self::clock::ManualClock;
 pub use self::delivery::Delivery;
 pub use self::fetch::FakeFetch;

@@ -1,0 +1,94 @@
+use std::error::Error;
+use std::fmt;
+use std::future::poll_fn;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, StatusCode};
+use http_body::Body;
+use http_body_util::{BodyExt, Full};
+use serde::de::DeserializeOwned;
+use tower_service::Service;
+
+use crate::rejection::Rejection;
+
+/// What a service answered to a [`Delivery`](super::Delivery), its body read
+/// to the end.
+#[derive(Clone)]
+pub struct Answer {
+    response: Response<Bytes>,
+}
+
+impl Answer {
+    /// The status.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.response.status()
+    }
+
+    /// The headers.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        self.response.headers()
+    }
+
+    /// The whole body.
+    #[must_use]
+    pub fn body(&self) -> &Bytes {
+        self.response.body()
+    }
+
+    /// The body as JSON: a `serde_json::Value`, or any type that can be read.
+    ///
+    /// # Panics
+    /// If it is no JSON of that type.
+    #[must_use]
+    #[track_caller]
+    pub fn json<T: DeserializeOwned>(&self) -> T {
+        match serde_json::from_slice(self.body()) {
+            Ok(value) => value,
+            Err(error) => panic!("{error} in the body of {self:?}"),
+        }
+    }
+
+    /// Why the layer refused the delivery, if it did.
+    #[must_use]
+    pub fn rejection(&self) -> Option<&Rejection> {
+        self.response.extensions().get()
+    }
+}
+
+/// All of it, the body as text: what a failed assertion should show.
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer")
+            .field("status", &self.status())
+            .field("headers", self.headers())
+            .field("body", &String::from_utf8_lossy(self.body()))
+            .field("rejection", &self.rejection())
+            .finish()
+    }
+}
+
+/// Calls a service once it is ready, and reads its answer to the end.
+pub(super) async fn call<S, B>(
+    service: &mut S,
+    request: Request<Full<Bytes>>,
+) -> Result<Answer, Box<dyn Error + Send + Sync>>
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<B>>,
+    S::Error: Into<Box<dyn Error + Send + Sync>>,
+    B: Body,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    poll_fn(|cx| service.poll_ready(cx))
+        .await
+        .map_err(Into::into)?;
+    let (parts, body) = service
+        .call(request)
+        .await
+        .map_err(Into::into)?
+        .into_parts();
+    let body = body.collect().await.map_err(Into::into)?.to_bytes();
+    let response = Response::from_parts(parts, body);
+    Ok(Answer { response })
+}
