@@ -23,6 +23,7 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{any, get};
 use clap::Parser;
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -31,17 +32,22 @@ use serde::Serialize;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::block_in_place;
+use tokio::time::timeout;
+use tower::ServiceExt;
 use tower_conductorone::event::{
     Acknowledgement, ApprovalReply, Comment, Event, Outcome, Payload, ProvisionReply, WorkflowReply,
 };
 use tower_conductorone::{Tenant, VerifyWebhookLayer, Webhook};
 use tower_http::trace::TraceLayer;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 use tracing_subscriber::EnvFilter;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// How long a client may take to say what it wants.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Receives ConductorOne webhooks, verifies them and grants what they ask for.
 ///
@@ -313,7 +319,7 @@ async fn serve(listener: TcpListener, app: Router, mut in_flight: watch::Receive
     let mut http = auto::Builder::new(TokioExecutor::new());
     http.http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(Duration::from_secs(10));
+        .header_read_timeout(HEAD_TIMEOUT);
     http.http2()
         .timer(TokioTimer::new())
         .keep_alive_interval(Duration::from_secs(20));
@@ -332,14 +338,29 @@ async fn serve(listener: TcpListener, app: Router, mut in_flight: watch::Receive
             },
             () = &mut stop => break,
         };
-        let service = TowerToHyperService::new(app.clone());
+        // The time limit on a head begins once it is known which protocol is
+        // spoken, which a client that sends too little never tells.
+        let requested = Arc::new(Notify::new());
+        let service = {
+            let requested = Arc::clone(&requested);
+            app.clone().map_request(move |request: Request<Incoming>| {
+                requested.notify_one();
+                request
+            })
+        };
+        let service = TowerToHyperService::new(service);
         let connection = http
             .serve_connection(TokioIo::new(stream), service)
             .into_owned();
         let connection = connections.watch(connection);
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "connection failed");
+            tokio::select! {
+                ended = connection => if let Err(error) = ended {
+                    debug!(%error, "connection failed");
+                },
+                Err(_) = timeout(HEAD_TIMEOUT, requested.notified()) => {
+                    debug!("connection closed, on which no request came");
+                }
             }
         });
     }
@@ -351,10 +372,7 @@ async fn serve(listener: TcpListener, app: Router, mut in_flight: watch::Receive
         loop {
             let _ = in_flight.wait_for(|count| *count == 0).await;
             let pause = Duration::from_secs(10);
-            if tokio::time::timeout(pause, in_flight.changed())
-                .await
-                .is_err()
-            {
+            if timeout(pause, in_flight.changed()).await.is_err() {
                 break;
             }
         }

@@ -767,6 +767,36 @@ async fn a_reader_of_stdout_that_stalls_does_not_stall_the_server() {
     assert_eq!(receiver.stop().await, [""; 0]);
 }
 
+#[tokio::test]
+async fn a_client_that_asks_for_nothing_is_hung_up_on() {
+    let tenant = FakeTenant::new(DOMAIN);
+    let jwks = serve(&tenant).await;
+    let receiver = Receiver::ready(&jwks, &[]).await;
+    let mut patient = Client::connect(Protocol::Http2, receiver.address).await;
+    let good = || tenant.delivery(TEST_EVENT).request();
+    assert_eq!(patient.send(good()).await.status, 200);
+
+    // What could still become HTTP/1.1 or HTTP/2, or is HTTP/2 without a request.
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    let beginnings: [&[u8]; 5] = [b"", b"P", b"PRI * HT", b"POST /webhooks HTT", preface];
+    let mut clients = tokio::task::JoinSet::new();
+    for sent in beginnings {
+        let mut wire = Wire::connect(receiver.address).await;
+        wire.write(sent).await;
+        clients.spawn(async move {
+            let since = Instant::now();
+            wire.rest().await;
+            (since.elapsed(), String::from_utf8_lossy(sent))
+        });
+    }
+    while let Some(hung_up) = clients.join_next().await {
+        let (after, sent) = hung_up.expect("no panic");
+        assert!((8..15).contains(&after.as_secs()), "{sent:?}: {after:?}");
+    }
+    // Who has asked once is not meant.
+    assert_eq!(patient.send(good()).await.status, 200);
+}
+
 /// An HTTP/1.1 request for which the receiver waits to get its body.
 async fn in_flight(receiver: &Receiver, delivery: &Delivery) -> Wire {
     let request = delivery.request();
