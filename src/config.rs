@@ -35,6 +35,7 @@ pub struct VerifyWebhookBuilder {
     body_timeout: Duration,
     replay_store: Arc<dyn ReplayStore>,
     replay_policy: Option<ReplayPolicy>,
+    replay_store_timeout: Duration,
     fetching: Fetching,
     clock: Arc<dyn Clock>,
 }
@@ -51,6 +52,7 @@ impl Default for VerifyWebhookBuilder {
             body_timeout: Duration::from_secs(10),
             replay_store: Arc::new(MemoryReplayStore::default()),
             replay_policy: Some(ReplayPolicy::Refuse),
+            replay_store_timeout: Duration::from_secs(5),
             fetching: Fetching {
                 #[cfg(feature = "reqwest")]
                 fetch: None,
@@ -123,6 +125,17 @@ impl VerifyWebhookBuilder {
         self
     }
 
+    /// How long the replay store may take to answer. 5 s by default; then the
+    /// request is answered 503.
+    ///
+    /// The claim may still land after that, and ConductorOne's next attempts
+    /// then count as replays for as long as they bring the same token (it
+    /// lives two minutes; attempts go on for longer).
+    pub fn replay_store_timeout(mut self, timeout: Duration) -> Self {
+        self.replay_store_timeout = timeout;
+        self
+    }
+
     /// What becomes of a webhook whose token was used before. It is refused by
     /// default.
     pub fn replay_policy(mut self, policy: ReplayPolicy) -> Self {
@@ -185,6 +198,7 @@ impl VerifyWebhookBuilder {
             ("max_token_bytes", self.max_token_bytes == 0),
             ("max_body_bytes", self.max_body_bytes == 0),
             ("body_timeout", self.body_timeout.is_zero()),
+            ("replay_store_timeout", self.replay_store_timeout.is_zero()),
         ] {
             if is_zero {
                 return Err(ConfigError::new(format!(
@@ -212,6 +226,7 @@ impl VerifyWebhookBuilder {
             replay: self.replay_policy.map(|policy| ReplayGuard {
                 store: self.replay_store,
                 policy,
+                timeout: self.replay_store_timeout,
             }),
             clock: self.clock,
         }))

@@ -154,6 +154,7 @@ fn a_limit_that_nothing_could_meet_is_refused() {
         ("max_token_bytes", good().max_token_bytes(0)),
         ("max_body_bytes", good().max_body_bytes(0)),
         ("body_timeout", good().body_timeout(zero)),
+        ("replay_store_timeout", good().replay_store_timeout(zero)),
     ] {
         assert_refused(builder, &[name, "is 0", "default"]);
     }
@@ -180,6 +181,7 @@ async fn limits_without_measure_break_nothing() {
         .max_token_bytes(usize::MAX)
         .max_body_bytes(usize::MAX)
         .body_timeout(Duration::MAX)
+        .replay_store_timeout(Duration::MAX)
         .build()
         .expect("good");
     let delivery = tenant.delivery(TEST_EVENT).issued_at(now());

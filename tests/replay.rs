@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use support::body::{Script, data, wait};
 use support::{DOMAIN, Outcome, TEST_EVENT, builder, now, receiver, send};
 use tokio::sync::Barrier;
+use tokio::time::{Instant, timeout};
 use tower_conductorone::keys::KeySet;
 use tower_conductorone::replay::{
     Claim, MemoryReplayStore, ReplayStore, ReplayStoreError, TokenId,
@@ -508,6 +509,61 @@ async fn a_request_dropped_while_the_store_hangs_leaves_nothing_behind() {
         assert_eq!(store.given_up.load(Ordering::SeqCst), 0);
     }
     assert_eq!(store.given_up.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_hangs_costs_the_time_limit_and_no_more() {
+    let tenant = FakeTenant::new(DOMAIN);
+    for (limit, expected) in [(None, seconds(5)), (Some(seconds(2)), seconds(2))] {
+        for policy in [ReplayPolicy::Refuse, ReplayPolicy::Mark] {
+            let store = Hanging::default();
+            let mut builder = builder(&tenant)
+                .replay_store(store.clone())
+                .replay_policy(policy);
+            if let Some(limit) = limit {
+                builder = builder.replay_store_timeout(limit);
+            }
+            let layer = builder.build().expect("good");
+            let sent = Instant::now();
+            let request = delivery(&tenant).request();
+            let outcome = timeout(seconds(60), send(&layer, request)).await;
+            let outcome = outcome.expect("an answer");
+            assert_eq!(sent.elapsed(), expected);
+            assert_unavailable(&outcome);
+            assert!(outcome.reason().contains("no answer within"));
+            assert_eq!(store.given_up.load(Ordering::SeqCst), 1);
+        }
+    }
+}
+
+/// Remembers at once, but is slow to say so.
+#[derive(Debug, Default)]
+struct SlowToAnswer(MemoryReplayStore);
+
+impl ReplayStore for SlowToAnswer {
+    fn claim<'a>(
+        &'a self,
+        id: TokenId<'a>,
+        now: SystemTime,
+        until: SystemTime,
+    ) -> BoxFuture<'a, Result<Claim, ReplayStoreError>> {
+        Box::pin(async move {
+            let claim = self.0.claim(id, now, until).await?;
+            if claim == Claim::First {
+                tokio::time::sleep(seconds(6)).await;
+            }
+            Ok(claim)
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_lands_too_late_lets_nothing_through_twice() {
+    let tenant = FakeTenant::new(DOMAIN);
+    let (layer, _) = receiver_with(&tenant, SlowToAnswer::default());
+    let request = delivery(&tenant).request();
+    assert_unavailable(&send(&layer, request.clone()).await);
+    assert_replayed(&send(&layer, request).await);
 }
 
 // What is refused does not use its token up.

@@ -27,6 +27,7 @@ use http::header::{AUTHORIZATION, Entry};
 use http::request::Parts;
 use http_body::Body;
 use http_body_util::Full;
+use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 pub(crate) use self::binding::{PublicUrl, UrlError};
@@ -64,6 +65,8 @@ pub(crate) struct Verifier {
 pub(crate) struct ReplayGuard {
     pub(crate) store: Arc<dyn ReplayStore>,
     pub(crate) policy: ReplayPolicy,
+    /// How long the store may take.
+    pub(crate) timeout: Duration,
 }
 
 /// What becomes of a webhook whose token was used before.
@@ -174,7 +177,12 @@ impl Verifier {
         };
         let until = claims.expires_at() + self.claims.leeway;
         let id = TokenId::new(tenant, claims.token_id());
-        match (guard.store.claim(id, now, until).await?, guard.policy) {
+        let claim = timeout(guard.timeout, guard.store.claim(id, now, until))
+            .await
+            .map_err(|_| {
+                ReplayStoreError::new(format!("no answer within {:?}", guard.timeout))
+            })??;
+        match (claim, guard.policy) {
             (Claim::First, _) => Ok(false),
             (Claim::Seen, ReplayPolicy::Mark) => Ok(true),
             (Claim::Seen, ReplayPolicy::Refuse) => {
@@ -356,6 +364,7 @@ impl fmt::Debug for Verifier {
             .field("body_timeout", &self.body.timeout)
             .field("replay_policy", &replay.map(|guard| guard.policy))
             .field("replay_store", &replay.map(|guard| &guard.store))
+            .field("replay_store_timeout", &replay.map(|guard| guard.timeout))
             .field("clock", &self.clock)
             .finish()
     }
