@@ -196,8 +196,12 @@ fn verify_layer(args: &Args) -> Result<VerifyWebhookLayer, BoxError> {
     }
     let mut builder = VerifyWebhookLayer::builder()
         .public_url(&args.public_url)
-        .max_body_bytes(args.max_body)
-        .dangerous_allow_http_on_loopback();
+        .max_body_bytes(args.max_body);
+    // For a key server beside this process, say; everywhere else http is refused.
+    let mut urls = args.jwks_urls.iter().chain([&args.public_url]);
+    if urls.any(|url| url.contains("http://")) {
+        builder = builder.dangerous_allow_http_on_loopback();
+    }
     for (_, tenant) in tenants {
         builder = builder.tenant(tenant);
     }

@@ -153,7 +153,9 @@ impl VerifyWebhookBuilder {
 
     /// Allows plain `http://` in the public URL and in JWKS URLs, for loopback
     /// hosts only (`localhost`, `127.0.0.0/8`, `[::1]`): for tests and
-    /// development.
+    /// development. A warning in the log says so when the layer is built.
+    ///
+    /// It does not concern a tenant's own [`key_source`](Tenant::key_source).
     pub fn dangerous_allow_http_on_loopback(mut self) -> Self {
         self.fetching.http_on_loopback = true;
         self
@@ -206,13 +208,21 @@ impl VerifyWebhookBuilder {
                 )));
             }
         }
+        let http_on_loopback = self.fetching.http_on_loopback;
+        let tenants = tenants(self.tenants, self.fetching)?;
+        if http_on_loopback {
+            tracing::warn!(
+                "plain http is allowed on loopback hosts: for tests and development only"
+            );
+        }
         if self.replay_policy.is_none() {
             tracing::warn!(
                 "the guard against replays is switched off: a captured webhook can be sent again"
             );
         }
         Ok(VerifyWebhookLayer::new(Verifier {
-            tenants: tenants(self.tenants, self.fetching)?,
+            tenants,
+            http_on_loopback,
             max_token_bytes: self.max_token_bytes,
             claims: ClaimPolicy {
                 public_url,

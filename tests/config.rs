@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use support::body::{Script, data};
 use support::{DOMAIN, TEST_EVENT, builder, now, send};
-use tower_conductorone::keys::{Algorithm, KeySet};
+use tower_conductorone::keys::{Algorithm, JwksCache, KeySet};
 use tower_conductorone::testing::FakeTenant;
 use tower_conductorone::{ReplayPolicy, Tenant, VerifyWebhookBuilder, VerifyWebhookLayer};
 
@@ -397,7 +397,9 @@ fn the_layer_tells_the_policy_in_force() {
         "max_token_bytes: 8192",
         "max_body_bytes: 2097152",
         "body_timeout: 10s",
+        "dangerous_allow_http_on_loopback: false",
         "replay_policy: Some(Refuse)",
+        "replay_store_timeout: Some(5s)",
         "MemoryReplayStore { capacity: 100000",
         "ManualClock",
     ] {
@@ -409,7 +411,9 @@ fn the_layer_tells_the_policy_in_force() {
         .max_token_lifetime(Duration::from_secs(240))
         .max_token_bytes(4_000)
         .max_body_bytes(5_000)
-        .body_timeout(Duration::from_secs(6));
+        .body_timeout(Duration::from_secs(6))
+        .replay_store_timeout(Duration::from_secs(3))
+        .dangerous_allow_http_on_loopback();
     let marking = other
         .replay_policy(ReplayPolicy::Mark)
         .build()
@@ -422,7 +426,9 @@ fn the_layer_tells_the_policy_in_force() {
         "max_token_bytes: 4000",
         "max_body_bytes: 5000",
         "body_timeout: 6s",
+        "dangerous_allow_http_on_loopback: true",
         "replay_policy: Some(Mark)",
+        "replay_store_timeout: Some(3s)",
     ] {
         assert!(shown.contains(said), "{said:?} in {shown}");
     }
@@ -435,6 +441,38 @@ fn the_layer_tells_the_policy_in_force() {
         .replay_policy(ReplayPolicy::Refuse);
     let shown = format!("{:?}", on.build().expect("good"));
     assert!(shown.contains("replay_policy: Some(Refuse)"), "{shown}");
+}
+
+#[test]
+fn the_layer_tells_where_each_tenant_s_keys_come_from() {
+    let tenant = FakeTenant::new("c.example");
+    let path = file("shown.json", tenant.jwks());
+    let cache = JwksCache::builder("https://keys.example.com/jwks?token=s3cret")
+        .timeout(Duration::from_secs(4))
+        .build(tenant.fetch())
+        .expect("good");
+    // In the order of their domains, whatever the order they were named in.
+    let tenants = [
+        with_keys(&tenant),
+        Tenant::new("b.example").jwks_file(&path),
+        Tenant::new("a.example").key_source(cache),
+    ];
+    let shown = format!("{:?}", with_tenants(tenants).build().expect("good"));
+    let mut rest = shown.as_str();
+    for said in [
+        "\"a.example\": JwksCache { source: \"https://keys.example.com/jwks?…\"",
+        "timeout: 4s",
+        "\"b.example\": JwksCache { source: ",
+        "config-shown.json",
+        "\"c.example\": StaticKeys {",
+        &tenant.signing_key(),
+    ] {
+        let Some((_, after)) = rest.split_once(said) else {
+            panic!("{said:?}, after the others, in {shown}")
+        };
+        rest = after;
+    }
+    assert!(!shown.contains("s3cret"), "{shown}");
 }
 
 #[test]

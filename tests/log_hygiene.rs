@@ -632,6 +632,24 @@ async fn a_rejection_shows_its_causes_and_no_secrets() {
     }
 }
 
+#[test]
+fn plain_http_on_loopback_is_warned_of_when_it_comes_into_force() {
+    let log = Log::default();
+    let _capturing = tracing::subscriber::set_default(log.subscriber());
+    let tenant = FakeTenant::new(DOMAIN);
+    receiver(&tenant).build().expect("good");
+    assert_eq!(log.take("https"), []);
+    let http = || receiver(&tenant).dangerous_allow_http_on_loopback();
+    http().public_url("oops").build().expect_err("no URL");
+    assert_eq!(log.take("no receiver"), []);
+    http().build().expect("good");
+    let events = log.take("http");
+    let [(Level::WARN, text)] = events.as_slice() else {
+        panic!("{events:?}")
+    };
+    assert!(text.contains("plain http"), "{text}");
+}
+
 #[tokio::test]
 async fn answers_are_fixed_text() {
     let tenant = FakeTenant::new(DOMAIN);

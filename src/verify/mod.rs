@@ -15,6 +15,7 @@ mod webhook;
 #[cfg(test)]
 mod wycheproof;
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
 use std::iter;
@@ -54,6 +55,8 @@ use crate::replay::{Claim, ReplayStore, ReplayStoreError, TokenId};
 /// What a receiver accepts, checked once when it was built.
 pub(crate) struct Verifier {
     pub(crate) tenants: Tenants,
+    /// Only to be told: where it counts, it was heeded when this was built.
+    pub(crate) http_on_loopback: bool,
     pub(crate) max_token_bytes: usize,
     pub(crate) claims: ClaimPolicy,
     pub(crate) body: BodyPolicy,
@@ -352,11 +355,12 @@ impl From<ReplayStoreError> for Rejection {
 
 impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let tenants: Vec<_> = self.tenants.keys().collect();
+        let tenants: BTreeMap<_, _> = self.tenants.iter().collect();
         let replay = self.replay.as_ref();
         f.debug_struct("Verifier")
             .field("public_url", &format_args!("{}", self.claims.public_url))
             .field("tenants", &tenants)
+            .field("dangerous_allow_http_on_loopback", &self.http_on_loopback)
             .field("leeway", &self.claims.leeway)
             .field("max_token_lifetime", &self.claims.max_lifetime)
             .field("max_token_bytes", &self.max_token_bytes)
