@@ -162,10 +162,11 @@ impl VerifyWebhookBuilder {
     }
 
     /// Fetches the tenants' keys with a client of yours, for instance one that
-    /// trusts a private CA. Build it without redirects
-    /// (`reqwest::redirect::Policy::none()`): an answer that came by way of one
-    /// is refused. By default the crate makes a client, which honours the
-    /// system's proxy settings and trust store.
+    /// trusts a private CA; see [`HttpsFetch::with_client`] for how to build it.
+    /// By default the crate makes a client, which honours the system's proxy
+    /// settings and trust store.
+    ///
+    /// It does not concern a tenant's own [`key_source`](Tenant::key_source).
     #[cfg(feature = "reqwest")]
     pub fn http_client(mut self, client: reqwest::Client) -> Self {
         self.fetching.fetch = Some(HttpsFetch::with_client(client));
@@ -349,6 +350,12 @@ impl Tenant {
 
     /// Takes the keys from a source of yours, such as a
     /// [`JwksCache`] with other settings.
+    ///
+    /// It comes complete: the layer's
+    /// [`http_client`](VerifyWebhookBuilder::http_client) and
+    /// [`dangerous_allow_http_on_loopback`](VerifyWebhookBuilder::dangerous_allow_http_on_loopback)
+    /// do not reach it. A cache has a [`Fetch`](crate::keys::Fetch) of its own,
+    /// and its builder a switch of its own for plain http.
     pub fn key_source(mut self, source: impl KeySource) -> Self {
         self.keys = Keys::Source(Arc::new(source));
         self

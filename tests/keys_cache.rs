@@ -657,10 +657,13 @@ async fn a_set_that_is_too_large_is_refused_even_if_the_fetch_reads_it() {
 // ------------------------------------------------------------------- freshness
 
 /// When the cache asks again, in seconds after the last answer.
-async fn refresh_after(headers: &'static [(&str, &str)]) -> f64 {
+async fn refresh_after(
+    headers: &'static [(&str, &str)],
+    set: fn(JwksCacheBuilder) -> JwksCacheBuilder,
+) -> f64 {
     let server = Server::new(|_| Reply::new(200, headers, jwks("a")));
     server.slow(Duration::ZERO);
-    let cache = server.cache();
+    let cache = server.cache_with(set);
     cache.ready().await;
     sleep(secs(4000)).await;
     let times = server.times();
@@ -693,7 +696,28 @@ async fn keys_are_refreshed_at_four_fifths_of_their_lifetime() {
         ),
         (&[("expires", "Sun, 06 Nov 1994 08:59:37 GMT")], 300.0),
     ] {
-        let after = refresh_after(headers).await;
+        let after = refresh_after(headers, |builder| builder).await;
+        assert!((after - lifetime * 0.8).abs() < 0.1, "{headers:?}: {after}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_longest_lifetime_that_a_server_can_give_can_be_set() {
+    for (headers, set, lifetime) in [
+        (
+            &[("cache-control", "max-age=1000")][..],
+            (|b| b.max_lifetime(secs(60))) as fn(JwksCacheBuilder) -> JwksCacheBuilder,
+            60.0,
+        ),
+        (
+            &[("cache-control", "no-store")],
+            |b| b.max_lifetime(secs(30)),
+            30.0,
+        ),
+        // It is the server's word that it bounds.
+        (&[], |b| b.max_lifetime(secs(60)), 300.0),
+    ] {
+        let after = refresh_after(headers, set).await;
         assert!((after - lifetime * 0.8).abs() < 0.1, "{headers:?}: {after}");
     }
 }
@@ -1130,12 +1154,17 @@ fn plain_http_is_for_loopback_hosts() {
 #[test]
 fn a_bad_setting_is_refused_with_value_and_remedy() {
     type Set = fn(JwksCacheBuilder) -> JwksCacheBuilder;
-    let settings: [(Set, &str); 8] = [
+    let settings: [(Set, &str); 10] = [
         (
             |b| b.fresh_for(Duration::ZERO),
             "fresh_for is 0ns; set it to a time from 1 second to 1 day",
         ),
         (|b| b.fresh_for(secs(86_401)), "fresh_for is 86401s"),
+        (
+            |b| b.max_lifetime(Duration::from_millis(29_999)),
+            "max_lifetime is 29.999s; set it to a time from 30 seconds to 1 day",
+        ),
+        (|b| b.max_lifetime(secs(86_401)), "max_lifetime is 86401s"),
         (
             |b| b.keep_on_failure(Duration::from_millis(999)),
             "keep_on_failure is 999ms",

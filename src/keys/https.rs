@@ -55,8 +55,13 @@ impl HttpsFetch {
     /// A fetcher that uses your own client, for instance one that trusts a
     /// private CA or goes through a proxy.
     ///
-    /// Build the client with [`reqwest::redirect::Policy::none()`]: an answer
-    /// that came by way of a redirect is refused.
+    /// The client is used as it is, for `https` and for plain HTTP with loopback
+    /// hosts: what is said above of proxies, redirects, cookies, connections and
+    /// the time for connecting is then the client's business.
+    ///
+    /// Build it with [`reqwest::redirect::Policy::none()`]. A client that
+    /// follows redirects has asked the other server by the time that this is
+    /// noticed; the answer is refused, so its keys never count.
     #[must_use]
     pub fn with_client(client: reqwest::Client) -> Self {
         Self {

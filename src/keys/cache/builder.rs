@@ -6,18 +6,25 @@ use std::time::Duration;
 use http::Uri;
 use http::uri::Scheme;
 
+use super::worker::MIN_LIFETIME;
 use super::{Config, JwksCache};
 use crate::keys::KeySet;
 use crate::keys::fetch::{Fetch, FileFetch, is_loopback};
 use crate::keys::redacted::RedactedUrl;
 
 /// Builds a [`JwksCache`]; see [`JwksCache::builder`].
+///
+/// Some limits are fixed. A set has at most 64 keys, and unknown key IDs cause at
+/// most 2 fetches in 10 seconds: more would be a forger's to use, less would delay
+/// a new key. The pauses after failures fit within the time for which
+/// ConductorOne retries. The time for connecting is the [`Fetch`]'s own.
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until it is built"]
 pub struct JwksCacheBuilder {
     url: RedactedUrl,
     allow_http_loopback: bool,
     fresh_for: Duration,
+    max_lifetime: Duration,
     keep_on_failure: Duration,
     timeout: Duration,
     max_bytes: usize,
@@ -67,6 +74,7 @@ impl JwksCacheBuilder {
             url: RedactedUrl(url),
             allow_http_loopback: false,
             fresh_for: Duration::from_secs(5 * 60),
+            max_lifetime: Duration::from_secs(60 * 60),
             keep_on_failure: Duration::from_secs(60 * 60),
             timeout: Duration::from_secs(5),
             max_bytes: 256 * 1024,
@@ -74,11 +82,21 @@ impl JwksCacheBuilder {
     }
 
     /// How long fetched keys stay fresh if the server does not say (with
-    /// `Cache-Control: max-age` or `Expires`; what it says is taken to be no
-    /// less than 30 seconds and no more than 1 hour). From 1 second to 1 day;
-    /// 5 minutes by default.
+    /// `Cache-Control: max-age` or `Expires`). From 1 second to 1 day; 5 minutes
+    /// by default.
     pub fn fresh_for(mut self, time: Duration) -> Self {
         self.fresh_for = time;
+        self
+    }
+
+    /// The longest time for which the server can have its keys stay fresh: at
+    /// most that long, a key that it removes is still accepted while fetching
+    /// works. From 30 seconds to 1 day; 1 hour by default.
+    ///
+    /// The shortest is 30 seconds for good, whatever the server says, so that
+    /// one which forbids caching is not asked all the time.
+    pub fn max_lifetime(mut self, time: Duration) -> Self {
+        self.max_lifetime = time;
         self
     }
 
@@ -146,6 +164,7 @@ impl JwksCacheBuilder {
             uri,
             fetch,
             fresh_for: self.fresh_for,
+            max_lifetime: self.max_lifetime,
             keep_on_failure: self.keep_on_failure,
             timeout: self.timeout,
             max_bytes: self.max_bytes,
@@ -202,6 +221,12 @@ impl JwksCacheBuilder {
                 self.fresh_for,
                 SECOND..=DAY,
                 "a time from 1 second to 1 day",
+            ),
+            (
+                "max_lifetime",
+                self.max_lifetime,
+                MIN_LIFETIME..=DAY,
+                "a time from 30 seconds to 1 day",
             ),
             (
                 "keep_on_failure",

@@ -33,8 +33,9 @@ use crate::BoxFuture;
 ///   for, and ends with the cache. If that runtime ends before, the next one who
 ///   needs keys starts another task.
 /// - The lifetime comes from `Cache-Control: max-age` less `Age`, or else
-///   `Expires`, within 30 seconds and 1 hour, or else from
-///   [`fresh_for`](JwksCacheBuilder::fresh_for). `ETag` and `Last-Modified` are
+///   `Expires`, within 30 seconds and
+///   [`max_lifetime`](JwksCacheBuilder::max_lifetime) (1 hour), or else from
+///   [`fresh_for`](JwksCacheBuilder::fresh_for) (5 minutes). `ETag` and `Last-Modified` are
 ///   used to ask for what has changed only.
 /// - A success replaces the whole set at once. On any failure (no connection, no
 ///   certificate, time-out, a status other than 200, a redirect, something else
@@ -86,6 +87,7 @@ struct Config {
     uri: Uri,
     fetch: Box<dyn Fetch>,
     fresh_for: Duration,
+    max_lifetime: Duration,
     keep_on_failure: Duration,
     timeout: Duration,
     max_bytes: usize,
@@ -350,6 +352,7 @@ impl fmt::Debug for JwksCache {
         f.debug_struct("JwksCache")
             .field("source", &config.name)
             .field("fresh_for", &config.fresh_for)
+            .field("max_lifetime", &config.max_lifetime)
             .field("keep_on_failure", &config.keep_on_failure)
             .field("timeout", &config.timeout)
             .field("max_bytes", &config.max_bytes)

@@ -14,9 +14,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::{Loaded, Shared, freshness};
 use crate::keys::KeySet;
 
-/// What a server may say about the keys' lifetime is kept within these bounds.
-const MIN_LIFETIME: Duration = Duration::from_secs(30);
-const MAX_LIFETIME: Duration = Duration::from_secs(60 * 60);
+/// A server that asks for less is asked no more often than that.
+pub(super) const MIN_LIFETIME: Duration = Duration::from_secs(30);
 
 /// A longer validator is not worth sending back.
 const MAX_VALIDATOR: usize = 1024;
@@ -123,7 +122,9 @@ impl Shared {
         match answer.status() {
             StatusCode::OK => self.read_document(answer),
             StatusCode::NOT_MODIFIED => match before {
-                Some(before) if before.has_validator() => Ok(before.renewed(headers)),
+                Some(before) if before.has_validator() => {
+                    Ok(before.renewed(headers, self.lifetime(headers)))
+                }
                 _ => Err("status 304 although the request had no condition"
                     .to_owned()
                     .into()),
@@ -149,14 +150,19 @@ impl Shared {
             );
         }
         let keys = KeySet::from_json(document).map_err(|error| error.to_string())?;
-        let lifetime = clamped_lifetime(headers).unwrap_or(self.config.fresh_for);
         Ok(Loaded {
             keys: Arc::new(keys),
             at: Instant::now(),
-            lifetime,
+            lifetime: self.lifetime(headers).unwrap_or(self.config.fresh_for),
             etag: validator(headers, &ETAG),
             last_modified: validator(headers, &LAST_MODIFIED),
         })
+    }
+
+    /// What the server says about the keys' lifetime, within bounds.
+    fn lifetime(&self, headers: &HeaderMap) -> Option<Duration> {
+        freshness::lifetime(headers)
+            .map(|lifetime| lifetime.clamp(MIN_LIFETIME, self.config.max_lifetime))
     }
 
     /// Puts the outcome into force and gives the number of fetches that have ended.
@@ -209,20 +215,16 @@ impl Loaded {
     /// RFC 9111 section 4.3.4: the keys stay, and what the answer says anew about
     /// them replaces what the earlier one said. The `Arc` is another one, which
     /// tells those who asked for newer keys that they were asked for.
-    fn renewed(&self, headers: &HeaderMap) -> Self {
+    fn renewed(&self, headers: &HeaderMap, lifetime: Option<Duration>) -> Self {
         Self {
             keys: Arc::new(KeySet::clone(&self.keys)),
             at: Instant::now(),
-            lifetime: clamped_lifetime(headers).unwrap_or(self.lifetime),
+            lifetime: lifetime.unwrap_or(self.lifetime),
             etag: validator(headers, &ETAG).or_else(|| self.etag.clone()),
             last_modified: validator(headers, &LAST_MODIFIED)
                 .or_else(|| self.last_modified.clone()),
         }
     }
-}
-
-fn clamped_lifetime(headers: &HeaderMap) -> Option<Duration> {
-    freshness::lifetime(headers).map(|lifetime| lifetime.clamp(MIN_LIFETIME, MAX_LIFETIME))
 }
 
 fn validator(headers: &HeaderMap, name: &HeaderName) -> Option<HeaderValue> {
