@@ -1,11 +1,16 @@
 //! Reading key sets: which keys are used, and why the others are not.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
+use tower_conductorone::BoxFuture;
 use tower_conductorone::keys::{
-    Algorithm, KeyInfo, KeySet, KeySetError, KeySource, SkipReason, StaticKeys,
+    Algorithm, KeyInfo, KeySet, KeySetError, KeySource, KeysUnavailable, SkipReason, StaticKeys,
 };
 
 fn b64(octets: impl AsRef<[u8]>) -> String {
@@ -553,17 +558,42 @@ fn algorithms_have_their_registered_names() {
     );
 }
 
+/// A source without keys that asks for no pause.
+#[derive(Debug, Default)]
+struct Empty(AtomicUsize);
+
+impl KeySource for Empty {
+    fn current(&self) -> Option<Arc<KeySet>> {
+        None
+    }
+
+    fn renew<'a>(
+        &'a self,
+        _: Option<&'a Arc<KeySet>>,
+    ) -> BoxFuture<'a, Result<Arc<KeySet>, KeysUnavailable>> {
+        let before = self.0.fetch_add(1, Ordering::SeqCst);
+        assert!(before < 1_000, "it spins");
+        Box::pin(async { Err(KeysUnavailable::new("none", Duration::ZERO)) })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_for_keys_does_not_spin() {
+    let source = Empty::default();
+    let waiting = tokio::time::timeout(Duration::from_secs(60), source.ready()).await;
+    assert!(waiting.is_err(), "there are none");
+    let asked = source.0.load(Ordering::SeqCst);
+    assert!((55..=61).contains(&asked), "{asked}");
+}
+
 #[tokio::test]
 async fn static_keys_are_always_there_and_never_newer() {
     let keys = StaticKeys::new(read(&[ed25519(), rsa(1024)]).unwrap());
     keys.ready().await;
     let current = keys.current().unwrap();
     let renewed = keys.renew(Some(&current)).await.unwrap();
-    assert!(std::sync::Arc::ptr_eq(&current, &renewed));
-    assert!(std::sync::Arc::ptr_eq(
-        &current,
-        &keys.refresh().await.unwrap()
-    ));
+    assert!(Arc::ptr_eq(&current, &renewed));
+    assert!(Arc::ptr_eq(&current, &keys.refresh().await.unwrap()));
     let health = keys.health();
     assert!(health.usable);
     assert_eq!(

@@ -271,6 +271,10 @@ fn by_anybody() -> Vec<(&'static str, Change)> {
             "method_not_allowed",
             Box::new(|d: Delivery| d.method(http::Method::GET)) as Change,
         ),
+        (
+            "method_not_allowed",
+            Box::new(|d: Delivery| d.method("M".repeat(100_000).parse().expect("a token"))),
+        ),
         ("unsupported_media_type", header("content-type", CALLBACK)),
         (
             "unsupported_content_coding",
