@@ -124,7 +124,7 @@ pub use self::config::{ConfigError, Tenant, VerifyWebhookBuilder};
 pub use self::rejection::{Rejection, RejectionKind};
 pub use self::verify::{CallbackUrl, Claims, ReplayPolicy, Webhook};
 pub use self::verify_webhook::{
-    Health, ResponseBody, ResponseFuture, VerifyWebhook, VerifyWebhookLayer,
+    Health, ResponseBody, ResponseFuture, TenantHealth, VerifyWebhook, VerifyWebhookLayer,
 };
 
 /// The future that the methods of the crate's ports return.

@@ -265,7 +265,11 @@ async fn of_two_tenants_each_has_its_own_keys() {
     }
     let health = layer.health();
     assert!(health.is_ready());
-    let domains: Vec<_> = health.tenants.iter().map(|(domain, _)| &**domain).collect();
+    let domains: Vec<_> = health
+        .tenants
+        .iter()
+        .map(|tenant| &*tenant.domain)
+        .collect();
     assert_eq!(domains, ["one.conductor.one", "two.conductor.one"]);
 }
 

@@ -22,7 +22,11 @@ async fn keys_are_loaded_although_another_tenant_s_are_out_of_reach() {
         let ready = tokio::time::timeout(Duration::from_secs(60), layer.ready()).await;
         assert!(ready.is_err(), "one is never ready");
         let health = layer.health();
-        let usable: Vec<_> = health.tenants.iter().map(|(_, keys)| keys.usable).collect();
+        let usable: Vec<_> = health
+            .tenants
+            .iter()
+            .map(|tenant| tenant.keys.usable)
+            .collect();
         assert_eq!(usable, [false, true]);
         assert!(layer.refresh_now().await.is_err());
     }

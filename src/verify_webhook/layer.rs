@@ -51,9 +51,12 @@ impl VerifyWebhookLayer {
             .verifier
             .tenants
             .iter()
-            .map(|(domain, source)| (domain.to_string(), source.health()))
+            .map(|(domain, source)| TenantHealth {
+                domain: domain.to_string(),
+                keys: source.health(),
+            })
             .collect();
-        tenants.sort_by(|(one, _), (other, _)| one.cmp(other));
+        tenants.sort_by(|one, other| one.domain.cmp(&other.domain));
         Health { tenants }
     }
 
@@ -113,14 +116,24 @@ impl fmt::Debug for VerifyWebhookLayer {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Health {
-    /// Each tenant's domain and the state of its keys, in the domains' order.
-    pub tenants: Vec<(String, KeyHealth)>,
+    /// Each tenant, in the order of their domains.
+    pub tenants: Vec<TenantHealth>,
+}
+
+/// The state of one tenant.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct TenantHealth {
+    /// The tenant's domain, such as `example.conductor.one`.
+    pub domain: String,
+    /// The state of its keys.
+    pub keys: KeyHealth,
 }
 
 impl Health {
     /// Whether every tenant's keys are loaded and in force.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.tenants.iter().all(|(_, keys)| keys.usable)
+        self.tenants.iter().all(|tenant| tenant.keys.usable)
     }
 }

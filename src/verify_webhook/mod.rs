@@ -7,5 +7,5 @@ mod service;
 
 pub use self::body::ResponseBody;
 pub use self::future::ResponseFuture;
-pub use self::layer::{Health, VerifyWebhookLayer};
+pub use self::layer::{Health, TenantHealth, VerifyWebhookLayer};
 pub use self::service::VerifyWebhook;
