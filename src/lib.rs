@@ -75,7 +75,7 @@
 //! | feature | default | what it adds |
 //! | --- | --- | --- |
 //! | `reqwest` | yes | fetches the tenants' keys over HTTPS |
-//! | `axum` | no | [`Webhook`] and [`Typed`] as extractors; nested routers' original URI |
+//! | `axum` | no | for axum 0.8: [`Webhook`] and [`Typed`] as extractors; nested routers' original URI |
 //! | `testing` | no | a fake tenant that signs deliveries, and a settable clock |
 //!
 //! Without default features the keys are [static](Tenant::static_keys), from a

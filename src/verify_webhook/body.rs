@@ -9,6 +9,11 @@ use pin_project_lite::pin_project;
 pin_project! {
     /// The response body of [`VerifyWebhook`](super::VerifyWebhook): the inner
     /// service's, or that of a rejection.
+    ///
+    /// It is a [`Body`] if the inner one has `Data = Bytes`, as those of hyper,
+    /// axum and tonic do. One with other data can be made such in the inner
+    /// service: `BodyExt::map_frame` of http-body-util, with
+    /// `frame.map_data(|mut data| data.copy_to_bytes(data.remaining()))`.
     #[derive(Debug)]
     pub struct ResponseBody<B> {
         #[pin]
