@@ -1,0 +1,86 @@
+//! Input: a payload, of the event that it says it is of; else, of a provisioning
+//! step.
+//!
+//! Reading it does no harm; what is new to the crate is never an error; and the
+//! pointers of a task lead to objects that came with it.
+#![no_main]
+
+use std::ptr;
+
+use libfuzzer_sys::fuzz_target;
+use serde_json::value::RawValue;
+use tower_conductorone::event::{ExpandedTask, Object, Payload};
+use tower_conductorone_fuzz::Members;
+
+fuzz_target!(|data: &[u8]| {
+    let event = event(data).unwrap_or_else(|| "c1.webhooks.v1.PayloadProvisionStep".to_owned());
+    let payload = match Payload::from_json(&event, data) {
+        Ok(payload) => payload,
+        Err(error) => {
+            assert!(error.to_string().len() < 2048);
+            return;
+        }
+    };
+    let json = serde_json::from_slice::<&RawValue>(data).expect("only JSON is a payload");
+    if let Some(rest) = json.get().strip_prefix('{') {
+        let comma = if rest.trim_start() == "}" { "" } else { "," };
+        let newer = format!(r#"{{"newInTheNextVersion":[{{}}]{comma}{rest}"#);
+        assert!(Payload::from_json(&event, newer.as_bytes()).is_ok());
+    }
+    match &payload {
+        Payload::ProvisionStep(step) => check(step.task_view()),
+        Payload::PolicyApprovalStep(step) => check(step.task_view()),
+        Payload::PolicyPostAction(action) => check(action.task_view()),
+        _ => {}
+    }
+    assert!(!format!("{payload:?}").is_empty());
+});
+
+fn event(payload: &[u8]) -> Option<String> {
+    let payload: Members = serde_json::from_slice(payload).ok()?;
+    let name: String = serde_json::from_str(payload.get("@type")?.get()).ok()?;
+    Some(name.rsplit('/').next()?.to_owned())
+}
+
+/// Whether a reference is to one of the objects.
+macro_rules! is_one_of {
+    ($objects:ident, $kind:ident) => {
+        |found: &_| {
+            $objects.iter().any(
+                |object| matches!(object, Object::$kind(object) if ptr::eq(&**object, found)),
+            )
+        }
+    };
+}
+
+fn check(view: &ExpandedTask) {
+    let objects = view.objects();
+    let is_app = is_one_of!(objects, App);
+    let is_app_user = is_one_of!(objects, AppUser);
+    let is_user = is_one_of!(objects, User);
+    let is_resource = is_one_of!(objects, AppResource);
+    let is_entitlement = is_one_of!(objects, AppEntitlement);
+    let is_object = |found: &_| objects.iter().any(|object| ptr::eq(object, found));
+
+    assert!(view.app().is_none_or(is_app));
+    assert!(view.app_user().is_none_or(is_app_user));
+    for user in [view.user(), view.identity_user(), view.created_by_user()] {
+        assert!(user.is_none_or(is_user));
+    }
+    for resource in [view.role_resource(), view.scope_resource()] {
+        assert!(resource.is_none_or(is_resource));
+    }
+    for object in [view.app_user_last_usage(), view.access_review()] {
+        assert!(object.is_none_or(is_object));
+    }
+    assert!(view.entitlements().into_iter().all(is_entitlement));
+    for users in [view.step_approvers(), view.approvers()] {
+        assert!(users.into_iter().all(is_user));
+    }
+    for several in [view.insights(), view.resource_bindings()] {
+        // A pointer of at most 256 characters has fewer selectors than that.
+        assert!(several.len() <= 256 * objects.len());
+        assert!(several.into_iter().all(is_object));
+    }
+    let _ = (view.task(), view.view());
+}
