@@ -1,8 +1,11 @@
 //! The ledger in memory: what it keeps, for how long, and what it refuses.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::Barrier;
+use tokio::task::JoinSet;
 use tokio::time::advance;
 use tower_conductorone::ledger::{
     Answer, Claimed, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError, MemoryLedger, Owner,
@@ -50,6 +53,32 @@ async fn start_promised(ledger: &MemoryLedger, number: u64) -> Lease {
     let promised = ledger.promise(lease, Bytes::from_static(b"work")).await;
     assert_eq!(promised.expect("memory"), Hold::Held);
     lease
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_a_hundred_simultaneous_claims_one_starts_and_all_get_its_answer() {
+    let ledger = Arc::new(MemoryLedger::default());
+    for number in 0..50 {
+        let barrier = Arc::new(Barrier::new(100));
+        let mut claims = JoinSet::new();
+        for _ in 0..100 {
+            let (ledger, barrier) = (Arc::clone(&ledger), Arc::clone(&barrier));
+            claims.spawn(async move {
+                barrier.wait().await;
+                let claimed = claim(&ledger, number).await.expect("room");
+                if let Claimed::Started(lease) = claimed {
+                    let finished = ledger.finish(lease, answer("{}")).await;
+                    assert_eq!(finished.expect("memory"), Finished::Answered);
+                }
+                claimed
+            });
+        }
+        let claims = claims.join_all().await;
+        let started = |claimed: &&Claimed| matches!(claimed, Claimed::Started(_));
+        assert_eq!(claims.iter().filter(started).count(), 1);
+        let again = claim(&ledger, number).await.expect("known");
+        assert_eq!(again, Claimed::Standing(Standing::Answered(answer("{}"))));
+    }
 }
 
 #[test]

@@ -53,6 +53,7 @@
 
 mod answer;
 mod clock;
+pub mod conformance;
 mod delivery;
 mod endpoint;
 mod fetch;

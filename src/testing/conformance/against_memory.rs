@@ -1,0 +1,121 @@
+//! Random steps, taken by a ledger and by the one in memory: every reply must
+//! be the same.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use fastrand::Rng;
+
+use super::ledger::{LONG, OVER, answer, key};
+use crate::ledger::{
+    Claimed, Finished, Lease, Ledger, LedgerError, MemoryLedger, Owner, Sent, Taken,
+};
+
+const SEQUENCES: u64 = 60;
+const STEPS: usize = 40;
+
+/// A step with all of its arguments.
+#[derive(Clone, Debug)]
+enum Step {
+    Claim(Owner, Duration),
+    Find,
+    Renew(Lease, Duration),
+    Promise(Lease, &'static str),
+    Finish(Lease, &'static str),
+    Release(Lease, Duration),
+    Take(Owner, Duration),
+    Postpone(Lease, Duration, Sent),
+    CalledBack(Lease),
+    Bury(Lease, &'static str),
+}
+
+pub(super) async fn random_steps<L: Ledger>(make: &impl AsyncFn() -> L) {
+    for seed in 0..SEQUENCES {
+        let mut random = Rng::with_seed(seed);
+        let (subject, memory) = (make().await, MemoryLedger::default());
+        // Leases that were handed out, the latest last: the same by both.
+        let mut leases = vec![Lease::new(key(1), Owner::from_bytes([1; 16]), 1, 0)];
+        let mut steps = Vec::new();
+        for _ in 0..STEPS {
+            let step = random_step(&mut random, &leases);
+            steps.push(step.clone());
+            let (expected, lease) = take_step(&memory, &step).await.expect("memory");
+            let (reply, _) = take_step(&subject, &step).await.expect("a reply");
+            assert_eq!(reply, expected, "the last of {steps:#?} with seed {seed}");
+            leases.extend(lease);
+        }
+    }
+}
+
+fn random_step(random: &mut Rng, leases: &[Lease]) -> Step {
+    // Mostly the latest lease, at times an older one.
+    let back = [0, 0, 0, 0, 0, 1, 1, 2][random.usize(..8)];
+    let lease = leases[leases.len().saturating_sub(1 + back)];
+    let wait = if random.bool() { LONG } else { OVER };
+    // Mostly a new owner, at times the holder's claim again.
+    let owner = match random.u8(..4) {
+        0 => lease.owner(),
+        _ => Owner::from_bytes(random.u128(..).to_be_bytes()),
+    };
+    let word = if random.u8(..4) == 0 { "other" } else { "same" };
+    let sent = [Sent::No, Sent::Perhaps][random.usize(..2)];
+    match random.u8(..16) {
+        0..=2 => Step::Claim(owner, wait),
+        3 => Step::Find,
+        4..=5 => Step::Renew(lease, wait),
+        6..=8 => Step::Promise(lease, word),
+        9 => Step::Finish(lease, word),
+        10 => Step::Release(lease, wait),
+        11..=12 => Step::Take(owner, wait),
+        13 => Step::Postpone(lease, wait, sent),
+        14 => Step::CalledBack(lease),
+        _ => Step::Bury(lease, word),
+    }
+}
+
+/// The reply, and the lease that it hands out.
+async fn take_step(
+    ledger: &impl Ledger,
+    step: &Step,
+) -> Result<(String, Option<Lease>), LedgerError> {
+    let told = match step.clone() {
+        Step::Claim(owner, term) => {
+            let claimed = ledger.claim(key(1), owner, term).await?;
+            let lease = match claimed {
+                Claimed::Started(lease) => Some(lease),
+                Claimed::Standing(_) => None,
+            };
+            return Ok((format!("{claimed:?}"), lease));
+        }
+        Step::Finish(lease, word) => {
+            let finished = ledger.finish(lease, answer(word)).await?;
+            let lease = match finished {
+                Finished::Stored(lease) => Some(lease),
+                Finished::Answered | Finished::Lost => None,
+            };
+            return Ok((format!("{finished:?}"), lease));
+        }
+        Step::Take(owner, term) => {
+            let taken = ledger.take(owner, term).await?;
+            let lease = taken.as_ref().map(|Taken { lease, .. }| *lease);
+            return Ok((format!("{taken:?}"), lease));
+        }
+        Step::Find => format!("{:?}", ledger.find(key(1)).await?),
+        Step::Renew(lease, term) => format!("{:?}", ledger.renew(lease, term).await?),
+        Step::Promise(lease, word) => {
+            format!(
+                "{:?}",
+                ledger
+                    .promise(lease, Bytes::from_static(word.as_bytes()))
+                    .await?
+            )
+        }
+        Step::Release(lease, pause) => format!("{:?}", ledger.release(lease, pause).await?),
+        Step::Postpone(lease, pause, sent) => {
+            format!("{:?}", ledger.postpone(lease, pause, sent).await?)
+        }
+        Step::CalledBack(lease) => format!("{:?}", ledger.called_back(lease).await?),
+        Step::Bury(lease, reason) => format!("{:?}", ledger.bury(lease, reason).await?),
+    };
+    Ok((told, None))
+}

@@ -1,0 +1,202 @@
+//! The rules of deliveries that end by callback.
+
+use std::time::Duration;
+
+use super::deduplication::all;
+use super::ledger::{LONG, LONGER, OVER, SHORT, Test, answer, forged, key, odd_bytes};
+use crate::ledger::{Answer, Finished, Hold, Lease, Ledger, Sent, Standing, Work};
+
+pub(super) async fn promise<L: Ledger>(test: &Test<L>) {
+    let lease = test.start(key(1), 1, LONG).await;
+    for _ in 0..2 {
+        assert_eq!(test.promise(lease, b"work").await, Hold::Held);
+    }
+    assert_eq!(test.promise(lease, b"other").await, Hold::Lost);
+    test.stands(key(1), Standing::Promised).await;
+    assert_eq!(test.take(LONG).await, None, "its lease is in force");
+    for other in forged(lease) {
+        test.is_lost(other).await;
+    }
+    // However it goes on, no claim starts it.
+    assert_eq!(test.renew(lease, OVER).await, Hold::Held);
+    test.stands(key(1), Standing::Promised).await;
+    assert_eq!(test.release(lease, OVER).await, Hold::Held);
+    test.stands(key(1), Standing::Promised).await;
+}
+
+pub(super) async fn take_run<L: Ledger>(test: &Test<L>) {
+    for (number, delivery) in (1..).zip(odd_bytes()) {
+        let mut lease = test.start(key(number), 1, OVER).await;
+        assert_eq!(test.promise(lease, &delivery).await, Hold::Held);
+        for run in 2..=5 {
+            // By turns the lease runs out, and is given up.
+            if run % 2 == 0 {
+                assert_eq!(test.release(lease, OVER).await, Hold::Held);
+            }
+            let taken = test.take(LONG).await.expect("it is due");
+            assert_eq!((taken.lease.run(), taken.lease.attempt()), (run, 0));
+            assert_eq!(taken.lease.key(), key(number));
+            assert_eq!(taken.work, Work::Run);
+            assert_eq!(taken.delivery, delivery);
+            assert_eq!(test.take(LONG).await, None, "it is taken");
+            test.is_lost(lease).await;
+            test.stands(key(number), Standing::Promised).await;
+            lease = taken.lease;
+            assert_eq!(test.renew(lease, OVER).await, Hold::Held);
+        }
+        assert_eq!(test.renew(lease, LONG).await, Hold::Held);
+    }
+}
+
+pub(super) async fn simultaneous_takes<L: Ledger>(test: &Test<L>) {
+    const COUNT: u8 = 7;
+    for number in 0..COUNT {
+        let lease = test.start(key(number), 1, OVER).await;
+        assert_eq!(test.promise(lease, &[number]).await, Hold::Held);
+    }
+    let taken = all((0..100).map(|_| {
+        let test = test.clone();
+        async move { test.take(LONG).await }
+    }))
+    .await;
+    let mut taken: Vec<_> = taken.into_iter().flatten().collect();
+    taken.sort_by_key(|taken| taken.delivery.clone());
+    let deliveries: Vec<_> = taken.iter().map(|taken| taken.delivery.to_vec()).collect();
+    let expected: Vec<_> = (0..COUNT).map(|number| vec![number]).collect();
+    assert_eq!(deliveries, expected, "each is taken once");
+}
+
+/// A delivery whose answer is stored, and its first sender.
+async fn store<L: Ledger>(test: &Test<L>, number: u8, answer: &Answer) -> Lease {
+    let lease = test.start(key(number), 1, LONG).await;
+    assert_eq!(test.promise(lease, b"work").await, Hold::Held);
+    let first = Lease::new(key(number), lease.owner(), 1, 1);
+    for _ in 0..2 {
+        let finished = test.finish(lease, answer).await;
+        assert_eq!(finished, Finished::Stored(first));
+    }
+    test.is_lost(lease).await;
+    first
+}
+
+pub(super) async fn stored<L: Ledger>(test: &Test<L>) {
+    for (number, document) in (1..).zip(odd_bytes()) {
+        let stored = Answer::new(201, document);
+        let mut lease = store(test, number, &stored).await;
+        test.stands(key(number), Standing::Promised).await;
+        assert_eq!(test.take(LONG).await, None, "its lease is in force");
+        for attempt in 2..=4 {
+            assert_eq!(test.renew(lease, OVER).await, Hold::Held);
+            let taken = test.take(LONG).await.expect("it is due");
+            assert_eq!((taken.lease.run(), taken.lease.attempt()), (1, attempt));
+            assert_eq!(taken.delivery, "work");
+            let (answer, sent) = (stored.clone(), Sent::Perhaps);
+            assert_eq!(taken.work, Work::Send { answer, sent });
+            test.is_lost(lease).await;
+            lease = taken.lease;
+        }
+        for other in forged(lease) {
+            test.is_lost(other).await;
+        }
+        assert_eq!(test.renew(lease, LONG).await, Hold::Held);
+    }
+}
+
+pub(super) async fn sent<L: Ledger>(test: &Test<L>) {
+    let stored = answer("{}");
+    let mut lease = store(test, 1, &stored).await;
+    let mut attempts = 1;
+    for (told, expected) in [
+        (Sent::No, Sent::No),
+        (Sent::No, Sent::No),
+        (Sent::Perhaps, Sent::Perhaps),
+        (Sent::No, Sent::Perhaps),
+    ] {
+        for _ in 0..2 {
+            assert_eq!(test.postpone(lease, OVER, told).await, Hold::Held);
+        }
+        test.stands(key(1), Standing::Promised).await;
+        assert_eq!(test.renew(lease, LONG).await, Hold::Lost, "it was given up");
+        assert_eq!(test.called_back(lease).await, Hold::Lost);
+        let taken = test.take(LONG).await.expect("it is due");
+        attempts += 1;
+        assert_eq!(taken.lease.attempt(), attempts);
+        let (answer, sent) = (stored.clone(), expected);
+        assert_eq!(taken.work, Work::Send { answer, sent });
+        lease = taken.lease;
+    }
+}
+
+pub(super) async fn called_back<L: Ledger>(test: &Test<L>) {
+    let first = store(test, 1, &answer("{}")).await;
+    assert_eq!(test.renew(first, OVER).await, Hold::Held);
+    let second = test.take(LONG).await.expect("it is due").lease;
+    assert_eq!(test.called_back(first).await, Hold::Lost);
+    for _ in 0..2 {
+        assert_eq!(test.called_back(second).await, Hold::Held);
+    }
+    test.stands(key(1), Standing::CalledBack).await;
+    assert_eq!(test.called_back(first).await, Hold::Lost);
+    assert_eq!(test.renew(second, LONG).await, Hold::Lost);
+    assert_eq!(test.postpone(second, OVER, Sent::No).await, Hold::Lost);
+    assert_eq!(test.bury(second, "late").await, Hold::Lost);
+    assert_eq!(test.take(LONG).await, None, "nothing is left to do");
+}
+
+pub(super) async fn bury<L: Ledger>(test: &Test<L>) {
+    let running = test.start(key(1), 1, LONG).await;
+    assert_eq!(test.promise(running, b"work").await, Hold::Held);
+    let sending = store(test, 2, &answer("{}")).await;
+    for (number, lease) in [(1, running), (2, sending)] {
+        for _ in 0..2 {
+            assert_eq!(test.bury(lease, "the URL is gone").await, Hold::Held);
+        }
+        assert_eq!(test.bury(lease, "another reason").await, Hold::Lost);
+        let dead = Standing::Dead("the URL is gone".into());
+        test.stands(key(number), dead).await;
+        test.is_lost(lease).await;
+    }
+    assert_eq!(test.take(LONG).await, None, "nothing is left to do");
+}
+
+pub(super) async fn wrong_state<L: Ledger>(test: &Test<L>) {
+    // What was not promised is neither sent nor buried.
+    let running = test.start(key(1), 1, LONG).await;
+    assert_eq!(test.postpone(running, OVER, Sent::No).await, Hold::Lost);
+    assert_eq!(test.called_back(running).await, Hold::Lost);
+    assert_eq!(test.bury(running, "too slow").await, Hold::Lost);
+    test.stands(key(1), Standing::Running).await;
+    // What is promised is not called back before there is an answer.
+    assert_eq!(test.promise(running, b"work").await, Hold::Held);
+    assert_eq!(test.postpone(running, OVER, Sent::No).await, Hold::Lost);
+    assert_eq!(test.called_back(running).await, Hold::Lost);
+    // What is stored has no run to promise, finish or release.
+    let sending = store(test, 2, &answer("{}")).await;
+    assert_eq!(test.promise(sending, b"work").await, Hold::Lost);
+    let finished = test.finish(sending, &answer("{}")).await;
+    assert_eq!(finished, Finished::Lost);
+    assert_eq!(test.release(sending, OVER).await, Hold::Lost);
+    assert_eq!(test.called_back(sending).await, Hold::Held);
+}
+
+pub(super) async fn time<L: Ledger>(test: &Test<L>, pass: &impl AsyncFn(Duration)) {
+    let lease = test.start(key(1), 1, SHORT).await;
+    assert_eq!(test.promise(lease, b"work").await, Hold::Held);
+    let lease = store(test, 2, &answer("{}")).await;
+    assert_eq!(test.postpone(lease, SHORT, Sent::No).await, Hold::Held);
+    let lease = test.start(key(3), 1, LONG).await;
+    assert_eq!(test.promise(lease, b"work").await, Hold::Held);
+    assert_eq!(test.release(lease, SHORT).await, Hold::Held);
+    let lease = store(test, 4, &answer("{}")).await;
+    assert_eq!(test.postpone(lease, LONG, Sent::No).await, Hold::Held);
+    let lease = test.start(key(5), 1, SHORT).await;
+    assert_eq!(test.promise(lease, b"work").await, Hold::Held);
+    assert_eq!(test.renew(lease, LONG).await, Hold::Held);
+    pass(LONGER).await;
+    let mut taken = Vec::new();
+    while let Some(next) = test.take(LONG).await {
+        taken.push(next.lease.key());
+    }
+    taken.sort();
+    assert_eq!(taken, [key(1), key(2), key(3)]);
+}
