@@ -76,7 +76,7 @@
 //! | --- | --- | --- |
 //! | `reqwest` | yes | fetches the tenants' keys over HTTPS |
 //! | `axum` | no | for axum 0.8: [`Webhook`] and [`Typed`] as extractors; nested routers' original URI |
-//! | `testing` | no | a fake tenant that signs deliveries, and a settable clock |
+//! | `testing` | no | a fake tenant that signs deliveries, a simulator that delivers them, settable clocks |
 //!
 //! Without default features the keys are [static](Tenant::static_keys), from a
 //! [file](Tenant::jwks_file) or from a [source](keys::KeySource) of yours.

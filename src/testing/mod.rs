@@ -40,6 +40,9 @@
 //! [`FakeTenant::fetch`] hands them out in process (and works while tokio's
 //! clock is paused), and [`FakeTenant::jwks`] is their text.
 //!
+//! A [`Simulator`] delivers as ConductorOne does: it tries again, waits for
+//! callbacks and gives up, in virtual time.
+//!
 //! This is code for tests: what it is told wrongly (a key id that does not
 //! exist, a URL that is none) makes it panic. Its keys are made anew in every
 //! process, and the private ones never leave it.
@@ -62,7 +65,9 @@ mod id;
 mod payload;
 mod server;
 mod signer;
+pub mod simulator;
 mod tenant;
+mod virtual_clock;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -73,7 +78,9 @@ pub use self::fetch::FakeFetch;
 pub use self::fixture::Fixture;
 pub use self::payload::EVENTS;
 pub use self::server::JwksServer;
+pub use self::simulator::Simulator;
 pub use self::tenant::FakeTenant;
+pub use self::virtual_clock::VirtualClock;
 
 /// Locks; a test that panicked elsewhere does not spoil the state kept here.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

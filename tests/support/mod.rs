@@ -6,6 +6,7 @@
 )]
 
 pub mod body;
+pub mod scripted;
 
 use std::convert::Infallible;
 use std::error::Error;

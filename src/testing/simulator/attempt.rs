@@ -1,0 +1,111 @@
+//! One attempt to deliver.
+
+use std::error::Error;
+use std::future::poll_fn;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body::Body;
+use http_body_util::{BodyExt, Full};
+use tokio::time::timeout;
+use tower_service::Service;
+
+use crate::event::{Reply, ReplyError};
+
+/// How long ConductorOne waits for an answer.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// An attempt to deliver, and what came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    pub(super) started: Duration,
+    pub(super) took: Duration,
+    pub(super) answer: Answer,
+}
+
+impl Attempt {
+    /// How long after the first attempt it was made.
+    #[must_use]
+    pub fn started(&self) -> Duration {
+        self.started
+    }
+
+    /// How long the answer took.
+    #[must_use]
+    pub fn took(&self) -> Duration {
+        self.took
+    }
+
+    /// What came of it.
+    #[must_use]
+    pub fn answer(&self) -> &Answer {
+        &self.answer
+    }
+
+    /// The answer's status, if there was one.
+    #[must_use]
+    pub fn status(&self) -> Option<StatusCode> {
+        match self.answer {
+            Answer::Document(status, _) | Answer::Status(status) => Some(status),
+            Answer::TimedOut | Answer::ConnectionError(_) => None,
+        }
+    }
+}
+
+/// What came of an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Answer {
+    /// A 2xx but 202, and its document if that answers the event.
+    Document(StatusCode, Result<Reply, ReplyError>),
+    /// Any other status. What comes with it is not looked at.
+    Status(StatusCode),
+    /// Nothing within 30 s: the receiver's future was dropped.
+    TimedOut,
+    /// The receiver or its answer's body failed, with this message.
+    ConnectionError(String),
+}
+
+/// Sends the request, and waits for the whole answer as long as ConductorOne
+/// does.
+pub(super) async fn attempt<S, B>(receiver: S, request: Request<Full<Bytes>>, event: &str) -> Answer
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<B>>,
+    S::Error: Into<Box<dyn Error + Send + Sync>>,
+    B: Body,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    match timeout(TIMEOUT, send(receiver, request, event)).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(error)) => Answer::ConnectionError(error.to_string()),
+        Err(_) => Answer::TimedOut,
+    }
+}
+
+async fn send<S, B>(
+    mut receiver: S,
+    request: Request<Full<Bytes>>,
+    event: &str,
+) -> Result<Answer, Box<dyn Error + Send + Sync>>
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<B>>,
+    S::Error: Into<Box<dyn Error + Send + Sync>>,
+    B: Body,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    poll_fn(|cx| receiver.poll_ready(cx))
+        .await
+        .map_err(Into::into)?;
+    let (parts, body) = receiver
+        .call(request)
+        .await
+        .map_err(Into::into)?
+        .into_parts();
+    if !parts.status.is_success() || parts.status == StatusCode::ACCEPTED {
+        return Ok(Answer::Status(parts.status));
+    }
+    let document = body.collect().await.map_err(Into::into)?.to_bytes();
+    let reply = Reply::from_json(event, document);
+    Ok(Answer::Document(parts.status, reply))
+}

@@ -1,0 +1,156 @@
+//! What became of a delivery, as data.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
+
+use super::attempt::Attempt;
+use super::instance::Instance;
+use crate::event::{Reply, ReplyError};
+
+/// What became of a delivery. Its `Debug` shows no token, no callback URL and
+/// no document.
+#[derive(Clone)]
+#[must_use = "it says whether the delivery came to a good end"]
+pub struct Report {
+    pub(super) seed: u64,
+    pub(super) attempts: Vec<Attempt>,
+    pub(super) end: End,
+    pub(super) took: Duration,
+    pub(super) document: Option<Reply>,
+    pub(super) instance: Arc<Instance>,
+}
+
+impl Report {
+    /// How it ended.
+    #[must_use]
+    pub fn end(&self) -> &End {
+        &self.end
+    }
+
+    /// Whether ConductorOne got its answer, at once or through the callback.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        !matches!(self.end, End::Failed(_))
+    }
+
+    /// The answer that ConductorOne took.
+    #[must_use]
+    pub fn document(&self) -> Option<&Reply> {
+        self.document.as_ref()
+    }
+
+    /// The attempts, from the first to the last.
+    #[must_use]
+    pub fn attempts(&self) -> &[Attempt] {
+        &self.attempts
+    }
+
+    /// What was posted to its callback URLs until now, also after the end.
+    #[must_use]
+    pub fn callbacks(&self) -> Vec<CallbackPost> {
+        self.instance.posts()
+    }
+
+    /// How long it went on from the first attempt.
+    #[must_use]
+    pub fn took(&self) -> Duration {
+        self.took
+    }
+
+    /// Given to [`Simulator::seed`](super::Simulator::seed), it makes the next
+    /// delivery go with the same chances.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+}
+
+impl fmt::Debug for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Report")
+            .field("end", &self.end)
+            .field("took", &self.took)
+            .field("attempts", &self.attempts)
+            .field("callbacks", &self.callbacks())
+            .field("seed", &self.seed)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a delivery ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum End {
+    /// A 2xx came with a document that answers the event.
+    Delivered,
+    /// Such a document was posted to the callback URL.
+    CompletedByCallback,
+    /// It failed for good.
+    Failed(Failure),
+}
+
+/// Why a delivery failed for good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Failure {
+    /// The receiver answered 410.
+    Gone,
+    /// The document that came with a 2xx does not answer the event.
+    Document(ReplyError),
+    /// None of 50 attempts was answered with 2xx.
+    Attempts,
+    /// The callback time-out was over first.
+    TimedOut,
+}
+
+/// A document that was posted to a callback URL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallbackPost {
+    at: Duration,
+    refusal: Option<CallbackRefusal>,
+}
+
+impl CallbackPost {
+    pub(super) fn new(at: Duration, refusal: Option<CallbackRefusal>) -> Self {
+        Self { at, refusal }
+    }
+
+    /// How long after the first attempt it came.
+    #[must_use]
+    pub fn at(&self) -> Duration {
+        self.at
+    }
+
+    /// What it was answered with: 200 if it was taken, else 400.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self.refusal {
+            None => StatusCode::OK,
+            Some(_) => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    /// Why it was refused, if it was.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&CallbackRefusal> {
+        self.refusal.as_ref()
+    }
+}
+
+/// Why a callback was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CallbackRefusal {
+    /// It came before a 202 was received; see
+    /// [`refuse_early_callbacks`](super::Switches::refuse_early_callbacks).
+    Early,
+    /// The URL was used before, or the delivery has ended otherwise.
+    Over,
+    /// The callback time-out was over.
+    Expired,
+    /// The document does not answer the event.
+    Document(ReplyError),
+}

@@ -1,0 +1,131 @@
+//! What each attempt of a delivery sends.
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use fastrand::Rng;
+use http::Request;
+use http_body_util::Full;
+use serde_json::{Value, json};
+
+use super::Switches;
+use super::callback::CallbackEndpoint;
+use super::instance::Instance;
+use crate::clock::Clock;
+use crate::testing::{Delivery, id};
+
+/// How long a token lives.
+const LIFETIME: Duration = Duration::from_secs(120);
+
+pub(super) struct Requests {
+    delivery: Delivery,
+    /// Whether the body is the caller's, and stays as it is.
+    own_body: bool,
+    switches: Switches,
+    clock: Arc<dyn Clock>,
+    endpoint: CallbackEndpoint,
+    instance: Arc<Instance>,
+    rng: Rng,
+    last: Option<(SystemTime, Request<Full<Bytes>>)>,
+}
+
+impl Requests {
+    pub(super) fn new(
+        mut delivery: Delivery,
+        webhook_id: Option<String>,
+        switches: Switches,
+        clock: Arc<dyn Clock>,
+        endpoint: CallbackEndpoint,
+        instance: Arc<Instance>,
+        rng: Rng,
+    ) -> Self {
+        let own_body = delivery.body_bytes() != delivery.envelope().to_string();
+        if !own_body && let Some(id) = webhook_id {
+            delivery = delivery.webhook_id(id);
+        }
+        let mut requests = Self {
+            delivery,
+            own_body,
+            switches,
+            clock,
+            endpoint,
+            instance,
+            rng,
+            last: None,
+        };
+        requests.change_callback_url();
+        requests
+    }
+
+    /// The next attempt's request.
+    pub(super) fn next(&mut self) -> Request<Full<Bytes>> {
+        let now = self.clock.now();
+        if let Some((issued, request)) = &self.last
+            && self.switches.reuse_tokens
+            && now < *issued + LIFETIME
+        {
+            return request.clone();
+        }
+        if self.last.is_some() && self.switches.change_callback_urls {
+            self.change_callback_url();
+        }
+        let mut delivery = self
+            .delivery
+            .clone()
+            .issued_at(now)
+            .claim("jti", id::ksuid().into());
+        if self.switches.change_bodies && !self.own_body {
+            let mut body = String::new();
+            scramble(&delivery.envelope(), &mut self.rng, &mut body);
+            delivery = delivery.body(body);
+        }
+        let request = delivery.request();
+        self.last = Some((now, request.clone()));
+        request
+    }
+
+    fn change_callback_url(&mut self) {
+        if !self.own_body && self.delivery.envelope()["callbackUrl"].is_string() {
+            let url = self.endpoint.open(&self.instance);
+            self.delivery = self.delivery.clone().callback_url(Some(&url));
+        }
+    }
+}
+
+/// Writes the same JSON value with its objects' members in any order, and any
+/// white space between.
+fn scramble(value: &Value, rng: &mut Rng, out: &mut String) {
+    match value {
+        Value::Object(members) => {
+            let mut members: Vec<_> = members.iter().collect();
+            rng.shuffle(&mut members);
+            out.push('{');
+            for (index, (name, value)) in members.into_iter().enumerate() {
+                out.push_str(if index == 0 { "" } else { "," });
+                let _ = write!(out, "{}{}:", white_space(rng), json!(name));
+                out.push_str(white_space(rng));
+                scramble(value, rng, out);
+            }
+            out.push_str(white_space(rng));
+            out.push('}');
+        }
+        Value::Array(items) => {
+            out.push('[');
+            for (index, item) in items.iter().enumerate() {
+                out.push_str(if index == 0 { "" } else { "," });
+                out.push_str(white_space(rng));
+                scramble(item, rng, out);
+            }
+            out.push(']');
+        }
+        plain => {
+            let _ = write!(out, "{plain}");
+        }
+    }
+}
+
+fn white_space(rng: &mut Rng) -> &'static str {
+    rng.choice(["", " ", "\n\t"]).unwrap_or_default()
+}

@@ -1,0 +1,68 @@
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+use crate::clock::Clock;
+
+/// A [`Clock`] that goes with tokio's: it stands still while tokio's clock is
+/// paused, and leaps ahead with it.
+///
+/// Copies show the same time. One that is [ahead](Self::ahead) or
+/// [behind](Self::behind) is the clock of a machine that is set wrongly.
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+/// use tower_conductorone::Clock;
+/// use tower_conductorone::testing::VirtualClock;
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_713_312_120);
+/// let clock = VirtualClock::starting_at(start);
+/// tokio::time::sleep(Duration::from_secs(120)).await;
+/// assert_eq!(clock.now(), start + Duration::from_secs(120));
+/// assert_eq!(clock.ahead(Duration::from_secs(5)).now(), start + Duration::from_secs(125));
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct VirtualClock {
+    start: SystemTime,
+    since: Instant,
+}
+
+impl VirtualClock {
+    /// A clock that shows `time` now, and goes with tokio's clock from there.
+    #[must_use]
+    pub fn starting_at(time: SystemTime) -> Self {
+        Self {
+            start: time,
+            since: Instant::now(),
+        }
+    }
+
+    /// A clock that is always this much ahead of this one.
+    ///
+    /// # Panics
+    /// If the system's times do not reach that far.
+    #[must_use]
+    pub fn ahead(mut self, by: Duration) -> Self {
+        self.start += by;
+        self
+    }
+
+    /// A clock that is always this much behind this one.
+    ///
+    /// # Panics
+    /// If the system's times do not reach that far.
+    #[must_use]
+    pub fn behind(mut self, by: Duration) -> Self {
+        self.start -= by;
+        self
+    }
+}
+
+impl Clock for VirtualClock {
+    fn now(&self) -> SystemTime {
+        self.start + self.since.elapsed()
+    }
+}
