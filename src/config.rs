@@ -185,6 +185,25 @@ impl VerifyWebhookBuilder {
     /// # Errors
     /// [`ConfigError`] names the value that is wrong, and what would be right.
     pub fn build(self) -> Result<VerifyWebhookLayer, ConfigError> {
+        Ok(VerifyWebhookLayer::new(self.verifier()?))
+    }
+
+    /// Whether the public URL and a tenant are named. What is not gets a
+    /// stand-in that no token is for.
+    #[cfg(feature = "testing")]
+    pub(crate) fn with_stand_ins(mut self) -> (Self, bool, bool) {
+        const NOBODY: &str = "unknown.invalid";
+        let (has_url, has_tenant) = (self.public_url.is_some(), !self.tenants.is_empty());
+        if !has_url {
+            self = self.public_url(format!("https://{NOBODY}"));
+        }
+        if !has_tenant {
+            self = self.tenant(Tenant::new(NOBODY).key_source(crate::testing::NoKeys));
+        }
+        (self, has_url, has_tenant)
+    }
+
+    pub(crate) fn verifier(self) -> Result<Verifier, ConfigError> {
         let public_url = self.public_url.as_ref().ok_or_else(|| {
             ConfigError::new("no public URL: name the one that ConductorOne calls, such as https://hooks.example.com")
         })?;
@@ -221,7 +240,7 @@ impl VerifyWebhookBuilder {
                 "the guard against replays is switched off: a captured webhook can be sent again"
             );
         }
-        Ok(VerifyWebhookLayer::new(Verifier {
+        Ok(Verifier {
             tenants,
             http_on_loopback,
             max_token_bytes: self.max_token_bytes,
@@ -240,7 +259,7 @@ impl VerifyWebhookBuilder {
                 timeout: self.replay_store_timeout,
             }),
             clock: self.clock,
-        }))
+        })
     }
 }
 

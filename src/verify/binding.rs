@@ -90,13 +90,13 @@ impl PublicUrl {
             .unwrap_or(host)
     }
 
-    pub(super) fn is_audience(&self, audience: &str) -> bool {
+    pub(crate) fn is_audience(&self, audience: &str) -> bool {
         audience.eq_ignore_ascii_case(self.host()) || audience.eq_ignore_ascii_case(&self.0.host)
     }
 
     /// Whether `htu` is this URL followed by the request's path (RFC 9449
     /// §4.3). Query and fragment of `htu` do not count.
-    pub(super) fn check_target(&self, htu: &str, path: &str) -> Result<(), TargetError> {
+    pub(crate) fn check_target(&self, htu: &str, path: &str) -> Result<(), TargetError> {
         let came = Target::parse(htu).map_err(|reason| TargetError::Invalid {
             came: for_log(htu),
             reason,
@@ -310,7 +310,7 @@ pub(super) fn same_digest(one: &[u8; 32], other: &[u8; 32]) -> bool {
 /// Whether every SHA-256 that `Content-Digest` names is `digest`: in
 /// ConductorOne's form (`sha-256=<base64>`) or RFC 9530's
 /// (`sha-256=:<base64>:`). Other algorithms do not count.
-pub(super) fn content_digest_agrees(headers: &HeaderMap, digest: &[u8; 32]) -> bool {
+pub(crate) fn content_digest_agrees(headers: &HeaderMap, digest: &[u8; 32]) -> bool {
     headers.get_all("content-digest").iter().all(|value| {
         let Ok(list) = value.to_str() else {
             return false;

@@ -99,24 +99,30 @@ impl Claims {
         path: &str,
         now: SystemTime,
     ) -> Result<(), MismatchError> {
-        if self.token_type != "wh" {
-            return Err(MismatchError::TokenType(for_log(&self.token_type)));
+        self.check_token_type()?;
+        self.check_audience(policy)?;
+        self.check_times(policy, now)?;
+        self.check_method(method)?;
+        self.check_target(policy, path)
+    }
+
+    pub(super) fn check_token_type(&self) -> Result<(), MismatchError> {
+        if self.token_type == "wh" {
+            Ok(())
+        } else {
+            Err(MismatchError::TokenType(for_log(&self.token_type)))
         }
-        if !policy.public_url.is_audience(&self.audience) {
-            return Err(MismatchError::Audience {
+    }
+
+    pub(super) fn check_audience(&self, policy: &ClaimPolicy) -> Result<(), MismatchError> {
+        if policy.public_url.is_audience(&self.audience) {
+            Ok(())
+        } else {
+            Err(MismatchError::Audience {
                 came: for_log(&self.audience),
                 expected: policy.public_url.host().to_owned(),
-            });
+            })
         }
-        self.check_times(policy, now)?;
-        if self.method != method.as_str() {
-            return Err(MismatchError::Method {
-                came: for_log(&self.method),
-                expected: method.clone(),
-            });
-        }
-        policy.public_url.check_target(&self.target, path)?;
-        Ok(())
     }
 
     /// RFC 7519 §4.1.4-4.1.6. The arithmetic is that of floating point, which
@@ -150,7 +156,26 @@ impl Claims {
         Ok(())
     }
 
-    pub(super) fn body_digest(&self) -> &[u8; 32] {
+    pub(super) fn check_method(&self, method: &Method) -> Result<(), MismatchError> {
+        if self.method == method.as_str() {
+            Ok(())
+        } else {
+            Err(MismatchError::Method {
+                came: for_log(&self.method),
+                expected: method.clone(),
+            })
+        }
+    }
+
+    pub(super) fn check_target(
+        &self,
+        policy: &ClaimPolicy,
+        path: &str,
+    ) -> Result<(), MismatchError> {
+        Ok(policy.public_url.check_target(&self.target, path)?)
+    }
+
+    pub(crate) fn body_digest(&self) -> &[u8; 32] {
         &self.body_digest
     }
 

@@ -11,6 +11,8 @@ mod envelope;
 mod preconditions;
 mod signature;
 mod token;
+#[cfg(feature = "testing")]
+mod trial;
 mod webhook;
 #[cfg(test)]
 mod wycheproof;
@@ -31,11 +33,17 @@ use http_body_util::Full;
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
+#[cfg(feature = "testing")]
+pub(crate) use self::binding::content_digest_agrees;
 pub(crate) use self::binding::{PublicUrl, UrlError};
 pub(crate) use self::body::BodyPolicy;
 pub(crate) use self::claims::ClaimPolicy;
 pub use self::claims::Claims;
 pub(crate) use self::signature::Tenants;
+#[cfg(feature = "testing")]
+pub use self::trial::Check;
+#[cfg(feature = "testing")]
+pub(crate) use self::trial::Trial;
 pub use self::webhook::{CallbackUrl, Webhook};
 
 use self::bearer::BearerError;
@@ -197,7 +205,7 @@ impl Verifier {
 
 /// The path that the caller asked for, also below nested axum routers, which
 /// strip what they matched.
-fn original_path(parts: &Parts) -> &str {
+pub(crate) fn original_path(parts: &Parts) -> &str {
     #[cfg(feature = "axum")]
     if let Some(original) = parts.extensions.get::<axum::extract::OriginalUri>() {
         return original.0.path();
@@ -231,7 +239,7 @@ fn log_signed(rejection: &Rejection) {
 }
 
 /// All that a rejection's sources say.
-fn causes(rejection: &Rejection) -> String {
+pub(crate) fn causes(rejection: &Rejection) -> String {
     let causes: Vec<_> = iter::successors(rejection.source(), |error| (*error).source())
         .map(ToString::to_string)
         .collect();

@@ -16,14 +16,33 @@ pub(crate) enum PreconditionError {
     ContentCoding,
 }
 
-/// Method, media type and content coding (RFC 9110 §9, §8.3, §8.4).
+/// Method, media type and content coding.
 pub(super) fn check(parts: &Parts) -> Result<(), PreconditionError> {
-    if parts.method != Method::POST {
-        return Err(PreconditionError::Method(for_log(parts.method.as_str())));
+    check_method(parts)?;
+    check_media_type(parts)?;
+    check_content_coding(parts)
+}
+
+/// RFC 9110 §9.
+pub(super) fn check_method(parts: &Parts) -> Result<(), PreconditionError> {
+    if parts.method == Method::POST {
+        Ok(())
+    } else {
+        Err(PreconditionError::Method(for_log(parts.method.as_str())))
     }
-    if !single(parts, &CONTENT_TYPE).is_some_and(is_json) {
-        return Err(PreconditionError::MediaType);
+}
+
+/// RFC 9110 §8.3.
+pub(super) fn check_media_type(parts: &Parts) -> Result<(), PreconditionError> {
+    if single(parts, &CONTENT_TYPE).is_some_and(is_json) {
+        Ok(())
+    } else {
+        Err(PreconditionError::MediaType)
     }
+}
+
+/// RFC 9110 §8.4.
+pub(super) fn check_content_coding(parts: &Parts) -> Result<(), PreconditionError> {
     let identity =
         |coding: &str| coding.trim().is_empty() || coding.trim().eq_ignore_ascii_case("identity");
     let plain = parts.headers.get_all(CONTENT_ENCODING).iter().all(|value| {

@@ -1,0 +1,194 @@
+//! Says of a captured request what the layer makes of it, check by check.
+
+mod capture;
+mod explanation;
+mod remedy;
+mod rewritten;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
+use sha2::{Digest, Sha256};
+
+pub use self::capture::{CaptureError, CapturedRequest};
+pub use self::explanation::{Explanation, Verdict};
+use self::remedy::Context;
+use crate::config::{ConfigError, VerifyWebhookBuilder};
+use crate::keys::{KeySet, KeySource};
+use crate::rejection::{Rejection, RejectionKind};
+use crate::replay::MemoryReplayStore;
+pub use crate::verify::Check;
+use crate::verify::{Claims, Trial, Verifier, causes, original_path};
+
+/// Says of captured requests whether a receiver accepts them, and if not, why
+/// not and what would help.
+///
+/// It makes the layer's own checks, in its order, but goes on after one that
+/// fails, so that all that is wrong comes to light at once. It takes the
+/// receiver's own settings, of which the public URL and the tenants may be left
+/// out: what depends on them is then [unknown](Verdict::Unknown). The
+/// builder's clock is the time of receipt: set a
+/// [`ManualClock`](super::ManualClock) for a request of some time ago.
+///
+/// One explainer remembers the tokens of the requests that it was given, and
+/// so notices one that comes again. Explaining has no effect on the receiver's
+/// own replay store.
+///
+/// Neither token nor signature nor callback URL is in what it says.
+///
+/// ```
+/// use tower_conductorone::VerifyWebhookLayer;
+/// use tower_conductorone::testing::{CapturedRequest, Check, Explainer, FakeTenant, Verdict};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+/// let receiver = VerifyWebhookLayer::builder().public_url("https://hooks.example.com");
+/// let captured = CapturedRequest::parse(
+///     b"POST /webhooks HTTP/1.1\r\nContent-Type: text/plain\r\n\r\nhello",
+/// )?;
+///
+/// let explanation = Explainer::new(receiver)?.explain(&captured).await;
+/// assert!(!explanation.is_accepted());
+/// let failed = explanation.checks().filter(|(_, verdict)| verdict.is_failed());
+/// let failed: Vec<_> = failed.map(|(check, _)| check).collect();
+/// assert_eq!(failed, [Check::MediaType, Check::BearerToken, Check::Envelope]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Explainer {
+    verifier: Verifier,
+    knows_url: bool,
+    knows_tenants: bool,
+    /// Tenant and id of the tokens so far.
+    seen: Vec<Option<(String, String)>>,
+}
+
+/// Keys that nobody has.
+#[derive(Debug)]
+pub(crate) struct NoKeys;
+
+impl KeySource for NoKeys {
+    fn current(&self) -> Option<Arc<KeySet>> {
+        None
+    }
+}
+
+impl Explainer {
+    /// An explainer for a receiver of these settings.
+    ///
+    /// # Errors
+    /// As [`VerifyWebhookBuilder::build`], but for what is left out.
+    pub fn new(receiver: VerifyWebhookBuilder) -> Result<Self, ConfigError> {
+        let (receiver, knows_url, knows_tenants) = receiver
+            .replay_store(MemoryReplayStore::default())
+            .with_stand_ins();
+        Ok(Self {
+            verifier: receiver.verifier()?,
+            knows_url,
+            knows_tenants,
+            seen: Vec::new(),
+        })
+    }
+
+    /// Makes all checks of one request.
+    ///
+    /// A tenant's keys are loaded from where the settings say, if they have to
+    /// be; keys that are out of reach make the signature unknown.
+    pub async fn explain(&mut self, request: &CapturedRequest) -> Explanation {
+        let mut remarks = request.remarks.clone();
+        let mut body = request.body.clone();
+        let mut trial = self.verifier.try_all(&request.parts, body.clone()).await;
+        if let Some((whole, how)) = restored(request, trial.claims.as_ref()) {
+            remarks.push(format!(
+                "its body is shorter than Content-Length says; it is whole again {how}"
+            ));
+            body = whole;
+            trial = self.verifier.try_all(&request.parts, body.clone()).await;
+        }
+        let Trial { verdicts, claims } = trial;
+        if let Some(number) = self.seen_before(claims.as_ref()) {
+            remarks.push(format!("it has the token of request {number} of these"));
+        }
+        let context = Context {
+            verifier: &self.verifier,
+            parts: &request.parts,
+            body: &body,
+            claims: claims.as_ref(),
+            now: self.verifier.clock.now(),
+        };
+        let checks = verdicts
+            .into_iter()
+            .map(|(check, verdict)| (check, self.verdict(&context, check, verdict)))
+            .collect();
+        Explanation {
+            request: context.request(),
+            token: context.token(),
+            remarks,
+            checks,
+        }
+    }
+
+    fn verdict(
+        &self,
+        context: &Context<'_>,
+        check: Check,
+        outcome: Option<Result<(), Rejection>>,
+    ) -> Verdict {
+        let unknown = match check {
+            Check::Audience | Check::BoundUrl if !self.knows_url => context.without_public_url(),
+            Check::Tenant if !self.knows_tenants => context.without_tenants(),
+            Check::Signature if !self.knows_tenants => {
+                context.claims.map(|_| "no tenant's keys are given".into())
+            }
+            _ => None,
+        };
+        match (unknown, outcome) {
+            (Some(why), _) => Verdict::Unknown { why },
+            (None, None) => Verdict::NotReached,
+            (None, Some(Ok(()))) => Verdict::Passed,
+            (None, Some(Err(rejection))) => match rejection.kind() {
+                RejectionKind::KeysUnavailable => Verdict::Unknown {
+                    why: causes(&rejection),
+                },
+                RejectionKind::ReplayedToken => Verdict::Failed {
+                    kind: RejectionKind::ReplayedToken,
+                    why: "the token was used before, in one of these requests".into(),
+                    remedies: context.remedies(check, RejectionKind::ReplayedToken),
+                },
+                kind => Verdict::Failed {
+                    kind,
+                    why: causes(&rejection),
+                    remedies: context.remedies(check, kind),
+                },
+            },
+        }
+    }
+
+    /// The number of an earlier request with the same token, counted from 1.
+    fn seen_before(&mut self, claims: Option<&Claims>) -> Option<usize> {
+        let token = claims.map(|claims| (claims.issuer().into(), claims.token_id().into()));
+        let before = self
+            .seen
+            .iter()
+            .position(|seen| seen.is_some() && *seen == token);
+        self.seen.push(token);
+        before.map(|index| index + 1)
+    }
+}
+
+/// The body as the tool got it, if it has since lost line ends: it has then the
+/// length and the hash that it should have.
+fn restored(request: &CapturedRequest, claims: Option<&Claims>) -> Option<(Bytes, &'static str)> {
+    let digest = claims?.body_digest();
+    let length = request.parts.headers.get(CONTENT_LENGTH)?;
+    let length: usize = length.to_str().ok()?.parse().ok()?;
+    if length <= request.body.len() {
+        return None;
+    }
+    rewritten::line_ends(&request.body)
+        .into_iter()
+        .find(|(body, _)| body.len() == length && Sha256::digest(body)[..] == *digest)
+        .map(|(body, how)| (body.into(), how))
+}

@@ -1,0 +1,223 @@
+//! What may have happened to a request that is refused, and what would help.
+
+use std::fmt::Write;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::header::AUTHORIZATION;
+use http::request::Parts;
+use jiff::Timestamp;
+
+use super::{original_path, rewritten};
+use crate::excerpt::for_log;
+use crate::rejection::RejectionKind as Kind;
+use crate::verify::{Check, Claims, PublicUrl, Verifier, content_digest_agrees};
+
+/// All that there is to draw conclusions from.
+pub(super) struct Context<'a> {
+    pub(super) verifier: &'a Verifier,
+    pub(super) parts: &'a Parts,
+    pub(super) body: &'a Bytes,
+    pub(super) claims: Option<&'a Claims>,
+    /// When the request was received.
+    pub(super) now: SystemTime,
+}
+
+impl Context<'_> {
+    /// The request in a line.
+    pub(super) fn request(&self) -> String {
+        format!(
+            "{} {}, {} bytes of body, received {}",
+            for_log(self.parts.method.as_str()),
+            for_log(self.path()),
+            self.body.len(),
+            moment(self.now),
+        )
+    }
+
+    /// The token in a line.
+    pub(super) fn token(&self) -> Option<String> {
+        let claims = self.claims?;
+        Some(format!(
+            "token {} of {} for {}, issued {}, good until {}",
+            for_log(claims.token_id()),
+            for_log(claims.issuer()),
+            for_log(claims.target()),
+            moment(claims.issued_at()),
+            moment(claims.expires_at()),
+        ))
+    }
+
+    pub(super) fn without_public_url(&self) -> Option<String> {
+        let target = for_log(self.claims?.target());
+        let mut why = format!("no public URL is given; the token was made for {target}");
+        if let Some(url) = self.fitting_public_url() {
+            // Writing to a string does not fail.
+            let _ = write!(why, ", which is right for the public URL {url}");
+        }
+        Some(why)
+    }
+
+    pub(super) fn without_tenants(&self) -> Option<String> {
+        let issuer = for_log(self.claims?.issuer());
+        Some(format!("no tenant is given; the token says {issuer}"))
+    }
+
+    pub(super) fn remedies(&self, check: Check, kind: Kind) -> Vec<String> {
+        match (check, self.claims) {
+            (Check::BearerToken, _) => self.bearer(kind),
+            (Check::Tenant, Some(claims)) => vec![self.tenant(claims)],
+            (Check::Signature, Some(claims)) => self.signature(kind, claims),
+            (Check::Audience | Check::BoundUrl, Some(claims)) => vec![self.url(claims)],
+            (Check::Times, Some(claims)) => vec![self.times(kind, claims)],
+            (Check::BodySize, _) => size(kind),
+            (Check::BodyHash, Some(claims)) => self.hash(claims),
+            (Check::ContentDigest, Some(claims)) => self.digest_header(claims),
+            (Check::FirstUse, _) => vec![
+                "ConductorOne tries again with a new token at the latest when this one has expired; a request that comes twice is a capture that somebody has sent again"
+                    .into(),
+            ],
+            (Check::MediaType | Check::ContentCoding, _) => vec![
+                "ConductorOne sends application/json without a content coding: something on the way has changed it"
+                    .into(),
+            ],
+            _ => Vec::new(),
+        }
+    }
+
+    fn bearer(&self, kind: Kind) -> Vec<String> {
+        match kind {
+            Kind::MissingToken if !self.parts.headers.contains_key(AUTHORIZATION) => vec![
+                "a proxy may have taken the header away, or the tool that captured the request"
+                    .into(),
+            ],
+            Kind::MissingToken | Kind::MalformedToken => vec![
+                "has the tool that captured the request masked the token, or broken its line?"
+                    .into(),
+            ],
+            _ => Vec::new(),
+        }
+    }
+
+    fn tenant(&self, claims: &Claims) -> String {
+        let mut known: Vec<_> = self.verifier.tenants.keys().map(|name| &**name).collect();
+        known.sort_unstable();
+        format!(
+            "configured: {}; if {} is yours, add it",
+            known.join(", "),
+            for_log(claims.issuer())
+        )
+    }
+
+    fn signature(&self, kind: Kind, claims: &Claims) -> Vec<String> {
+        let mut remedies = vec![match kind {
+            Kind::UnknownKey => "these are another tenant's keys, or the tenant has changed its keys since or before: fetch them anew",
+            Kind::AlgorithmMismatch => "a token whose alg is not its key's is forged",
+            _ => "the token was changed, or signed with another key of this name: it is forged, or from elsewhere",
+        }.to_owned()];
+        if let Some(keys) = self
+            .verifier
+            .tenants
+            .get(claims.issuer())
+            .and_then(|source| source.current())
+        {
+            remedies.push(format!("the tenant's keys at hand: {keys}"));
+        }
+        remedies
+    }
+
+    fn url(&self, claims: &Claims) -> String {
+        let (target, path) = (for_log(claims.target()), for_log(self.path()));
+        let configured = &self.verifier.claims.public_url;
+        match self.fitting_public_url() {
+            Some(url) => format!(
+                "the token was made for {target}, this receiver is configured for {configured} and was called at {path}: if {target} is the webhook's URL in ConductorOne, set the public URL to {url}"
+            ),
+            None => format!(
+                "the token was made for {target}, this receiver is configured for {configured} and was called at {path}: no public URL makes them fit; either something on the way has changed the path, or the token was not made for this request"
+            ),
+        }
+    }
+
+    /// The public URL with which the token would be for this request.
+    fn fitting_public_url(&self) -> Option<PublicUrl> {
+        let claims = self.claims?;
+        let htu = claims.target().split(['?', '#']).next()?;
+        let origin = htu
+            .strip_suffix(self.path())
+            .or((self.path() == "/").then_some(htu))?;
+        PublicUrl::parse(origin, true).ok().filter(|url| {
+            url.is_audience(claims.audience()) && url.check_target(htu, self.path()).is_ok()
+        })
+    }
+
+    fn times(&self, kind: Kind, claims: &Claims) -> String {
+        let issued = claims.issued_at();
+        match (kind, self.now.duration_since(issued)) {
+            (Kind::TokenLifetimeTooLong, _) => {
+                "ConductorOne's tokens live for two minutes: this is not one of them".into()
+            }
+            (Kind::TokenExpired, Ok(age)) => format!(
+                "it was received {} after it was issued: the receiver's clock is that much ahead, or the request was held up, or sent again; if it was captured earlier than {}, say when",
+                seconds(age),
+                moment(self.now),
+            ),
+            (_, Err(ahead)) => format!(
+                "it was received {} before it was issued: the receiver's clock is that much behind",
+                seconds(ahead.duration())
+            ),
+            _ => "the times in the token contradict each other: this is not ConductorOne's".into(),
+        }
+    }
+
+    fn hash(&self, claims: &Claims) -> Vec<String> {
+        let digest = claims.body_digest();
+        let mut remedies = vec![match rewritten::find(self.body, digest) {
+            Some(how) => format!(
+                "{how}, the body has the token's hash: something on the way, or the tool that captured the request, has written it anew; the receiver needs the bytes as they were sent"
+            ),
+            None => "no other line ends or white space give it the token's hash: its content was changed, or it belongs to another token".into(),
+        }];
+        let has_digest = self.parts.headers.contains_key("content-digest");
+        if has_digest && content_digest_agrees(&self.parts.headers, digest) {
+            remedies.push("Content-Digest agrees with the token: it is the body that was changed, after it was sent".into());
+        }
+        remedies
+    }
+
+    fn digest_header(&self, claims: &Claims) -> Vec<String> {
+        if content_digest_agrees(&self.parts.headers, claims.body_digest()) {
+            return vec!["it agrees with the token: the body was changed after it was sent".into()];
+        }
+        vec![
+            "it agrees with neither the token nor the body: something on the way has written it"
+                .into(),
+        ]
+    }
+
+    fn path(&self) -> &str {
+        original_path(self.parts)
+    }
+}
+
+fn size(kind: Kind) -> Vec<String> {
+    match kind {
+        Kind::IncompleteBody => vec![
+            "the capture is cut short, or something has consumed or changed the body before the receiver"
+                .into(),
+        ],
+        Kind::BodyTooLarge => vec!["set max_body_bytes higher, if this is genuine".into()],
+        _ => Vec::new(),
+    }
+}
+
+fn moment(time: SystemTime) -> String {
+    match Timestamp::try_from(time) {
+        Ok(time) => format!("{time:.0}"),
+        Err(_) => "at a time beyond all calendars".into(),
+    }
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{} s", duration.as_secs())
+}

@@ -1,0 +1,227 @@
+//! The same steps as those of the line, but with a verdict on each: one that
+//! fails does not keep those after it from being judged, as far as there is
+//! still something to judge. For the testing kit, which explains requests.
+
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http_body_util::Full;
+
+use super::binding::DigestError;
+use super::signature::{self, SignatureError};
+use super::token::UntrustedToken;
+use super::{
+    Claims, Envelope, Rejection, Verifier, bearer, binding, body, original_path, preconditions,
+};
+
+/// What became of each check, in the order in which the layer makes them.
+#[derive(Default)]
+pub(crate) struct Trial {
+    /// `None` if there was nothing to judge.
+    pub(crate) verdicts: Vec<(Check, Option<Result<(), Rejection>>)>,
+    /// What the token says, proven or not.
+    pub(crate) claims: Option<Claims>,
+}
+
+/// One of the checks that a request has to pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Check {
+    /// The method is POST.
+    Method,
+    /// The content type is `application/json`.
+    MediaType,
+    /// The body has no content coding.
+    ContentCoding,
+    /// There is one bearer token, of a sane size.
+    BearerToken,
+    /// It is a JWT of proper form, with an algorithm and all claims that a
+    /// webhook's has.
+    TokenForm,
+    /// `iss` is a configured tenant.
+    Tenant,
+    /// One of the tenant's keys made the signature.
+    Signature,
+    /// `c1typ` is a webhook's.
+    TokenType,
+    /// `aud` is the public URL's host.
+    Audience,
+    /// `exp`, `nbf` and `iat` fit the time of receipt.
+    Times,
+    /// `htm` is the request's method.
+    BoundMethod,
+    /// `htu` is the URL that was called.
+    BoundUrl,
+    /// The body is there, whole, and within the limit.
+    BodySize,
+    /// `htb_s256` is the body's SHA-256.
+    BodyHash,
+    /// `Content-Digest`, if there, is the body's.
+    ContentDigest,
+    /// The body is an envelope of version `v1` that no header contradicts.
+    Envelope,
+    /// The token was not used before.
+    FirstUse,
+}
+
+impl Trial {
+    /// Notes what became of a check and gives what it found.
+    fn note<T, E: Into<Rejection>>(
+        &mut self,
+        check: Check,
+        outcome: Option<Result<T, E>>,
+    ) -> Option<T> {
+        let (verdict, found) = match outcome.map(|outcome| outcome.map_err(Into::into)) {
+            None => (None, None),
+            Some(Ok(found)) => (Some(Ok(())), Some(found)),
+            Some(Err(rejection)) => (Some(Err(rejection)), None),
+        };
+        self.verdicts.push((check, verdict));
+        found
+    }
+
+    fn all_passed(&self) -> bool {
+        self.verdicts
+            .iter()
+            .all(|(_, verdict)| matches!(verdict, Some(Ok(()))))
+    }
+}
+
+impl Verifier {
+    /// Judges every check of a request. Its token's id is claimed only if all
+    /// others pass, as the line does.
+    pub(crate) async fn try_all(&self, parts: &Parts, body: Bytes) -> Trial {
+        let now = self.clock.now();
+        let mut trial = Trial::default();
+        trial.note(Check::Method, Some(preconditions::check_method(parts)));
+        trial.note(
+            Check::MediaType,
+            Some(preconditions::check_media_type(parts)),
+        );
+        trial.note(
+            Check::ContentCoding,
+            Some(preconditions::check_content_coding(parts)),
+        );
+        let token = bearer::token(&parts.headers, self.max_token_bytes);
+        let token = trial.note(Check::BearerToken, Some(token));
+        let token = trial.note(Check::TokenForm, token.map(UntrustedToken::parse));
+        self.try_signature(&mut trial, token.as_ref()).await;
+        let claims = token.map(|token| token.claims);
+        self.try_claims(&mut trial, parts, claims.as_ref(), now);
+        self.try_body(&mut trial, parts, body, claims.as_ref())
+            .await;
+        let first_use = match &claims {
+            Some(claims) if trial.all_passed() => {
+                Some(self.claim_first(claims.issuer(), claims, now).await)
+            }
+            _ => None,
+        };
+        trial.note(Check::FirstUse, first_use);
+        trial.claims = claims;
+        trial
+    }
+
+    async fn try_signature(&self, trial: &mut Trial, token: Option<&UntrustedToken<'_>>) {
+        let verified = match token {
+            Some(token) => Some(signature::verify(token, &self.tenants).await),
+            None => None,
+        };
+        let (tenant, verified) = match verified {
+            None => (None, None),
+            Some(Err(unknown @ SignatureError::UnknownTenant(_))) => (Some(Err(unknown)), None),
+            Some(verified) => (Some(Ok(())), Some(verified)),
+        };
+        trial.note(Check::Tenant, tenant);
+        trial.note(Check::Signature, verified);
+    }
+
+    fn try_claims(
+        &self,
+        trial: &mut Trial,
+        parts: &Parts,
+        claims: Option<&Claims>,
+        now: SystemTime,
+    ) {
+        let policy = &self.claims;
+        trial.note(Check::TokenType, claims.map(Claims::check_token_type));
+        trial.note(
+            Check::Audience,
+            claims.map(|claims| claims.check_audience(policy)),
+        );
+        trial.note(
+            Check::Times,
+            claims.map(|claims| claims.check_times(policy, now)),
+        );
+        trial.note(
+            Check::BoundMethod,
+            claims.map(|claims| claims.check_method(&parts.method)),
+        );
+        trial.note(
+            Check::BoundUrl,
+            claims.map(|claims| claims.check_target(policy, original_path(parts))),
+        );
+    }
+
+    async fn try_body(
+        &self,
+        trial: &mut Trial,
+        parts: &Parts,
+        body: Bytes,
+        claims: Option<&Claims>,
+    ) {
+        let read = body::read(&parts.headers, Full::new(body), &self.body).await;
+        let read = trial.note(Check::BodySize, Some(read));
+        let bound = read.as_ref().zip(claims).map(|((_, digest), claims)| {
+            if binding::same_digest(claims.body_digest(), digest) {
+                Ok(())
+            } else {
+                Err(DigestError::Token)
+            }
+        });
+        trial.note(Check::BodyHash, bound);
+        let agrees = read.as_ref().map(|(_, digest)| {
+            if binding::content_digest_agrees(&parts.headers, digest) {
+                Ok(())
+            } else {
+                Err(DigestError::Header)
+            }
+        });
+        trial.note(Check::ContentDigest, agrees);
+        let envelope = read.map(|(body, _)| Envelope::parse(&body, &parts.headers));
+        trial.note(Check::Envelope, envelope);
+    }
+
+    async fn claim_first(
+        &self,
+        tenant: &str,
+        claims: &Claims,
+        now: SystemTime,
+    ) -> Result<(), Rejection> {
+        self.is_replay(tenant, claims, now).await.map(drop)
+    }
+}
+
+impl std::fmt::Display for Check {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Method => "the method",
+            Self::MediaType => "the content type",
+            Self::ContentCoding => "no content coding",
+            Self::BearerToken => "one bearer token",
+            Self::TokenForm => "the token's form",
+            Self::Tenant => "the tenant (iss)",
+            Self::Signature => "the signature",
+            Self::TokenType => "the token's type (c1typ)",
+            Self::Audience => "the audience (aud)",
+            Self::Times => "the time (iat, nbf, exp)",
+            Self::BoundMethod => "the method in the token (htm)",
+            Self::BoundUrl => "the URL in the token (htu)",
+            Self::BodySize => "the body's size",
+            Self::BodyHash => "the body's hash in the token (htb_s256)",
+            Self::ContentDigest => "the body's hash in Content-Digest",
+            Self::Envelope => "the envelope",
+            Self::FirstUse => "the token's first use (jti)",
+        })
+    }
+}

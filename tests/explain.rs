@@ -1,0 +1,662 @@
+//! Explaining a request: it says what the layer does, goes on after the first
+//! thing that is wrong, and guesses at the cause.
+
+mod support;
+mod wire;
+
+use std::time::{Duration, SystemTime};
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use http::Request;
+use http_body_util::BodyExt;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use support::{DOMAIN, TEST_EVENT, builder, clock, now, receiver, send};
+use tower_conductorone::keys::Algorithm;
+use tower_conductorone::testing::{
+    CapturedRequest, Check, Delivery, EVENTS, Explainer, Explanation, FakeTenant, ManualClock,
+    Verdict,
+};
+use tower_conductorone::{Tenant, VerifyWebhookBuilder, VerifyWebhookLayer};
+use wire::http1_bytes;
+
+fn explainer(receiver: VerifyWebhookBuilder) -> Explainer {
+    Explainer::new(receiver).expect("a good configuration")
+}
+
+async fn kept(delivery: &Delivery) -> CapturedRequest {
+    let (parts, body) = delivery.request().into_parts();
+    let body = body.collect().await.expect("a full body").to_bytes();
+    Request::from_parts(parts, body).into()
+}
+
+async fn raw(delivery: &Delivery) -> Vec<u8> {
+    http1_bytes(delivery.request()).await
+}
+
+fn parse(raw: &[u8]) -> CapturedRequest {
+    CapturedRequest::parse(raw).expect("a request")
+}
+
+/// The first failure's code, or what the last line says.
+fn code(explanation: &Explanation) -> &'static str {
+    match explanation.rejection() {
+        Some(kind) => kind.code(),
+        None if explanation.is_accepted() => "accepted",
+        None => "unknown",
+    }
+}
+
+fn failed(explanation: &Explanation) -> Vec<Check> {
+    let failed = explanation
+        .checks()
+        .filter(|(_, verdict)| verdict.is_failed());
+    failed.map(|(check, _)| check).collect()
+}
+
+/// A good request with one thing changed.
+fn mutations(tenant: &FakeTenant) -> Vec<(String, Delivery)> {
+    let mut rows: Vec<_> = EVENTS
+        .iter()
+        .map(|event| {
+            (
+                (*event).to_owned(),
+                tenant.delivery(*event).issued_at(now()),
+            )
+        })
+        .collect();
+    headers(tenant, &mut rows);
+    token_header(tenant, &mut rows);
+    claims(tenant, &mut rows);
+    bodies_and_signers(tenant, &mut rows);
+    rows
+}
+
+fn headers(tenant: &FakeTenant, rows: &mut Vec<(String, Delivery)>) {
+    let good = || tenant.delivery(TEST_EVENT).issued_at(now());
+    let mut row = |what: &str, delivery: Delivery| rows.push((what.to_owned(), delivery));
+    for method in ["GET", "PUT", "DELETE", "post"] {
+        row(method, good().method(method.parse().expect("a method")));
+    }
+    for (name, values) in [
+        (
+            "content-type",
+            &["text/plain", "", "application/json; charset=utf-8"][..],
+        ),
+        ("content-encoding", &["gzip", "identity", "br"]),
+        (
+            "authorization",
+            &[
+                "",
+                "Basic dXNlcjpwYXNz",
+                "bearer",
+                "bearer a b",
+                "bearer a.b",
+                "bearer a.b.c",
+                "BEARER a.b.c.d",
+                "bearer ..",
+                "***",
+                "Bearer [REDACTED]",
+            ],
+        ),
+        ("content-length", &["1", "99999", "9999999999", "abc"]),
+        (
+            "content-digest",
+            &[
+                "sha-256=AAAA",
+                "sha-512=AAAA",
+                "sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:",
+            ],
+        ),
+        ("webhook-id", &["another", ""]),
+        ("webhook-event", &["another"]),
+        ("webhook-version", &["v2", "v1"]),
+        ("webhook-callback-url", &["https://example.com/"]),
+    ] {
+        for value in values {
+            row(
+                &format!("{name}: {value}"),
+                good().http_header(name, *value),
+            );
+        }
+        row(&format!("no {name}"), good().without_http_header(name));
+    }
+    let long = format!("bearer {}", "a".repeat(8193));
+    row("a long token", good().http_header("authorization", &*long));
+}
+
+fn token_header(tenant: &FakeTenant, rows: &mut Vec<(String, Delivery)>) {
+    let good = || tenant.delivery(TEST_EVENT).issued_at(now());
+    let mut row = |what: &str, delivery: Delivery| rows.push((what.to_owned(), delivery));
+    for (name, values) in [
+        ("alg", json!(["none", "HS256", "es256", "RS256", 7, null])),
+        ("kid", json!(["another", 7, "k".repeat(300)])),
+        ("typ", json!(["at+jwt", "jwt", "application/jwt", 7])),
+        ("crit", json!([["exp"]])),
+        ("b64", json!([false])),
+        ("zip", json!(["DEF"])),
+        ("jwk", json!([{"kty": "oct"}])),
+    ] {
+        for value in values.as_array().expect("an array") {
+            row(
+                &format!("{name} {value:.20}"),
+                good().header_param(name, value.clone()),
+            );
+        }
+        row(&format!("no {name}"), good().without_header_param(name));
+    }
+}
+
+fn claims(tenant: &FakeTenant, rows: &mut Vec<(String, Delivery)>) {
+    let good = || tenant.delivery(TEST_EVENT).issued_at(now());
+    let mut row = |what: &str, delivery: Delivery| rows.push((what.to_owned(), delivery));
+    let time = 1_713_312_120;
+    for (name, values) in [
+        ("iss", json!(["other.example", "", 7])),
+        (
+            "aud",
+            json!([
+                "other.example",
+                "HOOKS.example.com",
+                ["hooks.example.com"],
+                []
+            ]),
+        ),
+        ("c1typ", json!(["session", ""])),
+        ("htm", json!(["GET", "post"])),
+        (
+            "htu",
+            json!([
+                "https://hooks.example.com/other",
+                "http://hooks.example.com/webhooks",
+                "https://hooks.example.com:443/./webhooks?x=1",
+                "https://hooks.example.com:8443/webhooks",
+                "https://user@hooks.example.com/webhooks",
+                "/webhooks"
+            ]),
+        ),
+        (
+            "htb_s256",
+            json!(["", "x", "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="]),
+        ),
+        (
+            "iat",
+            json!([time + 29, time + 31, time - 600, "1713312120"]),
+        ),
+        ("nbf", json!([time + 31, time - 600])),
+        (
+            "exp",
+            json!([time - 29, time - 31, time - 30, time + 700, -1]),
+        ),
+        ("jti", json!(["", "j".repeat(257)])),
+    ] {
+        for value in values.as_array().expect("an array") {
+            row(
+                &format!("{name} {value:.60}"),
+                good().claim(name, value.clone()),
+            );
+        }
+        row(&format!("no {name}"), good().without_claim(name));
+    }
+}
+
+fn bodies_and_signers(tenant: &FakeTenant, rows: &mut Vec<(String, Delivery)>) {
+    let good = || tenant.delivery(TEST_EVENT).issued_at(now());
+    let mut row = |what: &str, delivery: Delivery| rows.push((what.to_owned(), delivery));
+    for body in [
+        "",
+        "{}",
+        "[]",
+        "null",
+        "\u{feff}{}",
+        r#"{"version":"v2","webhookId":"w","event":"e"}"#,
+        r#"{"version":"v1","webhookId":"","event":"e"}"#,
+    ] {
+        row(&format!("the body {body:?}"), good().body(body));
+        row(&format!("tampered: {body:?}"), good().tampered_body(body));
+    }
+    row("not UTF-8", good().body(&b"\xff\xfe{}"[..]));
+    let big = Bytes::from(vec![b' '; 2 * 1024 * 1024 + 1]);
+    row("too large", good().body(big));
+    row("no callback URL", good().callback_url(None));
+    row(
+        "another path",
+        good().to("https://hooks.example.com/x/../y"),
+    );
+    row(
+        "another host",
+        good().to("https://hooks.example.org/webhooks"),
+    );
+    let old = now() - Duration::from_secs(3600);
+    row("an hour old", good().issued_at(old));
+    let stranger = FakeTenant::new(DOMAIN);
+    row(
+        "a stranger's",
+        stranger.delivery(TEST_EVENT).issued_at(now()),
+    );
+    let named = good().header_params()["kid"].clone();
+    let posing = stranger.delivery(TEST_EVENT).issued_at(now());
+    row("a stranger's by name", posing.header_param("kid", named));
+    let other = FakeTenant::new("other.example");
+    row(
+        "another tenant's",
+        other.delivery(TEST_EVENT).issued_at(now()),
+    );
+    let ed = tenant.add_key(Algorithm::EdDsa);
+    row("with a new key", good().signing_key(ed));
+}
+
+#[tokio::test]
+async fn it_says_of_every_request_what_the_layer_makes_of_it() {
+    let tenant = FakeTenant::new(DOMAIN);
+    let layer = receiver(&tenant);
+    let mut explainer = explainer(builder(&tenant));
+    let rows = mutations(&tenant);
+    assert!(rows.len() > 100, "{}", rows.len());
+    // With a second thing wrong, the order of the checks shows.
+    let rows = rows.into_iter().flat_map(|(what, one)| {
+        let two = [
+            one.clone().http_header("content-type", "text/plain"),
+            one.clone().claim("aud", json!("other.example")),
+            one.clone().claim("exp", json!(-1)),
+            one.clone().claim("htu", json!("https://other.example/")),
+            one.clone().tampered_body("[]"),
+        ];
+        [one]
+            .into_iter()
+            .chain(two)
+            .map(move |delivery| (what.clone(), delivery))
+    });
+    let mut codes = std::collections::BTreeSet::new();
+    for (what, delivery) in rows {
+        // The first time and, as a replay, a second time.
+        for _ in 0..2 {
+            let expected = send(&layer, delivery.request()).await;
+            let explanation = explainer.explain(&kept(&delivery).await).await;
+            assert_eq!(code(&explanation), expected.code(), "{what}\n{explanation}");
+            codes.insert(expected.code());
+            let text = explanation.to_string();
+            for secret in delivery.token_string().split('.') {
+                let secret = secret.get(..24).unwrap_or("none");
+                assert!(!text.contains(secret), "{what}: {text}");
+            }
+            assert!(!text.contains("/webhooks/callback/"), "{what}: {text}");
+        }
+    }
+    assert!(codes.len() > 24, "{codes:?}");
+}
+
+#[tokio::test]
+async fn it_says_of_the_bytes_on_the_wire_what_it_says_of_the_request() {
+    let tenant = FakeTenant::new(DOMAIN);
+    for (what, delivery) in mutations(&tenant) {
+        if delivery.request().headers().contains_key("content-length") {
+            continue;
+        }
+        let mut explainer = explainer(builder(&tenant));
+        let in_process = explainer.explain(&kept(&delivery).await).await;
+        let mut explainer = self::explainer(builder(&tenant));
+        let on_the_wire = explainer.explain(&parse(&raw(&delivery).await)).await;
+        assert_eq!(code(&on_the_wire), code(&in_process), "{what}");
+        assert_eq!(on_the_wire.remarks(), [""; 0], "{what}");
+    }
+}
+
+#[tokio::test]
+async fn all_that_is_wrong_comes_to_light_at_once() {
+    let tenant = FakeTenant::new(DOMAIN);
+    let delivery = tenant
+        .delivery(TEST_EVENT)
+        .issued_at(now() - Duration::from_secs(532))
+        .to("https://c1.example.net/c1/webhooks")
+        .tampered_body("[]")
+        .http_header("content-type", "text/plain");
+    // The proxy has stripped the prefix.
+    let raw = String::from_utf8(raw(&delivery).await).expect("text");
+    let raw = raw.replace("/c1/webhooks HTTP", "/webhooks HTTP");
+    let explanation = explainer(builder(&tenant))
+        .explain(&parse(raw.as_bytes()))
+        .await;
+    assert_eq!(
+        failed(&explanation),
+        [
+            Check::MediaType,
+            Check::Audience,
+            Check::Times,
+            Check::BoundUrl,
+            Check::BodyHash,
+            Check::Envelope,
+        ],
+        "{explanation}"
+    );
+    let text = explanation.to_string();
+    for part in [
+        "set the public URL to https://c1.example.net/c1\n",
+        "expired 412s ago",
+        "received 532 s after it was issued",
+        "refused: 415 Unsupported Media Type (unsupported_media_type)",
+        "nothing to judge",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(!explanation.is_accepted());
+}
+
+#[tokio::test]
+async fn what_is_not_known_of_the_receiver_is_unknown_and_not_wrong() {
+    let tenant = FakeTenant::new(DOMAIN);
+    let request = kept(&tenant.delivery(TEST_EVENT).issued_at(now())).await;
+    let bare = || VerifyWebhookLayer::builder().clock(clock());
+    let url = "https://hooks.example.com";
+    let no_keys = || bare().tenant(Tenant::new(DOMAIN).key_source(NoKeys));
+    for (what, receiver, unknown) in [
+        (
+            "nothing",
+            bare(),
+            &[
+                Check::Tenant,
+                Check::Signature,
+                Check::Audience,
+                Check::BoundUrl,
+            ][..],
+        ),
+        (
+            "the URL",
+            bare().public_url(url),
+            &[Check::Tenant, Check::Signature],
+        ),
+        (
+            "the tenant",
+            no_keys(),
+            &[Check::Signature, Check::Audience, Check::BoundUrl],
+        ),
+        (
+            "all but keys",
+            no_keys().public_url(url),
+            &[Check::Signature],
+        ),
+    ] {
+        let explanation = explainer(receiver).explain(&request).await;
+        let found: Vec<_> = explanation
+            .checks()
+            .filter(|(_, verdict)| matches!(verdict, Verdict::Unknown { .. }))
+            .map(|(check, _)| check)
+            .collect();
+        assert_eq!(found, unknown, "{what}");
+        assert_eq!(code(&explanation), "unknown", "{what}");
+    }
+    let explanation = explainer(bare()).explain(&request).await.to_string();
+    assert!(
+        explanation.contains("right for the public URL https://hooks.example.com"),
+        "{explanation}"
+    );
+    assert!(explanation.contains("the token says example.conductor.one"));
+    let wrong = bare().public_url("hooks.example.com");
+    assert!(Explainer::new(wrong).is_err());
+}
+
+#[derive(Debug)]
+struct NoKeys;
+
+impl tower_conductorone::keys::KeySource for NoKeys {
+    fn current(&self) -> Option<std::sync::Arc<tower_conductorone::keys::KeySet>> {
+        None
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_was_written_anew_is_recognised() {
+    let tenant = FakeTenant::new(DOMAIN);
+    let value = json!({"b": [1, {}, []], "a\"{": "x: <y>, z", "c": {"d": null}});
+    let (compact, pretty) = (
+        value.to_string(),
+        serde_json::to_string_pretty(&value).expect("JSON"),
+    );
+    let lined = |text: &str| format!("{text}\n");
+    let escaped = compact.replace('<', "\\u003c").replace('>', "\\u003e");
+    let crlf = |text: &str| text.replace('\n', "\r\n");
+    let spaced = r#"{"a": [1, 2], "b": "c:d,e"}"#;
+    for (sent, came, hint) in [
+        (
+            compact.clone(),
+            pretty.clone(),
+            "written on one line without spaces, the body",
+        ),
+        (
+            pretty.clone(),
+            compact.clone(),
+            "written with an indentation of two spaces, the body",
+        ),
+        (
+            pretty.replace("  ", "\t"),
+            compact.clone(),
+            "written with an indentation of tabs, the body",
+        ),
+        (
+            lined(&pretty),
+            compact.clone(),
+            "written with an indentation of two spaces and a line end, the body",
+        ),
+        (
+            lined(&compact),
+            compact.clone(),
+            "with a line end added at its end, the body",
+        ),
+        (
+            compact.clone(),
+            lined(&compact),
+            "without the line end at its end, the body",
+        ),
+        (
+            crlf(&pretty),
+            pretty.clone(),
+            "with line ends of CRLF in place of LF, the body",
+        ),
+        (
+            pretty.clone(),
+            crlf(&pretty),
+            "with line ends of LF in place of CRLF, the body",
+        ),
+        (
+            escaped,
+            compact.clone(),
+            "written on one line without spaces and with <, > and & escaped, the body",
+        ),
+        (
+            spaced.into(),
+            spaced.replace(' ', ""),
+            "a space after each colon and comma, the body",
+        ),
+        (
+            compact.clone(),
+            compact.replace('1', "2"),
+            "its content was changed, or it belongs to another token",
+        ),
+    ] {
+        let delivery = tenant.delivery(TEST_EVENT).issued_at(now());
+        let delivery = delivery.body(sent.clone()).tampered_body(came);
+        let request = kept(&delivery).await;
+        let explanation = explainer(builder(&tenant)).explain(&request).await;
+        assert!(failed(&explanation).contains(&Check::BodyHash));
+        let text = explanation.to_string();
+        assert!(text.contains(hint), "{hint}: {text}");
+        let digest = BASE64_STANDARD.encode(Sha256::digest(sent));
+        let delivery = delivery.http_header("content-digest", format!("sha-256={digest}"));
+        let request = kept(&delivery).await;
+        let explanation = explainer(builder(&tenant)).explain(&request).await;
+        let text = explanation.to_string();
+        assert!(text.contains("Content-Digest agrees with the token"));
+    }
+}
+
+#[tokio::test]
+async fn what_a_capture_tool_did_is_undone_and_said() {
+    let tenant = FakeTenant::new(DOMAIN);
+    let delivery = || tenant.delivery(TEST_EVENT).issued_at(now());
+    let good = String::from_utf8(raw(&delivery()).await).expect("text");
+    let (head, body) = good.split_once("\r\n\r\n").expect("a body");
+    let unchunked: Vec<_> = head
+        .lines()
+        .filter(|line| !line.starts_with("content-length"))
+        .collect();
+    let unchunked = unchunked.join("\r\n");
+    let (one, two) = body.split_at(10);
+    let chunked = format!(
+        "{unchunked}\r\ntransfer-encoding: chunked\r\n\r\na\r\n{one}\r\n{:x}\r\n{two}\r\n0\r\n\r\n",
+        two.len()
+    );
+    let lined = delivery().body(format!("{}\n", delivery().envelope()));
+    let lined = lined.without_http_header("webhook-id");
+    let lined = lined.without_http_header("webhook-callback-url");
+    let lined = String::from_utf8(raw(&lined).await).expect("text");
+    for (what, raw, remark) in [
+        ("as it was", good.clone(), None),
+        (
+            "LF",
+            format!("{}\n\n{body}", head.replace("\r\n", "\n")),
+            Some("LF"),
+        ),
+        (
+            "HTTP/2",
+            good.replacen("HTTP/1.1", "HTTP/2", 1),
+            Some("HTTP/2"),
+        ),
+        ("more", format!("{good}\n\n"), Some("2 bytes follow")),
+        (
+            "no length",
+            format!("{unchunked}\r\n\r\n{body}"),
+            Some("no Content-Length"),
+        ),
+        ("chunks", chunked.clone(), None),
+        (
+            "no chunks",
+            format!("{unchunked}\r\ntransfer-encoding: chunked\r\n\r\n{body}"),
+            Some("captured without"),
+        ),
+        (
+            "no line end",
+            lined.trim_end().to_owned(),
+            Some("with a line end added"),
+        ),
+    ] {
+        let explanation = explainer(builder(&tenant))
+            .explain(&parse(raw.as_bytes()))
+            .await;
+        assert!(explanation.is_accepted(), "{what}: {explanation}");
+        let remarks = explanation.remarks().join("; ");
+        match remark {
+            Some(remark) => assert!(remarks.contains(remark), "{what}: {remarks}"),
+            None => assert_eq!(remarks, "", "{what}"),
+        }
+    }
+    let cut = parse(&good.as_bytes()[..good.len() - 20]);
+    let explanation = explainer(builder(&tenant)).explain(&cut).await;
+    assert_eq!(code(&explanation), "incomplete_body");
+    assert!(explanation.to_string().contains("the capture is cut short"));
+    let cut = parse(&chunked.as_bytes()[..chunked.len() - 30]);
+    let explanation = explainer(builder(&tenant)).explain(&cut).await;
+    assert_eq!(code(&explanation), "body_hash_mismatch");
+    assert!(explanation.remarks().join("").contains("cut short"));
+    let explanation = explainer(builder(&tenant))
+        .explain(&parse(head.as_bytes()))
+        .await;
+    assert_eq!(code(&explanation), "incomplete_body");
+    assert!(explanation.remarks().join("").contains("no empty line"));
+}
+
+#[tokio::test]
+async fn a_token_that_comes_again_is_noticed_whatever_else_is_wrong() {
+    let tenant = FakeTenant::new(DOMAIN);
+    let late = ManualClock::at(now() + Duration::from_secs(600));
+    for (receiver, second) in [
+        (builder(&tenant), "replayed_token"),
+        (builder(&tenant).clock(late), "token_expired"),
+    ] {
+        let mut explainer = explainer(receiver);
+        let (one, two) = (
+            tenant.delivery(TEST_EVENT).issued_at(now()),
+            tenant.delivery(TEST_EVENT).issued_at(now()),
+        );
+        for delivery in [&one, &two] {
+            let explanation = explainer.explain(&kept(delivery).await).await;
+            assert_eq!(explanation.remarks(), [""; 0]);
+        }
+        let explanation = explainer.explain(&kept(&two).await).await;
+        assert_eq!(code(&explanation), second);
+        assert_eq!(
+            explanation.remarks(),
+            ["it has the token of request 2 of these"]
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_is_off_is_told_by_how_much() {
+    let tenant = FakeTenant::new(DOMAIN);
+    let at = |issued: SystemTime| tenant.delivery(TEST_EVENT).issued_at(issued);
+    let second = Duration::from_secs(1);
+    for (delivery, hints) in [
+        (
+            at(now() - 532 * second),
+            &["received 532 s after it was issued", "ahead"][..],
+        ),
+        (
+            at(now() + 412 * second),
+            &["received 412 s before it was issued", "behind"],
+        ),
+        (
+            at(now()).claim("exp", json!(1_713_399_999)),
+            &["live for two minutes"],
+        ),
+        (
+            at(now()).claim("exp", json!(1_713_312_000)),
+            &["received 0 s after it was issued"],
+        ),
+    ] {
+        let explanation = explainer(builder(&tenant))
+            .explain(&kept(&delivery).await)
+            .await;
+        assert_eq!(failed(&explanation), [Check::Times]);
+        for hint in hints {
+            let text = explanation.to_string();
+            assert!(text.contains(hint), "{hint}: {text}");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_request_is_an_error_that_does_not_quote_it() {
+    for raw in [
+        "",
+        "\n",
+        "hello",
+        "eyJhbGciOi\n\n",
+        "GET eyJhbGciOi\r\neyJhbGciOi\r\n\r\n",
+        "POST /x HTTP/1.1\r\neyJhbGciOi é: x\r\n\r\n",
+        "HTTP/1.1 200 OK\r\n\r\n",
+    ] {
+        let error = CapturedRequest::parse(raw.as_bytes()).expect_err(raw);
+        assert!(!error.to_string().contains("eyJ"), "{error}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_are_too_odd_to_be_read(
+        head in "(POST|GET) /[a-z]{0,4} HTTP/(1.1|2|2.0)\r?\n((transfer-encoding|content-length|x): (chunked|[0-9]{1,20}|[ -~]{0,8})\r?\n){0,3}(\r?\n)?",
+        body in prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..80),
+            "([0-9a-f]{1,17}\r\n[a-z]{0,9}\r\n){0,4}".prop_map(String::into_bytes),
+        ],
+    ) {
+        let raw = [head.as_bytes(), &body].concat();
+        if let Ok(request) = CapturedRequest::parse(&raw) {
+            prop_assert!(request.body().len() <= raw.len());
+            let value: Value = json!(format!("{request:?}"));
+            prop_assert!(value.is_string());
+        }
+    }
+}
