@@ -57,11 +57,12 @@ enum LedgerFault {
     PromisedWorkIsForgotten,
     AttemptsAreForgotten,
     TakenByTwo,
+    ResumesAnother,
     BurialsAreIgnored,
     CallbacksAreIgnored,
 }
 
-const LEDGER_FAULTS: [LedgerFault; 17] = [
+const LEDGER_FAULTS: [LedgerFault; 18] = [
     LedgerFault::ClaimsInTwoSteps,
     LedgerFault::ForgetsWhoClaimed,
     LedgerFault::LeasesEndNever,
@@ -77,6 +78,7 @@ const LEDGER_FAULTS: [LedgerFault; 17] = [
     LedgerFault::PromisedWorkIsForgotten,
     LedgerFault::AttemptsAreForgotten,
     LedgerFault::TakenByTwo,
+    LedgerFault::ResumesAnother,
     LedgerFault::BurialsAreIgnored,
     LedgerFault::CallbacksAreIgnored,
 ];
@@ -223,6 +225,13 @@ impl Ledger for WeakLedger {
                 _ => self.memory.take(owner, term).await,
             }
         })
+    }
+
+    fn resume(&self, key: DeliveryKey, owner: Owner, term: Duration) -> Reply<'_, Option<Taken>> {
+        match self.fault {
+            LedgerFault::ResumesAnother => self.memory.take(owner, self.term(term)),
+            _ => self.memory.resume(key, owner, self.term(term)),
+        }
     }
 
     fn postpone(&self, lease: Lease, pause: Duration, sent: Sent) -> Reply<'_, Hold> {

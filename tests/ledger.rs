@@ -196,7 +196,7 @@ async fn a_delivery_is_resumed_by_its_key_when_it_is_promised_and_due() {
     let released = ledger.release(lease, TERM).await;
     assert_eq!(released.expect("memory"), Hold::Held);
 
-    advance(TERM - Duration::from_millis(1)).await;
+    advance(just_under(TERM)).await;
     assert_eq!(resume(2).await.expect("memory"), None, "not due");
     advance(Duration::from_millis(1)).await;
     assert_eq!(resume(1).await.expect("memory"), None, "not promised");

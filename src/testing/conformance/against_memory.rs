@@ -24,6 +24,7 @@ enum Step {
     Finish(Lease, &'static str),
     Release(Lease, Duration),
     Take(Owner, Duration),
+    Resume(Owner, Duration),
     Postpone(Lease, Duration, Sent),
     CalledBack(Lease),
     Bury(Lease, &'static str),
@@ -66,7 +67,8 @@ fn random_step(random: &mut Rng, leases: &[Lease]) -> Step {
         6..=8 => Step::Promise(lease, word),
         9 => Step::Finish(lease, word),
         10 => Step::Release(lease, wait),
-        11..=12 => Step::Take(owner, wait),
+        11 => Step::Take(owner, wait),
+        12 => Step::Resume(owner, wait),
         13 => Step::Postpone(lease, wait, sent),
         14 => Step::CalledBack(lease),
         _ => Step::Bury(lease, word),
@@ -97,6 +99,11 @@ async fn take_step(
         }
         Step::Take(owner, term) => {
             let taken = ledger.take(owner, term).await?;
+            let lease = taken.as_ref().map(|Taken { lease, .. }| *lease);
+            return Ok((format!("{taken:?}"), lease));
+        }
+        Step::Resume(owner, term) => {
+            let taken = ledger.resume(key(1), owner, term).await?;
             let lease = taken.as_ref().map(|Taken { lease, .. }| *lease);
             return Ok((format!("{taken:?}"), lease));
         }

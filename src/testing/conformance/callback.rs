@@ -48,6 +48,36 @@ pub(super) async fn take_run<L: Ledger>(test: &Test<L>) {
     }
 }
 
+pub(super) async fn resume<L: Ledger>(test: &Test<L>) {
+    let _unpromised = test.start(key(1), 1, OVER).await;
+    assert_eq!(test.resume(key(1), LONG).await, None, "not promised");
+    assert_eq!(test.resume(key(2), LONG).await, None, "not known");
+    for number in 3..=5 {
+        let lease = test.start(key(number), 1, OVER).await;
+        assert_eq!(test.promise(lease, &[number]).await, Hold::Held);
+    }
+    let taken = test.resume(key(4), LONG).await.expect("it is due");
+    assert_eq!((taken.lease.key(), taken.lease.run()), (key(4), 2));
+    assert_eq!((&*taken.delivery, &taken.work), (&[4][..], &Work::Run));
+    assert_eq!(test.resume(key(4), LONG).await, None, "it is taken");
+    let Finished::Stored(lease) = test.finish(taken.lease, &answer("done")).await else {
+        panic!("the answer is not stored");
+    };
+    assert_eq!(test.postpone(lease, LONG, Sent::No).await, Hold::Held);
+    assert_eq!(
+        test.resume(key(4), LONG).await,
+        None,
+        "its pause is not over"
+    );
+    // The others are still there for those who take any.
+    let mut left = Vec::new();
+    while let Some(taken) = test.take(LONG).await {
+        left.push(taken.lease.key());
+    }
+    left.sort_unstable();
+    assert_eq!(left, [key(3), key(5)]);
+}
+
 pub(super) async fn simultaneous_takes<L: Ledger>(test: &Test<L>) {
     const COUNT: u8 = 7;
     for number in 0..COUNT {

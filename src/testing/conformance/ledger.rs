@@ -45,6 +45,7 @@ pub async fn ledger<L: Ledger>(make: impl AsyncFn() -> L, pass: impl AsyncFn(Dur
         "deliveries do not mix" => deduplication::keys;
         "promised work is never started by a claim" => callback::promise;
         "promised work comes back" => callback::take_run;
+        "a delivery is taken over by its key" => callback::resume;
         "of simultaneous takes one gets it" => callback::simultaneous_takes;
         "a stored answer is sent, not run again" => callback::stored;
         "what may have arrived is remembered" => callback::sent;
@@ -118,6 +119,11 @@ impl<L: Ledger> Test<L> {
     pub(super) async fn take(&self, term: Duration) -> Option<Taken> {
         let taken = self.0.take(Owner::random(), term).await;
         taken.expect("a reply to a take")
+    }
+
+    pub(super) async fn resume(&self, key: DeliveryKey, term: Duration) -> Option<Taken> {
+        let taken = self.0.resume(key, Owner::random(), term).await;
+        taken.expect("a reply")
     }
 
     pub(super) async fn postpone(&self, lease: Lease, pause: Duration, sent: Sent) -> Hold {
