@@ -23,3 +23,23 @@ pub(crate) fn for_log(text: &str) -> String {
         shown.to_owned()
     }
 }
+
+/// A reason as others give it, which goes to the log as it is: control
+/// characters escaped, cut off after 400 bytes.
+pub(crate) fn one_line(reason: &str) -> String {
+    const SHOWN: usize = 400;
+
+    let mut escaped = String::new();
+    for c in reason.chars() {
+        if escaped.len() >= SHOWN {
+            escaped.push('…');
+            break;
+        }
+        if c.is_control() {
+            escaped.extend(c.escape_default());
+        } else {
+            escaped.push(c);
+        }
+    }
+    escaped
+}

@@ -103,6 +103,8 @@ mod clock;
 mod config;
 pub mod event;
 mod excerpt;
+#[cfg(feature = "reqwest")]
+mod http_client;
 mod json;
 pub mod keys;
 pub mod ledger;

@@ -9,9 +9,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 
 use crate::BoxFuture;
-
-/// The longest reason that a [`FetchError`] keeps, in bytes.
-const MAX_REASON: usize = 400;
+use crate::excerpt::one_line;
 
 /// Makes the GET requests of a [`JwksCache`](super::JwksCache).
 ///
@@ -46,19 +44,8 @@ impl FetchError {
     /// [`KeyHealth`](super::KeyHealth): it must not contain secrets. Control
     /// characters are escaped and an overlong reason is cut off.
     pub fn new(reason: impl fmt::Display) -> Self {
-        let mut escaped = String::new();
-        for c in reason.to_string().chars() {
-            if escaped.len() >= MAX_REASON {
-                escaped.push('…');
-                break;
-            }
-            if c.is_control() {
-                escaped.extend(c.escape_default());
-            } else {
-                escaped.push(c);
-            }
-        }
-        Self { reason: escaped }
+        let reason = one_line(&reason.to_string());
+        Self { reason }
     }
 
     pub(super) fn too_large(max_body: usize) -> Self {

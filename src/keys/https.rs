@@ -1,14 +1,13 @@
 //! Fetching key sets over HTTPS, with reqwest.
 
-use std::error::Error;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::uri::Scheme;
 use http::{Request, Response};
 
-use super::fetch::{Fetch, FetchError, is_loopback};
+use super::fetch::{Fetch, FetchError};
 use crate::BoxFuture;
+use crate::http_client::{HttpClients, causes};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -22,8 +21,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Plain HTTP is spoken with loopback hosts only, and never through a proxy.
 #[derive(Clone, Debug)]
 pub struct HttpsFetch {
-    https: Result<reqwest::Client, FetchError>,
-    loopback: reqwest::Client,
+    clients: HttpClients,
 }
 
 impl HttpsFetch {
@@ -35,21 +33,8 @@ impl HttpsFetch {
     /// # Errors
     /// [`FetchError`] if no HTTP client can be set up at all.
     pub fn new() -> Result<Self, FetchError> {
-        let https = client().build().map_err(|error| {
-            FetchError::new(format_args!(
-                "TLS cannot be set up: {}; are the system's CA certificates installed \
-                 (often a package named ca-certificates, or SSL_CERT_FILE)?",
-                causes(&error)
-            ))
-        });
-        // Without trust in anyone, which plain HTTP does not need: so it works
-        // on a machine that has no CA certificates.
-        let loopback = client()
-            .no_proxy()
-            .tls_certs_only([])
-            .build()
-            .map_err(|error| FetchError::new(causes(&error)))?;
-        Ok(Self { https, loopback })
+        let clients = HttpClients::new(CONNECT_TIMEOUT).map_err(FetchError::new)?;
+        Ok(Self { clients })
     }
 
     /// A fetcher that uses your own client, for instance one that trusts a
@@ -65,36 +50,9 @@ impl HttpsFetch {
     #[must_use]
     pub fn with_client(client: reqwest::Client) -> Self {
         Self {
-            https: Ok(client.clone()),
-            loopback: client,
+            clients: HttpClients::of(client),
         }
     }
-
-    fn client_for(&self, request: &Request<()>) -> Result<&reqwest::Client, FetchError> {
-        let uri = request.uri();
-        match uri.scheme() {
-            Some(scheme) if *scheme == Scheme::HTTPS => self.https.as_ref().map_err(Clone::clone),
-            Some(scheme) if *scheme == Scheme::HTTP && uri.host().is_some_and(is_loopback) => {
-                Ok(&self.loopback)
-            }
-            _ => Err(FetchError::new(
-                "the URL is neither https nor, for a loopback host, http",
-            )),
-        }
-    }
-}
-
-fn client() -> reqwest::ClientBuilder {
-    reqwest::Client::builder()
-        .tls_backend_rustls()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .referer(false)
-        // Fetches are minutes apart: a connection kept that long is likely to be
-        // dead, and would belong to a runtime that may be gone.
-        .pool_max_idle_per_host(0)
-        .user_agent(concat!("tower-conductorone/", env!("CARGO_PKG_VERSION")))
 }
 
 impl Fetch for HttpsFetch {
@@ -104,7 +62,8 @@ impl Fetch for HttpsFetch {
         max_body: usize,
     ) -> BoxFuture<'_, Result<Response<Bytes>, FetchError>> {
         Box::pin(async move {
-            let client = self.client_for(&request)?;
+            let client = self.clients.for_uri(request.uri());
+            let client = client.map_err(FetchError::new)?;
             let request = reqwest::Request::try_from(request.map(|()| reqwest::Body::default()))
                 .map_err(failed)?;
             let url = request.url().clone();
@@ -139,16 +98,4 @@ impl Fetch for HttpsFetch {
 fn failed(error: reqwest::Error) -> FetchError {
     // The URL is named by whoever reports the error; its query may be private.
     FetchError::new(causes(&error.without_url()))
-}
-
-/// The error and what caused it: reqwest's own message names only the outermost.
-fn causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
