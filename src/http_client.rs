@@ -41,6 +41,7 @@ impl HttpClients {
     }
 
     /// The same client for everything.
+    #[cfg(feature = "reqwest")]
     pub(crate) fn of(client: Client) -> Self {
         Self {
             https: Ok(client.clone()),

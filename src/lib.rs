@@ -75,6 +75,7 @@
 //! | feature | default | what it adds |
 //! | --- | --- | --- |
 //! | `reqwest` | yes | fetches the tenants' keys over HTTPS |
+//! | `callback` | no | sends answers to the callback URL, days later if need be: [`callback`] |
 //! | `axum` | no | for axum 0.8: [`Webhook`] and [`Typed`] as extractors; nested routers' original URI |
 //! | `testing` | no | a fake tenant that signs deliveries, a simulator that delivers them, settable clocks |
 //!
@@ -99,11 +100,13 @@
 use std::future::Future;
 use std::pin::Pin;
 
+#[cfg(feature = "callback")]
+pub mod callback;
 mod clock;
 mod config;
 pub mod event;
 mod excerpt;
-#[cfg(feature = "reqwest")]
+#[cfg(any(feature = "callback", feature = "reqwest"))]
 mod http_client;
 mod json;
 pub mod keys;

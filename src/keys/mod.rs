@@ -32,6 +32,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(feature = "callback")]
+pub(crate) use self::cache::retry_after;
 pub use self::cache::{JwksCache, JwksCacheBuilder, JwksCacheError};
 pub(crate) use self::fetch::is_loopback;
 pub use self::fetch::{Fetch, FetchError};

@@ -181,6 +181,11 @@ impl fmt::Debug for Webhook {
 pub struct CallbackUrl(String);
 
 impl CallbackUrl {
+    #[cfg(feature = "callback")]
+    pub(crate) fn new(url: String) -> Self {
+        Self(url)
+    }
+
     /// The URL itself. Keep it out of logs.
     #[must_use]
     pub fn expose_secret(&self) -> &str {

@@ -6,6 +6,8 @@
 )]
 
 pub mod body;
+#[cfg(feature = "callback")]
+pub mod callback;
 pub mod scripted;
 
 use std::convert::Infallible;

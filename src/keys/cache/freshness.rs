@@ -49,7 +49,7 @@ fn expires(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// The answer's `Retry-After` (RFC 9110 section 10.2.3), if it can be understood.
-pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     seconds(text(headers, &RETRY_AFTER)?).or_else(|| {
         let until = date(headers, &RETRY_AFTER)?;
         until.duration_since(date(headers, &DATE)?).ok()

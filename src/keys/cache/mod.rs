@@ -18,6 +18,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 pub use self::builder::{JwksCacheBuilder, JwksCacheError};
+#[cfg(feature = "callback")]
+pub(crate) use self::freshness::retry_after;
 use self::state::{Claim, State};
 use self::worker::Worker;
 use super::fetch::Fetch;

@@ -1,0 +1,83 @@
+//! One attempt: what is carried from one to the next, and what an answer means.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+
+/// What became of a document that was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Sent {
+    /// ConductorOne has accepted it.
+    Accepted,
+    /// ConductorOne says that the URL was used before or has expired (400), and
+    /// the outcome of an earlier attempt is not known: most likely, that one was
+    /// accepted.
+    ProbablyAccepted,
+}
+
+/// What became of one attempt that did not fail for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Attempt {
+    /// The document is delivered; there is nothing more to do.
+    Sent(Sent),
+    /// Another attempt is to be made.
+    #[non_exhaustive]
+    Again {
+        /// How long to wait before it.
+        after: Duration,
+    },
+}
+
+/// What the attempts to deliver one document hand on from one to the next.
+/// Plain data, to be stored between them.
+///
+/// ```
+/// use tower_conductorone::callback::Progress;
+///
+/// let first: Progress = serde_json::from_str("{}")?;
+/// assert_eq!(first, Progress::default());
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct Progress {
+    /// How many attempts were begun. 0 at first.
+    pub attempts: u32,
+    /// Whether one of them may have been accepted without our knowing. Set it
+    /// if an attempt was begun and its end is lost, such as by a crash.
+    pub uncertain: bool,
+}
+
+/// What a status means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Accepted,
+    UsedOrExpired,
+    Refused,
+    Again {
+        /// Whether the document may have been accepted all the same.
+        uncertain: bool,
+    },
+}
+
+impl Verdict {
+    pub(super) fn of(status: StatusCode) -> Self {
+        match status.as_u16() {
+            200..=299 => Self::Accepted,
+            400 => Self::UsedOrExpired,
+            // These say that nothing was done; the other errors of a server, or
+            // of a gateway before it, leave that open.
+            408 | 425 | 429 | 503 => Self::Again { uncertain: false },
+            401..=499 => Self::Refused,
+            500..=599 => Self::Again { uncertain: true },
+            // A redirect would take the document elsewhere. It is more likely a
+            // passing trouble (a page for maintenance, a sign-in on the way)
+            // than for good.
+            _ => Self::Again { uncertain: false },
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! How a client is configured; everything is checked here, once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::CallbackClient;
+use super::https::HttpsPost;
+use super::origins::Origins;
+use super::post::Post;
+use crate::clock::{Clock, SystemClock};
+use crate::config::ConfigError;
+
+const SECOND: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Builds a [`CallbackClient`]; begun with [`CallbackClient::builder`].
+#[derive(Debug)]
+#[must_use = "a builder does nothing until it is built"]
+pub struct CallbackClientBuilder {
+    origins: Vec<(String, String)>,
+    http_on_loopback: bool,
+    deadline: Duration,
+    attempt_timeout: Duration,
+    post: Option<Arc<dyn Post>>,
+    clock: Arc<dyn Clock>,
+}
+
+impl CallbackClientBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            origins: Vec::new(),
+            http_on_loopback: false,
+            deadline: 8 * DAY,
+            attempt_timeout: 10 * SECOND,
+            post: None,
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    /// Where the callback URLs of this tenant may lead, such as
+    /// `https://callbacks.example.com`, in place of its own domain. Several
+    /// origins may be named for one tenant.
+    ///
+    /// ```
+    /// use tower_conductorone::callback::CallbackClient;
+    ///
+    /// let client = CallbackClient::builder()
+    ///     .origin("example.conductor.one", "https://callbacks.example.com")
+    ///     .build()?;
+    /// # Ok::<(), tower_conductorone::ConfigError>(())
+    /// ```
+    pub fn origin(mut self, tenant: impl Into<String>, origin: impl Into<String>) -> Self {
+        self.origins.push((tenant.into(), origin.into()));
+        self
+    }
+
+    /// Allows plain `http://` in [origins](Self::origin), for loopback hosts
+    /// only (`localhost`, `127.0.0.0/8`, `[::1]`): for tests and development.
+    pub fn dangerous_allow_http_on_loopback(mut self) -> Self {
+        self.http_on_loopback = true;
+        self
+    }
+
+    /// How long after the webhook was [fired](super::Callback::fired_at) the
+    /// document is still sent: the callback time-out that the webhook has at
+    /// ConductorOne. From 1 to 30 days; 8 days by default, as there.
+    pub fn deadline(mut self, after: Duration) -> Self {
+        self.deadline = after;
+        self
+    }
+
+    /// How long one attempt may take, connecting included. From 1 to 30 s; 10 s
+    /// by default.
+    pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
+        self.attempt_timeout = timeout;
+        self
+    }
+
+    /// Posts with this instead of the crate's own HTTP client, which honours the
+    /// system's proxy settings and trust store and follows no redirects.
+    pub fn post(mut self, post: impl Post) -> Self {
+        self.post = Some(Arc::new(post));
+        self
+    }
+
+    /// The clock that tells how long ago a webhook was fired: the system's by
+    /// default. The pauses between attempts are measured on tokio's.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Checks the configuration and builds the client. Nothing is connected to.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the value that is wrong, and what would be right.
+    pub fn build(self) -> Result<CallbackClient, ConfigError> {
+        for (name, value, allowed, range) in [
+            ("deadline", self.deadline, DAY..=30 * DAY, "1 to 30 days"),
+            (
+                "attempt_timeout",
+                self.attempt_timeout,
+                SECOND..=30 * SECOND,
+                "1 to 30 s",
+            ),
+        ] {
+            if !allowed.contains(&value) {
+                return Err(ConfigError::new(format!(
+                    "the callback client's {name} is {value:?}: set it to {range}"
+                )));
+            }
+        }
+        let mut origins = Origins::default();
+        for (tenant, origin) in self.origins {
+            origins.add(tenant, &origin, self.http_on_loopback)?;
+        }
+        let post = match self.post {
+            Some(post) => post,
+            None => Arc::new(HttpsPost::new().map_err(ConfigError::new)?),
+        };
+        Ok(CallbackClient::new(Settings {
+            origins,
+            deadline: self.deadline,
+            attempt_timeout: self.attempt_timeout,
+            post,
+            clock: self.clock,
+        }))
+    }
+}
+
+/// What a client goes by.
+#[derive(Debug)]
+pub(super) struct Settings {
+    pub(super) origins: Origins,
+    pub(super) deadline: Duration,
+    pub(super) attempt_timeout: Duration,
+    pub(super) post: Arc<dyn Post>,
+    pub(super) clock: Arc<dyn Clock>,
+}

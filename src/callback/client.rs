@@ -1,0 +1,211 @@
+//! Posts documents to callback URLs.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Method, Request, Response, Uri};
+use tokio::time::{sleep, timeout};
+use tracing::{info, warn};
+
+use super::attempt::{Attempt, Progress, Sent, Verdict};
+use super::backoff::pause;
+use super::builder::{CallbackClientBuilder, Settings};
+use super::post::PostError;
+use super::{Callback, CallbackError, TypedCallback};
+use crate::event::{Event, Reply};
+use crate::keys::retry_after;
+
+/// Posts documents to callback URLs. Cheap to clone.
+///
+/// See the [module](super) for what it makes of answers.
+#[derive(Clone, Debug)]
+pub struct CallbackClient(Arc<Settings>);
+
+impl CallbackClient {
+    /// A client with the defaults: callbacks go to their tenant's own domain,
+    /// for up to 8 days.
+    pub fn builder() -> CallbackClientBuilder {
+        CallbackClientBuilder::new()
+    }
+
+    pub(super) fn new(settings: Settings) -> Self {
+        Self(Arc::new(settings))
+    }
+
+    /// Whether documents may be posted to this callback's URL at all. Connects
+    /// to nothing.
+    ///
+    /// # Errors
+    /// [`CallbackError::Unusable`] if the URL leads elsewhere than to the
+    /// tenant.
+    pub fn check(&self, callback: &Callback) -> Result<(), CallbackError> {
+        self.0.origins.check(callback).map(drop)
+    }
+
+    /// Answers an event of a known type, as [`send`](Self::send) does.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub async fn answer<E: Event>(
+        &self,
+        callback: &TypedCallback<E>,
+        reply: E::Reply,
+    ) -> Result<Sent, CallbackError> {
+        self.send(callback.untyped(), &reply.into()).await
+    }
+
+    /// Sends a document, with as many attempts as it takes, until the deadline.
+    /// That can be days: give it a task of its own. Dropping it stops the
+    /// attempts.
+    ///
+    /// ConductorOne does not expect the document before it was answered 202: call
+    /// this after that.
+    ///
+    /// # Errors
+    /// [`CallbackError`] if the document is not, and will not be, delivered.
+    pub async fn send(&self, callback: &Callback, reply: &Reply) -> Result<Sent, CallbackError> {
+        let mut progress = Progress::default();
+        loop {
+            match self.attempt(callback, reply, &mut progress).await? {
+                Attempt::Sent(sent) => return Ok(sent),
+                Attempt::Again { after } => sleep(after).await,
+            }
+        }
+    }
+
+    /// Sends a document, once: for a receiver that stores `progress` between
+    /// attempts, so that they go on after a restart.
+    ///
+    /// If this future is dropped before its end, `progress` says that the
+    /// outcome is not known.
+    ///
+    /// # Errors
+    /// [`CallbackError`] if the document is not, and will not be, delivered.
+    pub async fn attempt(
+        &self,
+        callback: &Callback,
+        reply: &Reply,
+        progress: &mut Progress,
+    ) -> Result<Attempt, CallbackError> {
+        let uri = self
+            .ready(callback, reply, *progress)
+            .inspect_err(|error| {
+                log(
+                    callback,
+                    *progress,
+                    &"nothing was sent",
+                    &Err(error.clone()),
+                );
+            })?;
+        let earlier = *progress;
+        // In case that this future is dropped.
+        *progress = Progress {
+            attempts: earlier.attempts.saturating_add(1),
+            uncertain: true,
+        };
+        let answer = self.post(uri, reply).await;
+        progress.uncertain = earlier.uncertain;
+        let outcome = self.judge(callback, &answer, progress);
+        match &answer {
+            Ok(answer) => log(callback, *progress, &answer.status(), &outcome),
+            Err(error) => log(callback, *progress, error, &outcome),
+        }
+        outcome
+    }
+
+    /// Where to post, if that is to be done at all.
+    fn ready(
+        &self,
+        callback: &Callback,
+        reply: &Reply,
+        progress: Progress,
+    ) -> Result<Uri, CallbackError> {
+        let uri = self.0.origins.check(callback)?;
+        // The reply may be one to another event, and too late is too late.
+        Reply::from_json(callback.event(), reply.as_bytes().clone())
+            .map_err(CallbackError::Document)?;
+        if self.time_left(callback).is_zero() {
+            let uncertain = progress.uncertain;
+            return Err(CallbackError::DeadlinePassed { uncertain });
+        }
+        Ok(uri)
+    }
+
+    async fn post(&self, uri: Uri, reply: &Reply) -> Result<Response<()>, PostError> {
+        let mut request = Request::new(reply.as_bytes().clone());
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = uri;
+        let json = HeaderValue::from_static("application/json");
+        request.headers_mut().insert(CONTENT_TYPE, json);
+        let limit = self.0.attempt_timeout;
+        timeout(limit, self.0.post.post(request))
+            .await
+            .unwrap_or_else(|_| {
+                Err(PostError::unknown(format_args!(
+                    "no answer within {limit:?}"
+                )))
+            })
+    }
+
+    fn judge(
+        &self,
+        callback: &Callback,
+        answer: &Result<Response<()>, PostError>,
+        progress: &mut Progress,
+    ) -> Result<Attempt, CallbackError> {
+        let (uncertain, asked) = match answer {
+            Ok(answer) => match Verdict::of(answer.status()) {
+                Verdict::Accepted => return Ok(Attempt::Sent(Sent::Accepted)),
+                Verdict::UsedOrExpired if progress.uncertain => {
+                    return Ok(Attempt::Sent(Sent::ProbablyAccepted));
+                }
+                Verdict::UsedOrExpired => return Err(CallbackError::UsedOrExpired),
+                Verdict::Refused => {
+                    let status = answer.status();
+                    return Err(CallbackError::Refused { status });
+                }
+                Verdict::Again { uncertain } => (uncertain, retry_after(answer.headers())),
+            },
+            Err(error) => (!error.is_unsent(), None),
+        };
+        progress.uncertain |= uncertain;
+        // The last attempt is moved forward so that it ends before the deadline.
+        let left = self.time_left(callback);
+        let left = left.saturating_sub(self.0.attempt_timeout);
+        if left.is_zero() {
+            let uncertain = progress.uncertain;
+            return Err(CallbackError::DeadlinePassed { uncertain });
+        }
+        let after = pause(progress.attempts, asked, fastrand::f64()).min(left);
+        Ok(Attempt::Again { after })
+    }
+
+    fn time_left(&self, callback: &Callback) -> Duration {
+        let age = self.0.clock.now().duration_since(callback.fired_at());
+        self.0.deadline.saturating_sub(age.unwrap_or_default())
+    }
+}
+
+/// Says what became of an attempt, and nothing of the URL and the document.
+fn log(
+    callback: &Callback,
+    progress: Progress,
+    answer: &dyn fmt::Display,
+    outcome: &Result<Attempt, CallbackError>,
+) {
+    let (tenant, event) = (callback.tenant(), callback.event());
+    let (webhook_id, attempt) = (callback.webhook_id(), progress.attempts);
+    match outcome {
+        Ok(Attempt::Sent(sent)) => {
+            info!(tenant, webhook_id, event, attempt, %answer, ?sent, "callback delivered");
+        }
+        Ok(Attempt::Again { after }) => {
+            warn!(tenant, webhook_id, event, attempt, %answer, ?after, "callback is tried again");
+        }
+        Err(error) => {
+            warn!(tenant, webhook_id, event, attempt, %answer, %error, "callback failed for good");
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! What has to be kept of a webhook to answer it later.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use super::TypedCallback;
+use crate::event::Event;
+use crate::verify::{CallbackUrl, Webhook};
+
+/// What has to be kept of a webhook to answer it later.
+///
+/// It is made by [`Webhook::callback`], and can be stored with serde, in a form
+/// that later versions of the crate will read, too. **The stored form holds the
+/// callback URL**, with which anybody can answer in the receiver's place: keep
+/// it like a password. `Debug` does not show it.
+///
+/// Whoever can change what is stored can send the document elsewhere, too: the
+/// tenant, by which the URL is judged, is stored beside it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Stored", into = "Stored")]
+pub struct Callback {
+    tenant: String,
+    event: String,
+    webhook_id: String,
+    url: CallbackUrl,
+    fired_at: SystemTime,
+}
+
+/// The stored form. Another shape gets another `version`.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Stored {
+    version: u32,
+    tenant: String,
+    event: String,
+    webhook_id: String,
+    callback_url: String,
+    /// Seconds since 1970.
+    fired_at: u64,
+}
+
+const VERSION: u32 = 1;
+
+impl Callback {
+    /// The domain of the tenant that sent the webhook.
+    #[must_use]
+    pub fn tenant(&self) -> &str {
+        &self.tenant
+    }
+
+    /// The name of the event, such as `c1.webhooks.v1.PayloadProvisionStep`.
+    #[must_use]
+    pub fn event(&self) -> &str {
+        &self.event
+    }
+
+    /// The webhook's id; see [`Webhook::id`] for what it may identify.
+    #[must_use]
+    pub fn webhook_id(&self) -> &str {
+        &self.webhook_id
+    }
+
+    /// Where the document is to be posted.
+    #[must_use]
+    pub fn url(&self) -> &CallbackUrl {
+        &self.url
+    }
+
+    /// When the webhook was fired, to the second: when its token was issued.
+    /// ConductorOne may have tried before that, for up to 40 minutes.
+    #[must_use]
+    pub fn fired_at(&self) -> SystemTime {
+        self.fired_at
+    }
+
+    /// The same with the type of its event, if that is `E`.
+    #[must_use]
+    pub fn typed<E: Event>(self) -> Option<TypedCallback<E>> {
+        TypedCallback::new(self)
+    }
+}
+
+impl Webhook {
+    /// What has to be kept to answer later; `None` if the webhook has no
+    /// callback URL.
+    #[must_use]
+    pub fn callback(&self) -> Option<Callback> {
+        Some(Callback {
+            tenant: self.tenant().to_owned(),
+            event: self.event().to_owned(),
+            webhook_id: self.id().to_owned(),
+            url: self.callback_url()?.clone(),
+            fired_at: time(seconds(self.claims().issued_at()))?,
+        })
+    }
+}
+
+impl From<Callback> for Stored {
+    fn from(callback: Callback) -> Self {
+        Self {
+            version: VERSION,
+            tenant: callback.tenant,
+            event: callback.event,
+            webhook_id: callback.webhook_id,
+            callback_url: callback.url.expose_secret().to_owned(),
+            fired_at: seconds(callback.fired_at),
+        }
+    }
+}
+
+impl TryFrom<Stored> for Callback {
+    type Error = &'static str;
+
+    fn try_from(stored: Stored) -> Result<Self, Self::Error> {
+        if stored.version != VERSION {
+            return Err("the callback was stored by a newer version of the crate");
+        }
+        Ok(Self {
+            tenant: stored.tenant,
+            event: stored.event,
+            webhook_id: stored.webhook_id,
+            url: CallbackUrl::new(stored.callback_url),
+            fired_at: time(stored.fired_at).ok_or("firedAt is no time")?,
+        })
+    }
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
+}
+
+fn time(seconds: u64) -> Option<SystemTime> {
+    UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+}
