@@ -5,12 +5,26 @@
 
 mod support;
 
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use http::StatusCode;
-use support::callback::{Act, Script, builder, callback, own_url, reply, status};
-use tower_conductorone::callback::{Attempt, CallbackClient, CallbackError, Progress, Sent};
-use tower_conductorone::event::{ApprovalReply, Comment, ReplyError};
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::Full;
+use support::callback::{Act, PROVISION, Script, builder, callback, own_url, reply, status};
+use support::{DOMAIN, now};
+use tower::{Layer, service_fn};
+use tower_conductorone::callback::{
+    Attempt, CallbackClient, CallbackError, Post, PostError, Progress, Sent,
+};
+use tower_conductorone::event::{
+    ApprovalReply, Comment, ProvisionReply, ProvisionStep, ReplyError,
+};
+use tower_conductorone::testing::simulator::{CallbackEndpoint, End, Simulator};
+use tower_conductorone::testing::{FakeTenant, VirtualClock};
+use tower_conductorone::{BoxFuture, Webhook};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -264,5 +278,67 @@ fn settings_out_of_their_range_are_refused() {
             .attempt_timeout(timeout)
             .build();
         assert_eq!(client.is_ok(), good, "{deadline:?} {timeout:?}");
+    }
+}
+
+/// A simulated tenant's endpoint behind a line that breaks after the document
+/// has arrived, `breaks` times.
+#[derive(Clone, Debug)]
+struct Line {
+    endpoint: CallbackEndpoint,
+    breaks: Arc<AtomicU32>,
+}
+
+impl Post for Line {
+    fn post(&self, request: Request<Bytes>) -> BoxFuture<'_, Result<Response<()>, PostError>> {
+        Box::pin(async {
+            let answer = Post::post(&self.endpoint, request).await;
+            let left = self.breaks.load(SeqCst);
+            self.breaks.store(left.saturating_sub(1), SeqCst);
+            if left == 0 {
+                return answer;
+            }
+            Err(PostError::unknown("connection reset"))
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_that_takes_days_is_answered_through_the_simulated_tenant() {
+    for (breaks, expected) in [(0, Sent::Accepted), (1, Sent::ProbablyAccepted)] {
+        let tenant = FakeTenant::new(DOMAIN);
+        let clock = VirtualClock::starting_at(now());
+        let simulator = Simulator::new(&tenant).clock(clock);
+        let breaks = Arc::new(AtomicU32::new(breaks));
+        let endpoint = simulator.callbacks();
+        let client = CallbackClient::builder()
+            .post(Line { endpoint, breaks })
+            .clock(clock)
+            .build()
+            .expect("good");
+        let (done, outcome) = tokio::sync::oneshot::channel();
+        let done = Arc::new(Mutex::new(Some(done)));
+        let handler = service_fn(move |request: Request<Full<Bytes>>| {
+            let webhook = request.extensions().get::<Webhook>().expect("verified");
+            let callback = webhook.callback().expect("a URL");
+            let (client, done) = (client.clone(), done.lock().expect("no panic").take());
+            tokio::spawn(async move {
+                tokio::time::sleep(7 * DAY).await;
+                let callback = callback.typed::<ProvisionStep>().expect("its event");
+                let reply = ProvisionReply::complete(Comment::none());
+                let outcome = client.answer(&callback, reply).await;
+                done.expect("one attempt").send(outcome).expect("awaited");
+            });
+            let mut accepted = Response::new(Full::<Bytes>::default());
+            *accepted.status_mut() = StatusCode::ACCEPTED;
+            std::future::ready(Ok::<_, Infallible>(accepted))
+        });
+        let receiver = support::builder(&tenant).clock(clock).build();
+        let receiver = receiver.expect("good").layer(handler);
+        let report = simulator
+            .deliver(receiver, tenant.delivery(PROVISION))
+            .await;
+        assert_eq!(report.end(), &End::CompletedByCallback, "{report:?}");
+        assert_eq!(outcome.await.expect("sent"), Ok(expected));
     }
 }

@@ -142,6 +142,22 @@ where
     }
 }
 
+/// So that a [`CallbackClient`](crate::callback::CallbackClient) posts to it
+/// without a socket.
+#[cfg(feature = "callback")]
+impl crate::callback::Post for CallbackEndpoint {
+    fn post(
+        &self,
+        request: Request<Bytes>,
+    ) -> crate::BoxFuture<'_, Result<Response<()>, crate::callback::PostError>> {
+        Box::pin(async move {
+            let mut response = Response::new(());
+            *response.status_mut() = self.clone().answer(request.map(Full::new)).await;
+            Ok(response)
+        })
+    }
+}
+
 /// Shows no callback URLs.
 impl fmt::Debug for CallbackEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
