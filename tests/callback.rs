@@ -11,6 +11,9 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::{Request, Response};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 use support::callback::{
     Act as Posted, COMMENT, PROVISION, SECRET, Script, builder, callback, own_url, reply, status,
@@ -18,8 +21,9 @@ use support::callback::{
 use support::{DOMAIN, now, receiver};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tower_conductorone::BoxFuture;
 use tower_conductorone::callback::{
-    Attempt, Callback, CallbackClient, CallbackError, Progress, Sent,
+    Attempt, Callback, CallbackClient, CallbackError, Post, PostError, Progress, Sent,
 };
 use tower_conductorone::event::{Comment, PolicyApprovalStep, ProvisionReply, ProvisionStep};
 use tower_conductorone::testing::FakeTenant;
@@ -323,6 +327,47 @@ async fn only_the_tenant_s_own_domain_is_posted_to() {
         assert_eq!(sent.err(), checked.err(), "{url:?}");
         // What is refused is never handed to what would connect.
         assert_eq!(script.posts().len(), usize::from(good), "{url:?}");
+    }
+}
+
+/// Takes what is meant for the tenant, and nothing else.
+#[derive(Debug)]
+struct Gate;
+
+impl Post for Gate {
+    fn post(&self, request: Request<Bytes>) -> BoxFuture<'_, Result<Response<()>, PostError>> {
+        let own = format!("https://{DOMAIN}/");
+        let url = request.uri().to_string();
+        assert!(url.starts_with(&own), "{url}");
+        // As another parser, which the HTTP client uses, understands it.
+        let url = reqwest::Url::parse(&url).expect("a URL");
+        assert_eq!(
+            url.origin().ascii_serialization(),
+            own.trim_end_matches('/')
+        );
+        Box::pin(async { Ok(Response::new(())) })
+    }
+}
+
+proptest! {
+    #[test]
+    fn however_a_url_is_put_together_it_leads_to_the_tenant_or_nowhere(
+        pieces in prop::collection::vec(prop::sample::select(vec![
+            "https://", "https:", "http://", "HTTPS://", "//", "/", "\\", "@", ":", ":443", ":80",
+            ".", "?", "#", "%2f", "%40", "%00", "\t", " ", "\u{ff0e}", "[", "]", "\u{ad}",
+            DOMAIN, "Example.Conductor.One", "evil.example", "127.0.0.1", "a",
+        ]), 1..8),
+        whole in any::<bool>(),
+    ) {
+        let start = if whole { format!("https://{DOMAIN}") } else { String::new() };
+        let callback = callback(&format!("{start}{}", pieces.concat()));
+        let client = builder().post(Gate).build().expect("good");
+        let sending = async {
+            let checked = client.check(&callback);
+            assert_eq!(client.send(&callback, &reply()).await.err(), checked.err());
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        runtime.expect("a runtime").block_on(sending);
     }
 }
 
