@@ -83,11 +83,18 @@ where
     poll_fn(|cx| service.poll_ready(cx))
         .await
         .map_err(Into::into)?;
-    let (parts, body) = service
-        .call(request)
-        .await
-        .map_err(Into::into)?
-        .into_parts();
+    collect(service.call(request).await.map_err(Into::into)?).await
+}
+
+/// Reads an answer to the end.
+pub(super) async fn collect<B>(
+    response: Response<B>,
+) -> Result<Answer, Box<dyn Error + Send + Sync>>
+where
+    B: Body,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let (parts, body) = response.into_parts();
     let body = body.collect().await.map_err(Into::into)?.to_bytes();
     let response = Response::from_parts(parts, body);
     Ok(Answer { response })

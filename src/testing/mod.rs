@@ -35,6 +35,9 @@
 //! A request can be sent anywhere; [`Delivery::call`] sends it to a service in
 //! process and gives back its [`Answer`], so that a handler's test is one line.
 //!
+//! An [`AttackPack`] fires forged, odd and hostile requests at a service or a
+//! server of any make, and reports which of them it did not stand.
+//!
 //! The receiver gets the tenant's keys in one of three ways:
 //! [`FakeTenant::serve`] publishes them on a loopback port,
 //! [`FakeTenant::fetch`] hands them out in process (and works while tokio's
@@ -55,6 +58,7 @@
 )]
 
 mod answer;
+mod attack;
 mod clock;
 pub mod conformance;
 mod delivery;
@@ -73,6 +77,7 @@ mod virtual_clock;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use self::answer::Answer;
+pub use self::attack::{AttackPack, AttackResult, Expectation, Report, Verdict};
 pub use self::clock::ManualClock;
 pub use self::delivery::Delivery;
 pub(crate) use self::explain::NoKeys;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
@@ -53,6 +54,18 @@ impl Signer {
             Self::EdDsa(key) => Ok(key.sign(message).as_ref().to_vec()),
         }
         .expect("a generated key signs")
+    }
+
+    /// The public key as `SubjectPublicKeyInfo` (RFC 5280 §4.1).
+    pub(super) fn public_der(&self) -> Vec<u8> {
+        let der: Result<PublicKeyX509Der<'_>, _> = match self {
+            Self::Rs256(key) => key.public_key().as_der(),
+            Self::Es256(key) => key.public_key().as_der(),
+            Self::EdDsa(key) => key.public_key().as_der(),
+        };
+        der.expect("a generated key can be encoded")
+            .as_ref()
+            .to_vec()
     }
 
     /// The public key's own members of a JWK (RFC 7518 §6, RFC 8037 §2).

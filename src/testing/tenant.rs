@@ -193,6 +193,25 @@ impl FakeTenant {
         FakeFetch::new(self.clone())
     }
 
+    /// A key that signs if asked to, and is published no longer.
+    pub(super) fn add_withdrawn_key(&self, algorithm: Algorithm) -> String {
+        let mut key = Key::generate(algorithm);
+        key.published = false;
+        let kid = key.kid.clone();
+        lock(&self.shared.state).keys.push(key);
+        kid
+    }
+
+    pub(super) fn jwk(&self, kid: &str) -> Map<String, Value> {
+        let mut jwk = Map::new();
+        self.change(kid, |key| jwk = key.jwk());
+        jwk
+    }
+
+    pub(super) fn public_der(&self, kid: &str) -> Vec<u8> {
+        self.signer(kid).public_der()
+    }
+
     pub(super) fn algorithm(&self, kid: &str) -> Algorithm {
         self.signer(kid).algorithm()
     }

@@ -1,0 +1,36 @@
+//! Whether an answer gives away what the request had for the receiver alone.
+
+use bytes::Bytes;
+use http::Request;
+use http::header::AUTHORIZATION;
+
+use crate::testing::Answer;
+
+/// A leak of twice that many bytes is always found, a shorter one by luck; and
+/// no innocent text has so many of a token's in common with it.
+const PIECE: usize = 12;
+
+/// What a request has that no answer may show: its tokens, and the secret at
+/// the end of its callback URL.
+pub(super) fn secrets(request: &Request<Bytes>) -> Vec<Bytes> {
+    let tokens = request.headers().get_all(AUTHORIZATION).iter();
+    let callbacks = request.headers().get_all("webhook-callback-url").iter();
+    tokens
+        .map(|value| (value, b' '))
+        .chain(callbacks.map(|value| (value, b'/')))
+        .filter_map(|(value, before)| value.as_bytes().rsplit(|byte| *byte == before).next())
+        .map(Bytes::copy_from_slice)
+        .collect()
+}
+
+pub(super) fn is_in(answer: &Answer, secrets: &[Bytes]) -> bool {
+    let headers = answer.headers().values().map(AsRef::as_ref);
+    let mut shown = headers.chain([&answer.body()[..]]);
+    shown.any(|text: &[u8]| {
+        let mut windows = text.windows(PIECE);
+        windows.any(|window| {
+            let mut pieces = secrets.iter().flat_map(|secret| secret.chunks_exact(PIECE));
+            pieces.any(|piece| piece == window)
+        })
+    })
+}

@@ -1,0 +1,223 @@
+//! Attacks on a receiver, fired one by one, and a report on what came of them.
+
+mod forge;
+mod leak;
+mod receiver;
+mod report;
+mod shot;
+mod table;
+mod wire;
+
+use std::error::Error;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body::Body;
+use http_body_util::Full;
+use tokio::time::Instant;
+use tower_service::Service;
+
+pub use self::report::{AttackResult, Expectation, Report, Verdict};
+
+use self::forge::Forge;
+use self::receiver::{InProcess, Outcome, Receiver};
+use self::shot::{Attack, Framing, Shot};
+use self::wire::Wire;
+use super::{Answer, FakeTenant};
+use crate::clock::{Clock, SystemClock};
+
+/// The attacks that a receiver of webhooks has to stand: forged, stolen,
+/// changed, odd and oversized requests, and some genuine ones in unusual but
+/// legal forms, which it has to accept, so that one that refuses everything
+/// does not look safe.
+///
+/// The receiver under attack is a real one: it has the tenant's keys (from
+/// [`FakeTenant::serve`], [`fetch`](FakeTenant::fetch) or
+/// [`jwks`](FakeTenant::jwks)) and is configured for the same public URL.
+/// Nothing else of it is known: it need not be made with this crate. It gets
+/// administrator's tests (`c1.webhooks.v1.PayloadTest`), a few of which reach
+/// its handler.
+///
+/// ```
+/// # #[cfg(feature = "axum")] mod of_a_feature {
+/// # use axum::{Router, routing::post};
+/// # use tower_conductorone::keys::KeySet;
+/// # use tower_conductorone::{Tenant, VerifyWebhookLayer, Webhook};
+/// use tower_conductorone::testing::{AttackPack, FakeTenant};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let tenant = FakeTenant::new("example.conductor.one");
+/// # let keys = KeySet::from_json(tenant.jwks().as_bytes())?;
+/// # let verify = VerifyWebhookLayer::builder()
+/// #     .public_url("https://hooks.example.com")
+/// #     .tenant(Tenant::new(tenant.domain()).static_keys(keys))
+/// #     .build()?;
+/// # let mut app = Router::new()
+/// #     .route("/webhooks", post(async |webhook: Webhook| webhook.event().to_owned()))
+/// #     .layer(verify);
+/// // `app` is your service, with the tenant's keys.
+/// let pack = AttackPack::new(&tenant, "https://hooks.example.com/webhooks");
+/// pack.fire(&mut app).await.assert_clean();
+/// # Ok(())
+/// # }
+/// # }
+/// # #[cfg(feature = "axum")] of_a_feature::main().unwrap();
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "attacks do nothing until they are fired"]
+pub struct AttackPack {
+    tenant: FakeTenant,
+    target: String,
+    clock: Arc<dyn Clock>,
+    time_limit: Duration,
+    max_body_bytes: usize,
+}
+
+impl AttackPack {
+    /// The attacks on a receiver that accepts this tenant's webhooks.
+    ///
+    /// `target` is the webhook's URL as the tenant has it configured: the
+    /// receiver's public URL and the path, such as
+    /// `https://hooks.example.com/webhooks`.
+    ///
+    /// # Panics
+    /// If it is not an absolute URL.
+    pub fn new(tenant: &FakeTenant, target: impl Into<String>) -> Self {
+        let target = target.into();
+        let _ = tenant.delivery("").to(&target);
+        Self {
+            tenant: tenant.clone(),
+            target,
+            clock: Arc::new(SystemClock),
+            time_limit: Duration::from_secs(15),
+            max_body_bytes: 2 * 1024 * 1024,
+        }
+    }
+
+    /// The receiver's clock, if that is not the system's.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// How long an answer may take; one that takes longer is a hang. 15 s by
+    /// default, on tokio's clock: more than the 10 s that the layer gives a
+    /// body.
+    pub fn time_limit(mut self, limit: Duration) -> Self {
+        self.time_limit = limit;
+        self
+    }
+
+    /// The longest body that the receiver accepts, in bytes. 2 MiB by default.
+    pub fn max_body_bytes(mut self, bytes: usize) -> Self {
+        self.max_body_bytes = bytes;
+        self
+    }
+
+    /// Fires all attacks at a service, without a socket, one after the other.
+    ///
+    /// A service that panics is found out, too. What needs a connection (a
+    /// body of unknown length, one that stops half-way) is left out: see
+    /// [`fire_at`](Self::fire_at).
+    pub async fn fire<S, B>(&self, service: &mut S) -> Report
+    where
+        S: Service<Request<Full<Bytes>>, Response = Response<B>>,
+        S::Error: Into<Box<dyn Error + Send + Sync>>,
+        B: Body,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        self.fire_all(InProcess(service)).await
+    }
+
+    /// Fires all attacks at a server, over HTTP/1.1, one after the other, each
+    /// on a connection of its own.
+    ///
+    /// `url` is where the server is, such as `http://127.0.0.1:8080/webhooks`;
+    /// it may differ from the webhook's own URL as it does behind a proxy.
+    /// Only `http` is spoken: aim at the port behind whatever ends TLS.
+    ///
+    /// # Errors
+    /// If the URL is not an absolute `http` URL, or nobody listens there.
+    pub async fn fire_at(&self, url: &str) -> io::Result<Report> {
+        Ok(self.fire_all(Wire::to(url, &self.target).await?).await)
+    }
+
+    async fn fire_all(&self, mut receiver: impl Receiver) -> Report {
+        let mut forge = Forge::new(&self.tenant, &self.target, self.max_body_bytes);
+        let mut results = Vec::new();
+        for attack in table::all() {
+            forge.now = self.clock.now();
+            let shot = (attack.make)(&forge);
+            if receiver.can_send(shot.framing) {
+                results.push(self.fire_one(&mut receiver, attack, shot).await);
+            }
+        }
+        Report::new(results)
+    }
+
+    async fn fire_one(
+        &self,
+        receiver: &mut impl Receiver,
+        attack: &Attack,
+        shot: Shot,
+    ) -> AttackResult {
+        let start = Instant::now();
+        let mut prepared = true;
+        if let Some(before) = shot.before {
+            let outcome = self.send(receiver, before, Framing::Length).await;
+            prepared = matches!(outcome, Outcome::Answered(answer) if answer.status().is_success());
+        }
+        let secrets = leak::secrets(&shot.request);
+        let outcome = self.send(receiver, shot.request, shot.framing).await;
+        let status = match &outcome {
+            Outcome::Answered(answer) => Some(answer.status()),
+            _ => None,
+        };
+        let verdict = match outcome {
+            _ if !prepared => Verdict::Refused,
+            Outcome::Hung => Verdict::Hung,
+            Outcome::Panicked => Verdict::Panicked,
+            // Whoever is sent too much may hang up.
+            Outcome::Failed if shot.may_hang_up => Verdict::Passed,
+            Outcome::Failed => Verdict::NoAnswer,
+            Outcome::Answered(answer) => judge(attack.expected, &answer, &secrets),
+        };
+        AttackResult {
+            name: attack.name,
+            description: attack.what,
+            expected: attack.expected,
+            status,
+            elapsed: start.elapsed(),
+            verdict,
+        }
+    }
+
+    async fn send(
+        &self,
+        receiver: &mut impl Receiver,
+        request: Request<Bytes>,
+        framing: Framing,
+    ) -> Outcome {
+        tokio::time::timeout(self.time_limit, receiver.send(request, framing))
+            .await
+            .unwrap_or(Outcome::Hung)
+    }
+}
+
+/// What is to be said of an answer.
+fn judge(expected: Expectation, answer: &Answer, secrets: &[Bytes]) -> Verdict {
+    let status = answer.status();
+    match expected {
+        _ if status == StatusCode::GONE => Verdict::Gone,
+        _ if status.is_server_error() => Verdict::ServerError,
+        Expectation::Refused if status.is_success() => Verdict::Accepted,
+        Expectation::Accepted if !status.is_success() => Verdict::Refused,
+        _ if status.is_informational() || status.is_redirection() => Verdict::OddStatus,
+        _ if leak::is_in(answer, secrets) => Verdict::Leaked,
+        _ => Verdict::Passed,
+    }
+}

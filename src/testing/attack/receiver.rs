@@ -1,0 +1,62 @@
+//! The receiver under attack, however it is reached.
+
+use std::error::Error;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::task::Poll;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use http_body_util::Full;
+use tower_service::Service;
+
+use super::shot::Framing;
+use crate::testing::{Answer, answer};
+
+pub(super) trait Receiver {
+    fn can_send(&self, framing: Framing) -> bool;
+
+    async fn send(&mut self, request: Request<Bytes>, framing: Framing) -> Outcome;
+}
+
+/// What became of a request.
+pub(super) enum Outcome {
+    Answered(Answer),
+    Failed,
+    Panicked,
+    Hung,
+}
+
+pub(super) struct InProcess<'s, S>(pub(super) &'s mut S);
+
+impl<S, B> Receiver for InProcess<'_, S>
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<B>>,
+    S::Error: Into<Box<dyn Error + Send + Sync>>,
+    B: Body,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    fn can_send(&self, framing: Framing) -> bool {
+        framing == Framing::Length
+    }
+
+    async fn send(&mut self, request: Request<Bytes>, _: Framing) -> Outcome {
+        let mut answered = pin!(answer::call(self.0, request.map(Full::new)));
+        poll_fn(|cx| {
+            // Nobody looks at what a panic has left behind but the service.
+            match catch_unwind(AssertUnwindSafe(|| answered.as_mut().poll(cx))) {
+                Ok(polled) => polled.map(Outcome::from),
+                Err(_) => Poll::Ready(Outcome::Panicked),
+            }
+        })
+        .await
+    }
+}
+
+impl From<Result<Answer, Box<dyn Error + Send + Sync>>> for Outcome {
+    fn from(answered: Result<Answer, Box<dyn Error + Send + Sync>>) -> Self {
+        answered.map_or(Self::Failed, Self::Answered)
+    }
+}
