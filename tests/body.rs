@@ -21,7 +21,7 @@ use support::{DOMAIN, Outcome, TEST_EVENT, builder, now, receiver, send};
 use tokio::time::Instant;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_conductorone::keys::JwksCache;
-use tower_conductorone::testing::{Delivery, FakeTenant};
+use tower_conductorone::testing::{Delivery, FakeTenant, Fault};
 use tower_conductorone::{Rejection, Tenant, VerifyWebhookLayer};
 use tower_http::limit::RequestBodyLimitLayer;
 
@@ -256,7 +256,7 @@ async fn a_slow_body_that_makes_it_passes() {
 async fn time_before_the_body_is_asked_for_does_not_count() {
     let tenant = FakeTenant::new(DOMAIN);
     let fetch = tenant.fetch();
-    fetch.set_delay(Duration::from_secs(4));
+    fetch.set_fault(Some(Fault::Slow(Duration::from_secs(4))));
     let keys = JwksCache::builder("https://example.conductor.one/auth/v1/jwks")
         .build(fetch)
         .expect("good");

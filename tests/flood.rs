@@ -13,7 +13,7 @@ use support::{DOMAIN, TEST_EVENT, clock, now, send};
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant, advance};
 use tower_conductorone::keys::{Algorithm, Fetch, FetchError, JwksCache};
-use tower_conductorone::testing::{FakeFetch, FakeTenant};
+use tower_conductorone::testing::{FakeFetch, FakeTenant, Fault};
 use tower_conductorone::{BoxFuture, Tenant, VerifyWebhookLayer};
 
 /// Tells when the keys were asked for.
@@ -45,7 +45,8 @@ async fn a_flood_of_forgeries_costs_few_fetches_and_no_delivery_any_time() {
         fetch: tenant.fetch(),
         times: Arc::default(),
     };
-    fetch.fetch.set_delay(Duration::from_millis(50));
+    let slow = Fault::Slow(Duration::from_millis(50));
+    fetch.fetch.set_fault(Some(slow));
     let cache = JwksCache::builder("https://example.conductor.one/auth/v1/jwks")
         .build(fetch.clone())
         .expect("good");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tower_conductorone::keys::JwksCache;
-use tower_conductorone::testing::FakeTenant;
+use tower_conductorone::testing::{FakeTenant, Fault};
 use tower_conductorone::{Tenant, VerifyWebhookLayer};
 
 #[tokio::test(start_paused = true)]
@@ -12,7 +12,7 @@ async fn keys_are_loaded_although_another_tenant_s_are_out_of_reach() {
         let mut builder = VerifyWebhookLayer::builder().public_url("https://hooks.example.com");
         for (domain, broken) in [("a.example", true), ("b.example", false)] {
             let fetch = FakeTenant::new(domain).fetch();
-            fetch.set_unreachable(broken);
+            fetch.set_fault(broken.then_some(Fault::Down));
             let cache = JwksCache::builder(format!("https://{domain}/jwks"))
                 .build(fetch)
                 .expect("good");

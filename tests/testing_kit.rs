@@ -16,7 +16,7 @@ use axum::routing::post;
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{DecodingKey, Validation};
@@ -26,8 +26,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tower::Service;
+#[cfg(feature = "reqwest")]
+use tower_conductorone::keys::HttpsFetch;
 use tower_conductorone::keys::{Algorithm, Fetch, KeySet};
-use tower_conductorone::testing::{Delivery, EVENTS, FakeTenant, ManualClock};
+use tower_conductorone::testing::{
+    Delivery, EVENTS, FakeFetch, FakeTenant, Fault, JwksServer, ManualClock, Validator,
+};
 use tower_conductorone::{Clock, RejectionKind, Tenant, VerifyWebhookLayer, Webhook};
 
 const DOMAIN: &str = "example.conductor.one";
@@ -801,25 +805,22 @@ async fn keys_are_fetched_in_process() {
         .fetch(get(), length - 1)
         .await
         .expect_err("longer than allowed");
-    fetch.set_unreachable(true);
-    clone.fetch(get(), 65_536).await.expect_err("unreachable");
-    fetch.set_unreachable(false);
     clone.fetch(get(), 65_536).await.unwrap();
-    assert_eq!(fetch.requests(), 7);
+    assert_eq!(fetch.requests(), 6);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_delayed_answer_is_the_one_of_its_beginning() {
     let tenant = tenant();
     let fetch = tenant.fetch();
-    fetch.set_delay(Duration::from_secs(4));
+    fetch.set_fault(Some(Fault::Slow(Duration::from_secs(4))));
     let start = Instant::now();
     let before = tenant.jwks();
     let clone = fetch.clone();
     let slow = tokio::spawn(async move { clone.fetch(get(), 65_536).await.unwrap() });
     tokio::task::yield_now().await;
 
-    fetch.set_delay(Duration::ZERO);
+    fetch.set_fault(None);
     tenant.rotate(Algorithm::Es256);
     let quick = fetch.fetch(get(), 65_536).await.unwrap();
     assert_eq!(start.elapsed(), Duration::ZERO);
@@ -827,4 +828,175 @@ async fn a_delayed_answer_is_the_one_of_its_beginning() {
 
     assert_eq!(slow.await.unwrap().body(), &before);
     assert_eq!(start.elapsed(), Duration::from_secs(4));
+}
+
+/// A tenant's keys in process, and on a port that is reached with reqwest.
+struct Ways {
+    fake: FakeFetch,
+    server: JwksServer,
+}
+
+impl Ways {
+    async fn to(tenant: &FakeTenant) -> Self {
+        let server = tenant.serve().await.unwrap();
+        let fake = tenant.fetch();
+        Self { fake, server }
+    }
+
+    fn set_fault(&self, fault: Option<&Fault>) {
+        self.fake.set_fault(fault.cloned());
+        self.server.set_fault(fault.cloned());
+    }
+
+    /// What comes of the request on each way.
+    async fn get(&self, headers: &HeaderMap) -> Vec<Result<Response<Bytes>, String>> {
+        let mut fetches: Vec<Box<dyn Fetch>> = vec![Box::new(self.fake.clone())];
+        #[cfg(feature = "reqwest")]
+        fetches.push(Box::new(HttpsFetch::new().unwrap()));
+        let mut answers = Vec::new();
+        for fetch in fetches {
+            let mut request = Request::get(self.server.url()).body(()).unwrap();
+            request.headers_mut().clone_from(headers);
+            let answer = fetch.fetch(request, 256 * 1024).await;
+            answers.push(answer.map_err(|error| error.to_string()));
+        }
+        answers
+    }
+}
+
+#[tokio::test]
+async fn faults_are_the_same_in_process_and_on_a_port() {
+    type Check = fn(&FakeTenant, Result<Response<Bytes>, String>);
+    let table: [(Fault, Check); 9] = [
+        (Fault::Down, |_, answer| drop(answer.unwrap_err())),
+        (Fault::Slow(Duration::from_millis(50)), |tenant, answer| {
+            assert_eq!(answer.unwrap().body(), &tenant.jwks());
+        }),
+        (Fault::Reset, |_, answer| drop(answer.unwrap_err())),
+        (Fault::Status(StatusCode::NOT_FOUND, None), |_, answer| {
+            let answer = answer.unwrap();
+            assert_eq!(answer.status(), StatusCode::NOT_FOUND);
+            assert!(!answer.headers().contains_key("retry-after"));
+        }),
+        (
+            Fault::Status(StatusCode::TOO_MANY_REQUESTS, Some(Duration::from_secs(7))),
+            |_, answer| {
+                let answer = answer.unwrap();
+                assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
+                assert_eq!(answer.headers()["retry-after"], "7");
+            },
+        ),
+        (Fault::Html, |_, answer| {
+            let answer = answer.unwrap();
+            assert_eq!(answer.status(), StatusCode::OK);
+            assert_eq!(answer.headers()["content-type"], "text/html");
+        }),
+        (Fault::Truncated, |tenant, answer| {
+            let answer = answer.unwrap();
+            assert_eq!(answer.status(), StatusCode::OK);
+            assert!(tenant.jwks().as_bytes().starts_with(answer.body()));
+            serde_json::from_slice::<Value>(answer.body()).unwrap_err();
+        }),
+        (Fault::Redirect("https://x.example/".into()), |_, answer| {
+            let answer = answer.unwrap();
+            assert_eq!(answer.status(), StatusCode::FOUND);
+            assert_eq!(answer.headers()["location"], "https://x.example/");
+        }),
+        (Fault::BadKeys, |tenant, answer| {
+            let answer: Value = serde_json::from_slice(answer.unwrap().body()).unwrap();
+            assert_eq!(answer["keys"][0]["kid"], json!(tenant.signing_key()));
+            KeySet::from_json(answer.to_string().as_bytes()).unwrap_err();
+        }),
+    ];
+    let tenant = tenant();
+    let ways = Ways::to(&tenant).await;
+    for (fault, check) in &table {
+        ways.set_fault(Some(fault));
+        let start = Instant::now();
+        for answer in ways.get(&HeaderMap::new()).await {
+            println!("{fault:?}: {answer:?}");
+            check(&tenant, answer);
+        }
+        if let Fault::Slow(wait) = fault {
+            assert!(start.elapsed() >= *wait);
+        }
+        // And then all is well again.
+        ways.set_fault(None);
+        for answer in ways.get(&HeaderMap::new()).await {
+            assert_eq!(answer.unwrap().body(), &tenant.jwks(), "after {fault:?}");
+        }
+    }
+    assert_eq!(ways.fake.requests(), 2 * table.len());
+}
+
+#[tokio::test]
+async fn an_answer_can_be_longer_than_anybody_should_read() {
+    let tenant = tenant();
+    let fetch = tenant.fetch();
+    fetch.set_fault(Some(Fault::Huge));
+    fetch.fetch(get(), 256 * 1024).await.unwrap_err();
+    let answer = fetch.fetch(get(), 5 * 1024 * 1024).await.unwrap();
+    KeySet::from_json(answer.body()).expect("valid for all that");
+
+    let server = tenant.serve().await.unwrap();
+    server.set_fault(Some(Fault::Huge));
+    let (_, body) = raw(&server.url(), "GET", "/auth/v1/jwks").await;
+    assert_eq!(body.as_bytes(), answer.body());
+}
+
+#[tokio::test]
+async fn a_reset_comes_in_the_middle_of_the_answer() {
+    let tenant = tenant();
+    let server = tenant.serve().await.unwrap();
+    server.set_fault(Some(Fault::Reset));
+    let (head, body) = raw(&server.url(), "GET", "/auth/v1/jwks").await;
+    let keys = tenant.jwks();
+    assert!(head.starts_with("http/1.1 200 "));
+    assert!(head.contains(&format!("\r\ncontent-length: {}", keys.len())));
+    assert_eq!(body, keys[..keys.len() / 2]);
+}
+
+#[tokio::test]
+async fn keys_that_have_not_changed_are_not_sent_again() {
+    for (validator, header, condition) in [
+        (Validator::ETag, "etag", "if-none-match"),
+        (
+            Validator::LastModified,
+            "last-modified",
+            "if-modified-since",
+        ),
+    ] {
+        let tenant = tenant();
+        let ways = Ways::to(&tenant).await;
+        ways.fake.set_validator(Some(validator));
+        ways.server.set_validator(Some(validator));
+        ways.server.cache_control(Some("max-age=60"));
+        ways.fake.cache_control(Some("max-age=60"));
+
+        let mut conditions = HeaderMap::new();
+        for answer in ways.get(&conditions).await {
+            let answer = answer.unwrap();
+            assert_eq!(answer.status(), StatusCode::OK);
+            conditions.insert(condition, answer.headers()[header].clone());
+        }
+        for answer in ways.get(&conditions).await {
+            let answer = answer.unwrap();
+            assert_eq!(answer.status(), StatusCode::NOT_MODIFIED);
+            assert_eq!(answer.headers()[header], conditions[condition]);
+            assert_eq!(answer.headers()["cache-control"], "max-age=60");
+            assert!(answer.body().is_empty());
+        }
+        // However fast a change follows.
+        tenant.rotate(Algorithm::Es256);
+        for answer in ways.get(&conditions).await {
+            let answer = answer.unwrap();
+            assert_eq!(answer.status(), StatusCode::OK);
+            assert_ne!(answer.headers()[header], conditions[condition]);
+            assert_eq!(answer.body(), &tenant.jwks());
+        }
+        assert_eq!((ways.fake.requests(), ways.fake.not_modified()), (3, 1));
+        if cfg!(feature = "reqwest") {
+            assert_eq!((ways.server.requests(), ways.server.not_modified()), (3, 1));
+        }
+    }
 }

@@ -1,11 +1,10 @@
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Request, Response};
 
-use super::endpoint::Endpoint;
-use super::{FakeTenant, lock};
+use super::endpoint::{Endpoint, Reaction};
+use super::{FakeTenant, Fault, Validator};
 use crate::BoxFuture;
 use crate::keys::{Fetch, FetchError};
 
@@ -16,21 +15,12 @@ use crate::keys::{Fetch, FetchError};
 #[derive(Clone, Debug)]
 pub struct FakeFetch {
     endpoint: Arc<Endpoint>,
-    line: Arc<Mutex<Line>>,
-}
-
-/// What the way to the tenant is like.
-#[derive(Clone, Copy, Debug, Default)]
-struct Line {
-    delay: Duration,
-    unreachable: bool,
 }
 
 impl FakeFetch {
     pub(super) fn new(tenant: FakeTenant) -> Self {
         Self {
             endpoint: Arc::new(Endpoint::new(tenant)),
-            line: Arc::default(),
         }
     }
 
@@ -38,6 +28,13 @@ impl FakeFetch {
     #[must_use]
     pub fn requests(&self) -> usize {
         self.endpoint.requests()
+    }
+
+    /// How many of those answers were 304: see
+    /// [`set_validator`](Self::set_validator).
+    #[must_use]
+    pub fn not_modified(&self) -> usize {
+        self.endpoint.not_modified()
     }
 
     /// The last request for the keys.
@@ -60,15 +57,19 @@ impl FakeFetch {
         self.endpoint.cache_control(value);
     }
 
-    /// Answers that long after being asked, on tokio's clock; at first, at
-    /// once.
-    pub fn set_delay(&self, delay: Duration) {
-        lock(&self.line).delay = delay;
+    /// Sends the keys with this validator, and answers 304 while they stay as
+    /// they are; at first without any.
+    pub fn set_validator(&self, validator: Option<Validator>) {
+        self.endpoint.set_validator(validator);
     }
 
-    /// Fails as if nobody listened, or no longer.
-    pub fn set_unreachable(&self, unreachable: bool) {
-        lock(&self.line).unreachable = unreachable;
+    /// Lets this go wrong from now on; with `None`, nothing any longer.
+    ///
+    /// # Panics
+    /// When the keys are asked for, if it is a redirection to what cannot stand
+    /// in a header.
+    pub fn set_fault(&self, fault: Option<Fault>) {
+        self.endpoint.set_fault(fault);
     }
 }
 
@@ -79,14 +80,15 @@ impl Fetch for FakeFetch {
         max_body: usize,
     ) -> BoxFuture<'_, Result<Response<Bytes>, FetchError>> {
         Box::pin(async move {
-            let line = *lock(&self.line);
-            let answer = self.endpoint.answer(request);
-            if !line.delay.is_zero() {
-                tokio::time::sleep(line.delay).await;
-            }
-            if line.unreachable {
-                return Err(FetchError::new("connection refused"));
-            }
+            let answer = match self.endpoint.react(request) {
+                Reaction::Answer(answer) => answer,
+                Reaction::AnswerAfter(wait, answer) => {
+                    tokio::time::sleep(wait).await;
+                    answer
+                }
+                Reaction::Reset(_) => return Err(FetchError::new("connection reset")),
+                Reaction::HangUp => return Err(FetchError::new("connection refused")),
+            };
             if answer.body().len() > max_body {
                 return Err(FetchError::new("the answer is too long"));
             }

@@ -41,7 +41,8 @@
 //! The receiver gets the tenant's keys in one of three ways:
 //! [`FakeTenant::serve`] publishes them on a loopback port,
 //! [`FakeTenant::fetch`] hands them out in process (and works while tokio's
-//! clock is paused), and [`FakeTenant::jwks`] is their text.
+//! clock is paused), and [`FakeTenant::jwks`] is their text. The first two let
+//! go wrong what can go wrong on the way: see [`Fault`].
 //!
 //! A [`Simulator`] delivers as ConductorOne does: it tries again, waits for
 //! callbacks and gives up, in virtual time.
@@ -64,6 +65,7 @@ pub mod conformance;
 mod delivery;
 mod endpoint;
 mod explain;
+mod fault;
 mod fetch;
 mod fixture;
 mod id;
@@ -82,6 +84,7 @@ pub use self::clock::ManualClock;
 pub use self::delivery::Delivery;
 pub(crate) use self::explain::NoKeys;
 pub use self::explain::{CaptureError, CapturedRequest, Check, Explainer, Explanation, Verdict};
+pub use self::fault::{Fault, Validator};
 pub use self::fetch::FakeFetch;
 pub use self::fixture::Fixture;
 pub use self::payload::EVENTS;

@@ -1,11 +1,12 @@
-use std::convert::Infallible;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
-use http_body_util::Full;
+use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -13,8 +14,8 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::FakeTenant;
-use super::endpoint::Endpoint;
+use super::endpoint::{Endpoint, Reaction};
+use super::{FakeTenant, Fault, Validator};
 
 /// The path at which a tenant publishes its keys.
 const PATH: &str = "/auth/v1/jwks";
@@ -56,6 +57,13 @@ impl JwksServer {
         self.endpoint.requests()
     }
 
+    /// How many of those answers were 304: see
+    /// [`set_validator`](Self::set_validator).
+    #[must_use]
+    pub fn not_modified(&self) -> usize {
+        self.endpoint.not_modified()
+    }
+
     /// The last request for the keys.
     #[must_use]
     pub fn last_request(&self) -> Option<Request<()>> {
@@ -75,6 +83,21 @@ impl JwksServer {
     pub fn cache_control(&self, value: Option<&str>) {
         self.endpoint.cache_control(value);
     }
+
+    /// Sends the keys with this validator, and answers 304 while they stay as
+    /// they are; at first without any.
+    pub fn set_validator(&self, validator: Option<Validator>) {
+        self.endpoint.set_validator(validator);
+    }
+
+    /// Lets this go wrong from now on; with `None`, nothing any longer.
+    ///
+    /// # Panics
+    /// When the keys are asked for, if it is a redirection to what cannot stand
+    /// in a header.
+    pub fn set_fault(&self, fault: Option<Fault>) {
+        self.endpoint.set_fault(fault);
+    }
 }
 
 impl Drop for JwksServer {
@@ -89,20 +112,95 @@ async fn accept(listener: TcpListener, endpoint: Arc<Endpoint>) {
     while let Ok((stream, _)) = listener.accept().await {
         let endpoint = endpoint.clone();
         let service = service_fn(move |request: Request<Incoming>| {
-            std::future::ready(Ok::<_, Infallible>(answer(&endpoint, request)))
+            let endpoint = endpoint.clone();
+            async move { answer(&endpoint, request).await }
         });
         connections.spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
         while connections.try_join_next().is_some() {}
     }
 }
 
-fn answer(endpoint: &Endpoint, request: Request<Incoming>) -> Response<Full<Bytes>> {
+/// An error ends the connection.
+async fn answer(
+    endpoint: &Endpoint,
+    request: Request<Incoming>,
+) -> io::Result<Response<MaybeBroken>> {
     let status = match (request.uri().path(), request.method()) {
-        (PATH, &Method::GET) => return endpoint.answer(request.map(drop)).map(Full::new),
+        (PATH, &Method::GET) => {
+            return match endpoint.react(request.map(drop)) {
+                Reaction::Answer(answer) => Ok(answer.map(MaybeBroken::whole)),
+                Reaction::AnswerAfter(wait, answer) => {
+                    tokio::time::sleep(wait).await;
+                    Ok(answer.map(MaybeBroken::whole))
+                }
+                Reaction::Reset(answer) => Ok(answer.map(MaybeBroken::broken)),
+                Reaction::HangUp => Err(io::ErrorKind::ConnectionAborted.into()),
+            };
+        }
         (PATH, _) => StatusCode::METHOD_NOT_ALLOWED,
         _ => StatusCode::NOT_FOUND,
     };
-    let mut answer = Response::new(Full::default());
+    let mut answer = Response::new(MaybeBroken::whole(Bytes::new()));
     *answer.status_mut() = status;
-    answer
+    Ok(answer)
+}
+
+/// A body that comes as a whole, or breaks off half-way.
+struct MaybeBroken {
+    length: u64,
+    data: Option<Bytes>,
+    /// Whether it breaks off once what was sent before is out.
+    broken: bool,
+    flushed: bool,
+}
+
+impl MaybeBroken {
+    fn whole(body: Bytes) -> Self {
+        Self {
+            length: body.len() as u64,
+            data: Some(body).filter(|body| !body.is_empty()),
+            broken: false,
+            flushed: false,
+        }
+    }
+
+    fn broken(body: Bytes) -> Self {
+        Self {
+            length: body.len() as u64,
+            data: Some(body.slice(..body.len() / 2)),
+            broken: true,
+            flushed: false,
+        }
+    }
+}
+
+impl Body for MaybeBroken {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        if let Some(data) = self.data.take() {
+            return Poll::Ready(Some(Ok(Frame::data(data))));
+        }
+        if !self.broken {
+            return Poll::Ready(None);
+        }
+        // hyper sends what it has when there is nothing more for the moment.
+        if !std::mem::replace(&mut self.flushed, true) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(Some(Err(io::ErrorKind::ConnectionReset.into())))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.data.is_none() && !self.broken
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.length)
+    }
 }

@@ -82,15 +82,15 @@ impl FakeTenant {
     #[must_use]
     pub fn jwks(&self) -> String {
         let state = lock(&self.shared.state);
-        state.replacement.clone().unwrap_or_else(|| {
-            let keys: Vec<_> = state
-                .keys
-                .iter()
-                .filter(|key| key.published)
-                .map(Key::jwk)
-                .collect();
-            json!({"keys": keys}).to_string()
-        })
+        state
+            .replacement
+            .clone()
+            .unwrap_or_else(|| state.key_set(Key::jwk))
+    }
+
+    /// The same keys, every one invalid.
+    pub(super) fn broken_jwks(&self) -> String {
+        lock(&self.shared.state).key_set(|key| key.jwk_of(true))
     }
 
     /// Signs with a new key from now on and gives back its `kid`. The keys
@@ -234,6 +234,14 @@ impl FakeTenant {
     }
 }
 
+impl State {
+    fn key_set(&self, jwk: impl Fn(&Key) -> Map<String, Value>) -> String {
+        let published = self.keys.iter().filter(|key| key.published);
+        let keys: Vec<_> = published.map(jwk).collect();
+        json!({"keys": keys}).to_string()
+    }
+}
+
 impl Key {
     fn generate(algorithm: Algorithm) -> Self {
         Self {
@@ -245,7 +253,11 @@ impl Key {
     }
 
     fn jwk(&self) -> Map<String, Value> {
-        let mut jwk = self.signer.public_members(self.broken);
+        self.jwk_of(self.broken)
+    }
+
+    fn jwk_of(&self, broken: bool) -> Map<String, Value> {
+        let mut jwk = self.signer.public_members(broken);
         jwk.insert("kid".into(), self.kid.as_str().into());
         jwk.insert("alg".into(), self.signer.algorithm().as_str().into());
         jwk.insert("use".into(), "sig".into());
