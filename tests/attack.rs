@@ -30,9 +30,8 @@ use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 #[cfg(feature = "reqwest")]
 use tower_conductorone::Tenant;
 use tower_conductorone::keys::Algorithm;
-use tower_conductorone::testing::{
-    AttackPack, AttackResult, Expectation, FakeTenant, Report, Verdict,
-};
+use tower_conductorone::testing::attack::{AttackResult, Expectation, Report, Verdict};
+use tower_conductorone::testing::{AttackPack, FakeTenant};
 use tower_conductorone::{VerifyWebhookBuilder, VerifyWebhookLayer, Webhook};
 
 const TARGET: &str = "https://hooks.example.com/webhooks";

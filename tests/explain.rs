@@ -16,10 +16,8 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use support::{DOMAIN, TEST_EVENT, builder, clock, now, receiver, send};
 use tower_conductorone::keys::Algorithm;
-use tower_conductorone::testing::{
-    CapturedRequest, Check, Delivery, EVENTS, Explainer, Explanation, FakeTenant, ManualClock,
-    Verdict,
-};
+use tower_conductorone::testing::explain::{CapturedRequest, Check, Explanation, Verdict};
+use tower_conductorone::testing::{Delivery, EVENTS, Explainer, FakeTenant, ManualClock};
 use tower_conductorone::{Tenant, VerifyWebhookBuilder, VerifyWebhookLayer};
 use wire::http1_bytes;
 

@@ -59,12 +59,12 @@
 )]
 
 mod answer;
-mod attack;
+pub mod attack;
 mod clock;
 pub mod conformance;
 mod delivery;
 mod endpoint;
-mod explain;
+pub mod explain;
 mod fault;
 mod fetch;
 mod fixture;
@@ -79,11 +79,10 @@ mod virtual_clock;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use self::answer::Answer;
-pub use self::attack::{AttackPack, AttackResult, Expectation, Report, Verdict};
+pub use self::attack::AttackPack;
 pub use self::clock::ManualClock;
 pub use self::delivery::Delivery;
-pub(crate) use self::explain::NoKeys;
-pub use self::explain::{CaptureError, CapturedRequest, Check, Explainer, Explanation, Verdict};
+pub use self::explain::Explainer;
 pub use self::fault::{Fault, Validator};
 pub use self::fetch::FakeFetch;
 pub use self::fixture::Fixture;

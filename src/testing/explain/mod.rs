@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 pub use self::capture::{CaptureError, CapturedRequest};
 pub use self::explanation::{Explanation, Verdict};
 use self::remedy::Context;
-use crate::config::{ConfigError, VerifyWebhookBuilder};
+use crate::config::{ConfigError, Tenant, VerifyWebhookBuilder};
 use crate::keys::{KeySet, KeySource};
 use crate::rejection::{Rejection, RejectionKind};
 use crate::replay::MemoryReplayStore;
@@ -39,7 +39,8 @@ use crate::verify::{Claims, Trial, Verifier, causes, original_path};
 ///
 /// ```
 /// use tower_conductorone::VerifyWebhookLayer;
-/// use tower_conductorone::testing::{CapturedRequest, Check, Explainer, FakeTenant, Verdict};
+/// use tower_conductorone::testing::explain::{CapturedRequest, Check, Verdict};
+/// use tower_conductorone::testing::{Explainer, FakeTenant};
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
 /// let receiver = VerifyWebhookLayer::builder().public_url("https://hooks.example.com");
@@ -65,9 +66,12 @@ pub struct Explainer {
     seen: Vec<Option<(String, String)>>,
 }
 
+/// In the place of what is left out: no token is for it, or by it.
+const NOBODY: &str = "unknown.invalid";
+
 /// Keys that nobody has.
 #[derive(Debug)]
-pub(crate) struct NoKeys;
+struct NoKeys;
 
 impl KeySource for NoKeys {
     fn current(&self) -> Option<Arc<KeySet>> {
@@ -81,9 +85,14 @@ impl Explainer {
     /// # Errors
     /// As [`VerifyWebhookBuilder::build`], but for what is left out.
     pub fn new(receiver: VerifyWebhookBuilder) -> Result<Self, ConfigError> {
-        let (receiver, knows_url, knows_tenants) = receiver
-            .replay_store(MemoryReplayStore::default())
-            .with_stand_ins();
+        let (knows_url, knows_tenants) = (receiver.has_public_url(), receiver.has_tenant());
+        let mut receiver = receiver.replay_store(MemoryReplayStore::default());
+        if !knows_url {
+            receiver = receiver.public_url(format!("https://{NOBODY}"));
+        }
+        if !knows_tenants {
+            receiver = receiver.tenant(Tenant::new(NOBODY).key_source(NoKeys));
+        }
         Ok(Self {
             verifier: receiver.verifier()?,
             knows_url,
