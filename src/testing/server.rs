@@ -155,22 +155,25 @@ struct MaybeBroken {
 }
 
 impl MaybeBroken {
-    fn whole(body: Bytes) -> Self {
+    fn new(mut body: Bytes, broken: bool) -> Self {
+        let length = body.len();
+        if broken {
+            body.truncate(length / 2);
+        }
         Self {
-            length: body.len() as u64,
-            data: Some(body).filter(|body| !body.is_empty()),
-            broken: false,
+            length: length as u64,
+            data: Some(body).filter(|data| !data.is_empty()),
+            broken,
             flushed: false,
         }
     }
 
+    fn whole(body: Bytes) -> Self {
+        Self::new(body, false)
+    }
+
     fn broken(body: Bytes) -> Self {
-        Self {
-            length: body.len() as u64,
-            data: Some(body.slice(..body.len() / 2)),
-            broken: true,
-            flushed: false,
-        }
+        Self::new(body, true)
     }
 }
 

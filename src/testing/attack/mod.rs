@@ -1,4 +1,5 @@
-//! Attacks on a receiver, fired one by one, and a report on what came of them.
+//! Attacks on a receiver, fired one by one: an [`AttackPack`] makes a
+//! [`Report`] of what came of them.
 
 mod forge;
 mod leak;
