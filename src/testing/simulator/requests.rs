@@ -21,8 +21,8 @@ const LIFETIME: Duration = Duration::from_secs(120);
 
 pub(super) struct Requests {
     delivery: Delivery,
-    /// Whether the body is the caller's, and stays as it is.
-    own_body: bool,
+    /// Its body, unless that is the caller's and stays as it is.
+    envelope: Option<Value>,
     switches: Switches,
     clock: Arc<dyn Clock>,
     endpoint: CallbackEndpoint,
@@ -41,13 +41,19 @@ impl Requests {
         instance: Arc<Instance>,
         rng: Rng,
     ) -> Self {
-        let own_body = delivery.body_bytes() != delivery.envelope().to_string();
-        if !own_body && let Some(id) = webhook_id {
+        let mut envelope = delivery.envelope();
+        let is_sent = delivery.body_bytes() == envelope.to_string();
+        if is_sent && let Some(id) = webhook_id {
+            envelope["webhookId"] = id.as_str().into();
             delivery = delivery.webhook_id(id);
+        }
+        if is_sent {
+            // It is in the envelope, and need not be copied for each attempt.
+            delivery = delivery.payload(Value::Null);
         }
         let mut requests = Self {
             delivery,
-            own_body,
+            envelope: is_sent.then_some(envelope),
             switches,
             clock,
             endpoint,
@@ -76,9 +82,13 @@ impl Requests {
             .clone()
             .issued_at(now)
             .claim("jti", id::ksuid().into());
-        if self.switches.change_bodies && !self.own_body {
+        if let Some(envelope) = &self.envelope {
             let mut body = String::new();
-            scramble(&delivery.envelope(), &mut self.rng, &mut body);
+            if self.switches.change_bodies {
+                scramble(envelope, &mut self.rng, &mut body);
+            } else {
+                body = envelope.to_string();
+            }
             delivery = delivery.body(body);
         }
         let request = delivery.request();
@@ -87,8 +97,11 @@ impl Requests {
     }
 
     fn change_callback_url(&mut self) {
-        if !self.own_body && self.delivery.envelope()["callbackUrl"].is_string() {
+        if let Some(envelope) = &mut self.envelope
+            && envelope.get("callbackUrl").is_some()
+        {
             let url = self.endpoint.open(&self.instance);
+            envelope["callbackUrl"] = url.as_str().into();
             self.delivery = self.delivery.clone().callback_url(Some(&url));
         }
     }
