@@ -8,6 +8,7 @@
 pub mod body;
 #[cfg(feature = "callback")]
 pub mod callback;
+pub mod events;
 pub mod scripted;
 
 use std::convert::Infallible;
