@@ -9,6 +9,7 @@ pub mod body;
 #[cfg(feature = "callback")]
 pub mod callback;
 pub mod events;
+pub mod host;
 pub mod scripted;
 
 use std::convert::Infallible;
