@@ -68,6 +68,8 @@
 mod error;
 mod lease;
 mod memory;
+#[cfg(test)]
+mod model;
 mod reply;
 mod retention;
 mod state;

@@ -21,7 +21,7 @@ pub(super) const LONGER: Duration = Duration::from_millis(400);
 ///
 /// `make` makes an empty ledger. `pass` lets time pass on the ledger's clock:
 /// `tokio::time::advance` where that clock is tokio's and paused, or
-/// `tokio::time::sleep`. It is asked for about two seconds in all.
+/// `tokio::time::sleep`. It is asked for less than a second in all.
 ///
 /// # Panics
 /// If the ledger breaks a rule, or fails.

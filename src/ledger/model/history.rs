@@ -1,0 +1,76 @@
+//! What happened, and whether it should have.
+
+use super::world::{Reply, Request};
+use crate::ledger::state::{Record, Stage};
+use crate::ledger::{Answer, Finished};
+
+/// What happened, to be judged.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct History {
+    pub(super) told: Option<Told>,
+    /// Leases that ended without a result: given up, or run out.
+    pub(super) ended: u32,
+    pub(super) late_refused: bool,
+    pub(super) wrong: Option<Wrong>,
+}
+
+/// What ConductorOne was told.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Told {
+    Answer(Answer),
+    Accepted,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Wrong {
+    ToldTwoThings,
+    Overwritten,
+    LateFinisher,
+}
+
+impl History {
+    pub(super) fn tell(&mut self, told: Told) {
+        match &self.told {
+            None => self.told = Some(told),
+            Some(known) if *known != told => self.wrong = Some(Wrong::ToldTwoThings),
+            Some(_) => {}
+        }
+    }
+
+    /// Judges one step of the store.
+    pub(super) fn judge(
+        &mut self,
+        before: Option<&Record>,
+        after: Option<&Record>,
+        request: Request,
+        reply: &Reply,
+    ) {
+        if let (Some(before), Some(after)) = (before, after) {
+            let kept = match (&before.stage, &after.stage) {
+                (Stage::Running(None), _) => true,
+                (Stage::Running(Some(_)), stage) => {
+                    !matches!(stage, Stage::Running(None) | Stage::Answered(_))
+                }
+                (Stage::Stored { answer, .. }, Stage::Stored { answer: now, .. }) => answer == now,
+                (Stage::Stored { .. }, stage) => {
+                    matches!(stage, Stage::CalledBack | Stage::Dead(_))
+                }
+                (before, after) => before == after,
+            };
+            if !kept {
+                self.wrong.get_or_insert(Wrong::Overwritten);
+            }
+        }
+        if let (Request::Finish(lease), Some(before)) = (request, before) {
+            let is_latest =
+                (before.lease.owner(), before.lease.run()) == (lease.owner(), lease.run());
+            match reply {
+                Reply::Finished(Finished::Lost) => self.late_refused |= !is_latest,
+                _ if !is_latest => {
+                    self.wrong.get_or_insert(Wrong::LateFinisher);
+                }
+                _ => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! The steps of [`super::state`], checked in every order that can happen to
+//! three replicas and a store, within the bounds below.
+//!
+//! One delivery is enough, since a step sees no other record. A replica does
+//! one thing at a time, each by a request to the store, whenever it likes: for
+//! others there is no difference between one that stands still and one whose
+//! request is slow. A request may be lost, or served although its sender has
+//! given up; a reply may be lost, and the request repeated. Replicas crash and
+//! come back empty, stop for longer than their leases, and their own clocks
+//! jump. ConductorOne sends duplicates at any time to any of them.
+
+mod history;
+mod store;
+mod world;
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+use stateright::{Checker, HasDiscoveries, Model, Property};
+
+use self::history::{Told, Wrong};
+use self::store::Bug;
+use self::world::{Doing, Request, World};
+use super::DeliveryKey;
+use super::state::{Millis, Stage, millis};
+
+const KEY: DeliveryKey = DeliveryKey::from_bytes([0; 32]);
+const TERM: Duration = Duration::from_millis(2);
+
+/// How far the check goes.
+#[derive(Clone, Copy)]
+struct Bounds {
+    /// How long, in milliseconds: three leases one after the other.
+    time: Millis,
+    /// How many claims and takes.
+    owners: u8,
+    /// How many crashes, lost requests, lost replies, and clocks that jump.
+    faults: u8,
+}
+
+struct Deliveries {
+    bounds: Bounds,
+    bug: Bug,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Action {
+    Tick,
+    /// The store serves a request, and the replica hears the reply.
+    Ask(usize, Request),
+    /// The store serves it, but the reply is lost.
+    AskUnheard(usize, Request),
+    /// The request is lost, or late, and the replica goes on without.
+    AskInVain(usize, Request),
+    GiveUp(usize),
+    ServeStray,
+    Crash(usize),
+    Jump(usize),
+}
+
+impl Model for Deliveries {
+    type State = World;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<World> {
+        vec![World::default()]
+    }
+
+    fn actions(&self, world: &World, actions: &mut Vec<Action>) {
+        if world.now < self.bounds.time {
+            actions.push(Action::Tick);
+        }
+        if world.stray.is_some() {
+            actions.push(Action::ServeStray);
+        }
+        let may_fail = world.faults < self.bounds.faults;
+        for (index, replica) in world.replicas.iter().enumerate() {
+            let requests = match replica.doing {
+                Doing::Nothing if world.owners < self.bounds.owners => world.new_requests(),
+                Doing::Nothing => vec![],
+                Doing::Acts(turn) => turn.next_requests(world.now),
+                Doing::Waits(request) => {
+                    actions.push(Action::GiveUp(index));
+                    vec![request]
+                }
+            };
+            for request in requests {
+                actions.push(Action::Ask(index, request));
+                if may_fail {
+                    actions.push(Action::AskUnheard(index, request));
+                    actions.push(Action::AskInVain(index, request));
+                }
+            }
+            if may_fail {
+                if replica.doing != Doing::Nothing {
+                    actions.push(Action::Crash(index));
+                }
+                if replica.clock_error == 0 {
+                    actions.push(Action::Jump(index));
+                }
+            }
+        }
+    }
+
+    fn next_state(&self, world: &World, action: Action) -> Option<World> {
+        let mut world = world.clone();
+        match action {
+            Action::Tick => world.tick(),
+            Action::Ask(index, request) => {
+                let clock_error = world.send(index);
+                let reply = self.serve(&mut world, request, clock_error);
+                world.replicas[index].doing = world.hear(request, reply);
+            }
+            Action::AskUnheard(index, request) => {
+                let clock_error = world.send(index);
+                self.serve(&mut world, request, clock_error);
+                world.replicas[index].doing = Doing::Waits(request);
+                world.faults += 1;
+            }
+            Action::AskInVain(index, request) => {
+                let clock_error = world.send(index);
+                world.stray = Some((request, clock_error));
+                world.replicas[index].doing = request.without_reply();
+                world.faults += 1;
+            }
+            Action::GiveUp(index) => {
+                let Doing::Waits(request) = world.replicas[index].doing else {
+                    return None;
+                };
+                world.replicas[index].doing = request.without_reply();
+            }
+            Action::ServeStray => {
+                let (request, clock_error) = world.stray.take()?;
+                self.serve(&mut world, request, clock_error);
+            }
+            Action::Crash(index) => {
+                world.replicas[index].doing = Doing::Nothing;
+                world.faults += 1;
+            }
+            Action::Jump(index) => {
+                world.replicas[index].clock_error = millis(TERM);
+                world.faults += 1;
+            }
+        }
+        // Which replica is which makes no difference.
+        world.replicas.sort_by_cached_key(|replica| {
+            let mut hasher = DefaultHasher::new();
+            replica.hash(&mut hasher);
+            hasher.finish()
+        });
+        Some(world)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        vec![
+            Property::<Self>::always("one lease in force", |_, world| {
+                let acting = world.turns().filter(|turn| world.now < turn.until);
+                acting.count() <= 1
+            }),
+            Property::<Self>::always("ConductorOne is told one thing", |_, world| {
+                world.history.wrong != Some(Wrong::ToldTwoThings)
+            }),
+            Property::<Self>::always("a result is never overwritten", |_, world| {
+                world.history.wrong != Some(Wrong::Overwritten)
+            }),
+            Property::<Self>::always("a late finisher is refused", |_, world| {
+                world.history.wrong != Some(Wrong::LateFinisher)
+            }),
+            Property::<Self>::always("accepted work is never dropped", |_, world| {
+                let accepted = world.history.told == Some(Told::Accepted);
+                !accepted || world.is_called_back_or_dead() || world.is_taken_in_a_term()
+            }),
+            Property::<Self>::always("no delivery is stuck", |_, world| {
+                world.record.is_none() || world.is_over() || world.goes_on_in_a_term()
+            }),
+            Property::<Self>::always("a run follows another that ended", |_, world| {
+                let run = world.record.as_ref().map_or(0, |record| record.lease.run());
+                run <= 1 + world.history.ended
+            }),
+            Property::<Self>::sometimes("an answer", |_, world| {
+                matches!(world.history.told, Some(Told::Answer(_)))
+            }),
+            Property::<Self>::sometimes("an answer of a second run", |_, world| {
+                world.stage_of_run(2, |stage| matches!(stage, Stage::Answered(_)))
+            }),
+            Property::<Self>::sometimes("a callback of a second run", |_, world| {
+                world.stage_of_run(2, |stage| matches!(stage, Stage::CalledBack))
+            }),
+            Property::<Self>::sometimes("a death", |_, world| {
+                world.stage_of_run(1, |stage| matches!(stage, Stage::Dead(_)))
+            }),
+            Property::<Self>::sometimes("a sender took over", |_, world| {
+                world.turns().any(|turn| turn.lease.attempt() == 2)
+            }),
+            Property::<Self>::sometimes("two act, one of them late", |_, world| {
+                world.turns().count() == 2
+            }),
+            Property::<Self>::sometimes("a late finisher", |_, world| world.history.late_refused),
+        ]
+    }
+}
+
+#[test]
+fn no_order_of_events_breaks_a_promise() {
+    let bounds = Bounds {
+        time: 4,
+        owners: 3,
+        faults: 2,
+    };
+    let bug = Bug::None;
+    let model = Deliveries { bounds, bug };
+    let checked = model.checker().threads(2).spawn_bfs().join();
+    println!("{} states", checked.unique_state_count());
+    checked.assert_properties();
+}
+
+#[test]
+fn planted_bugs_are_found() {
+    let bounds = Bounds {
+        time: 4,
+        owners: 3,
+        faults: 1,
+    };
+    for (bug, expected) in [
+        (Bug::SetNotCompareAndSet, "a late finisher is refused"),
+        (Bug::SetNotCompareAndSet, "a result is never overwritten"),
+        (Bug::ClientsClock, "one lease in force"),
+        (Bug::NoLease, "one lease in force"),
+        (Bug::EndlessLease, "no delivery is stuck"),
+        (Bug::EndlessLease, "accepted work is never dropped"),
+    ] {
+        let wanted = HasDiscoveries::AnyOf([expected].into());
+        let model = Deliveries { bounds, bug };
+        let checked = model.checker().finish_when(wanted).spawn_bfs().join();
+        checked.assert_any_discovery(expected);
+    }
+}

@@ -1,0 +1,104 @@
+//! The store: the real steps, unless a bug is planted.
+
+use std::time::Duration;
+
+use super::world::{ClockError, Reply, Request, World};
+use super::{Deliveries, KEY, TERM};
+use crate::ledger::state::{Millis, Record, Stage, Steps};
+use crate::ledger::{Answer, Lease, Retention};
+
+/// What is planted into the store, to see that the check notices.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Bug {
+    None,
+    /// A result is set, without comparing the lease.
+    SetNotCompareAndSet,
+    /// Leases are judged by the clock of whoever asks.
+    ClientsClock,
+    /// A run is nobody's: the next claim starts another at once.
+    NoLease,
+    /// A run is its owner's for ever.
+    EndlessLease,
+}
+
+impl Deliveries {
+    /// One atomic step of the store.
+    pub(super) fn serve(
+        &self,
+        world: &mut World,
+        request: Request,
+        clock_error: ClockError,
+    ) -> Reply {
+        let now = match self.bug {
+            Bug::ClientsClock => world.now + clock_error,
+            _ => world.now,
+        };
+        let term = match self.bug {
+            Bug::NoLease => Duration::ZERO,
+            Bug::EndlessLease => Duration::MAX,
+            _ => TERM,
+        };
+        let retention = Retention::default();
+        let steps = Steps { now, retention };
+        let before = world.record.clone();
+        let record = before.as_ref();
+        let hold = |(write, hold)| (write, Reply::Hold(hold));
+        let (write, reply) = match request {
+            Request::Claim(owner) => {
+                let (write, claimed) = steps.claim(record, KEY, owner, term);
+                (write, Reply::Claimed(claimed))
+            }
+            Request::Take(owner) => {
+                let (write, taken) = steps.take(record, owner, term);
+                (write, Reply::Taken(taken))
+            }
+            Request::Renew(turn) => hold(steps.renew(record, turn.lease, term)),
+            Request::Promise(turn) => hold(steps.promise(record, turn.lease, "work".into())),
+            Request::Finish(lease) => {
+                let set = before.clone().map(|record| Record {
+                    lease,
+                    held: true,
+                    stage: Stage::Running(None),
+                    ..record
+                });
+                let record = match self.bug {
+                    Bug::SetNotCompareAndSet => set.as_ref(),
+                    _ => record,
+                };
+                let (write, finished) = steps.finish(record, lease, result_of(lease));
+                (write, Reply::Finished(finished))
+            }
+            Request::Release(lease) => hold(steps.release(record, lease, Duration::ZERO)),
+            Request::Postpone(lease, sent) => {
+                hold(steps.postpone(record, lease, Duration::ZERO, sent))
+            }
+            Request::CalledBack(lease) => hold(steps.called_back(record, lease)),
+            Request::Bury(lease) => hold(steps.bury(record, lease, "dead")),
+        };
+        if let Some(record) = write {
+            let given_up = matches!(request, Request::Release(_) | Request::Postpone(..));
+            world.history.ended += u32::from(given_up);
+            world.record = Some(without_expiry(record));
+        }
+        world
+            .history
+            .judge(before.as_ref(), world.record.as_ref(), request, &reply);
+        reply
+    }
+}
+
+/// Each run comes to another result.
+pub(super) fn result_of(lease: Lease) -> Answer {
+    Answer::new(200, lease.owner().as_bytes().to_vec())
+}
+
+/// When records expire is left out: it is days after everything here.
+fn without_expiry(mut record: Record) -> Record {
+    record.expires_at = Millis::MAX;
+    match &mut record.stage {
+        Stage::Running(Some(promise)) | Stage::Stored { promise, .. } => promise.until = 0,
+        Stage::Running(None) => {}
+        Stage::Answered(_) | Stage::CalledBack | Stage::Dead(_) => record.due_at = 0,
+    }
+    record
+}

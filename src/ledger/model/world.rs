@@ -1,0 +1,224 @@
+//! Replicas, the store's record, and what is on its way between them.
+
+use super::history::{History, Told};
+use super::store::result_of;
+use super::{KEY, TERM};
+use crate::ledger::state::{Millis, Record, Stage, Steps, millis};
+use crate::ledger::{Claimed, Finished, Hold, Lease, Owner, Retention, Sent, Standing, Taken};
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct World {
+    pub(super) now: Millis,
+    pub(super) record: Option<Record>,
+    pub(super) replicas: [Replica; 3],
+    /// A request that is still on its way although nobody waits for it.
+    pub(super) stray: Option<(Request, ClockError)>,
+    pub(super) owners: u8,
+    pub(super) faults: u8,
+    pub(super) history: History,
+}
+
+/// How far a replica's own clock is off: ahead, if at all.
+pub(super) type ClockError = Millis;
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Replica {
+    pub(super) clock_error: ClockError,
+    pub(super) doing: Doing,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) enum Doing {
+    #[default]
+    Nothing,
+    /// It runs the handler or posts the answer, under a lease that is in force
+    /// for as long as it was told.
+    Acts(Turn),
+    /// It does not know whether the store has served this.
+    Waits(Request),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Turn {
+    pub(super) lease: Lease,
+    pub(super) until: Millis,
+    pub(super) promised: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Request {
+    Claim(Owner),
+    Take(Owner),
+    Renew(Turn),
+    Promise(Turn),
+    Finish(Lease),
+    Release(Lease),
+    Postpone(Lease, Sent),
+    CalledBack(Lease),
+    Bury(Lease),
+}
+
+#[derive(Debug)]
+pub(super) enum Reply {
+    Claimed(Claimed),
+    Taken(Option<Taken>),
+    Hold(Hold),
+    Finished(Finished),
+}
+
+impl Turn {
+    pub(super) fn next_requests(self, now: Millis) -> Vec<Request> {
+        let Self {
+            lease, promised, ..
+        } = self;
+        let sends = lease.attempt() > 0;
+        let renewable = self.until < now + millis(TERM);
+        [
+            (renewable, Request::Renew(self)),
+            (!promised, Request::Promise(self)),
+            (!sends, Request::Finish(lease)),
+            (!sends, Request::Release(lease)),
+            (sends, Request::Postpone(lease, Sent::No)),
+            (sends, Request::Postpone(lease, Sent::Perhaps)),
+            (sends, Request::CalledBack(lease)),
+            (promised, Request::Bury(lease)),
+        ]
+        .into_iter()
+        .filter_map(|(possible, request)| possible.then_some(request))
+        .collect()
+    }
+}
+
+impl Request {
+    /// What its sender does if it waits no longer: the work goes on, or its
+    /// result is lost.
+    pub(super) fn without_reply(self) -> Doing {
+        match self {
+            Self::Renew(turn) | Self::Promise(turn) => Doing::Acts(turn),
+            _ => Doing::Nothing,
+        }
+    }
+}
+
+impl World {
+    pub(super) fn tick(&mut self) {
+        self.now += 1;
+        let ran_out = |record: &Record| record.held && record.due_at == self.now;
+        self.history.ended += u32::from(self.record.as_ref().is_some_and(ran_out));
+    }
+
+    /// What a replica does that has nothing to do.
+    pub(super) fn new_requests(&self) -> Vec<Request> {
+        let owner = Owner::from_bytes([self.owners + 1; 16]);
+        let mut requests = vec![Request::Claim(owner)];
+        if self.record.as_ref().and_then(Record::takeable_at).is_some() {
+            requests.push(Request::Take(owner));
+        }
+        requests
+    }
+
+    /// Lets a replica speak, and says how far its clock is off.
+    pub(super) fn send(&mut self, index: usize) -> ClockError {
+        let replica = &self.replicas[index];
+        if replica.doing == Doing::Nothing {
+            self.owners += 1;
+        }
+        replica.clock_error
+    }
+
+    /// What a replica does on a reply, and tells ConductorOne.
+    pub(super) fn hear(&mut self, request: Request, reply: Reply) -> Doing {
+        let until = self.now + millis(TERM);
+        let turn = |lease, promised| {
+            Doing::Acts(Turn {
+                lease,
+                until,
+                promised,
+            })
+        };
+        match (request, reply) {
+            (_, Reply::Claimed(Claimed::Started(lease))) => turn(lease, false),
+            (_, Reply::Claimed(Claimed::Standing(standing))) => {
+                match standing {
+                    Standing::Answered(answer) => self.history.tell(Told::Answer(answer)),
+                    Standing::Promised | Standing::CalledBack | Standing::Dead(_) => {
+                        self.history.tell(Told::Accepted);
+                    }
+                    Standing::Running | Standing::Released => {}
+                }
+                Doing::Nothing
+            }
+            (_, Reply::Taken(Some(taken))) => turn(taken.lease, true),
+            (Request::Renew(known), Reply::Hold(Hold::Held)) => turn(known.lease, known.promised),
+            (Request::Promise(known), Reply::Hold(Hold::Held)) => {
+                self.history.tell(Told::Accepted);
+                Doing::Acts(Turn {
+                    promised: true,
+                    ..known
+                })
+            }
+            (Request::Finish(lease), Reply::Finished(Finished::Answered)) => {
+                self.history.tell(Told::Answer(result_of(lease)));
+                Doing::Nothing
+            }
+            (_, Reply::Finished(Finished::Stored(lease))) => Doing::Acts(Turn {
+                lease,
+                // What is left of the run's lease.
+                until: self.record.as_ref().map_or(0, |record| record.due_at),
+                promised: true,
+            }),
+            _ => Doing::Nothing,
+        }
+    }
+
+    /// Those that run or send, or mean to go on.
+    pub(super) fn turns(&self) -> impl Iterator<Item = Turn> {
+        self.replicas
+            .iter()
+            .filter_map(|replica| match replica.doing {
+                Doing::Acts(turn) | Doing::Waits(Request::Renew(turn) | Request::Promise(turn)) => {
+                    Some(turn)
+                }
+                Doing::Nothing | Doing::Waits(_) => None,
+            })
+    }
+
+    pub(super) fn stage_of_run(&self, run: u32, is: impl Fn(&Stage) -> bool) -> bool {
+        let record = self.record.as_ref();
+        record.is_some_and(|record| record.lease.run() == run && is(&record.stage))
+    }
+
+    pub(super) fn is_called_back_or_dead(&self) -> bool {
+        let record = self.record.as_ref();
+        record.is_some_and(|record| matches!(record.stage, Stage::CalledBack | Stage::Dead(_)))
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        let record = self.record.as_ref();
+        record.is_some_and(|record| matches!(record.stage, Stage::Answered(_)))
+            || self.is_called_back_or_dead()
+    }
+
+    /// If all replicas vanished now, the sweeper of a new one would find it.
+    pub(super) fn is_taken_in_a_term(&self) -> bool {
+        let steps = self.in_a_term();
+        let owner = Owner::from_bytes([u8::MAX; 16]);
+        let (_, taken) = steps.take(self.record.as_ref(), owner, TERM);
+        taken.is_some()
+    }
+
+    /// If all replicas vanished now, a new one would go on with it.
+    pub(super) fn goes_on_in_a_term(&self) -> bool {
+        let steps = self.in_a_term();
+        let owner = Owner::from_bytes([u8::MAX; 16]);
+        let (_, claimed) = steps.claim(self.record.as_ref(), KEY, owner, TERM);
+        matches!(claimed, Claimed::Started(_)) || self.is_taken_in_a_term()
+    }
+
+    pub(super) fn in_a_term(&self) -> Steps {
+        Steps {
+            now: self.now + millis(TERM),
+            retention: Retention::default(),
+        }
+    }
+}
