@@ -49,7 +49,7 @@
 //!
 //! This is code for tests: what it is told wrongly (a key id that does not
 //! exist, a URL that is none) makes it panic. Its keys are made anew in every
-//! process, and the private ones never leave it.
+//! process unless it is given one, and the private ones never leave it.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,

@@ -34,6 +34,19 @@ impl Signer {
         .expect("key pairs can be generated")
     }
 
+    /// A private key in PKCS #8 (RFC 5958). RSA keys are of 2,048 bits with the
+    /// exponent 65537.
+    pub(super) fn from_pkcs8(der: &[u8]) -> Option<Self> {
+        if let Ok(key) = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der) {
+            return Some(Self::Es256(key));
+        }
+        if let Ok(key) = Ed25519KeyPair::from_pkcs8_maybe_unchecked(der) {
+            return Some(Self::EdDsa(key));
+        }
+        let key = RsaKeyPair::from_pkcs8(der).ok()?;
+        is_usual(key.public_key().as_ref()).then_some(Self::Rs256(key))
+    }
+
     pub(super) fn algorithm(&self) -> Algorithm {
         match self {
             Self::Rs256(_) => Algorithm::Rs256,
@@ -106,11 +119,12 @@ impl fmt::Debug for Signer {
 /// Modulus and exponent of an `RSAPublicKey` (RFC 8017 §A.1.1) of 2,048 bits
 /// with the exponent 65537: every such one has its parts in the same places.
 fn rsa_numbers(der: &[u8]) -> (&[u8], &[u8]) {
-    assert!(
-        der.len() == 270 && der[265..267] == [0x02, 0x03],
-        "a key pair as generated above"
-    );
+    assert!(is_usual(der), "a key pair as generated above");
     (&der[9..265], &der[267..])
+}
+
+fn is_usual(der: &[u8]) -> bool {
+    der.len() == 270 && der[265..] == [0x02, 0x03, 0x01, 0x00, 0x01]
 }
 
 /// Base64url without padding, as everywhere in JOSE.

@@ -1,8 +1,10 @@
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 
 use super::signer::{Signer, encode};
 use super::{Delivery, FakeFetch, JwksServer, id, lock};
@@ -52,7 +54,29 @@ impl FakeTenant {
     /// others take none to speak of.
     #[must_use]
     pub fn with_algorithm(domain: impl Into<String>, algorithm: Algorithm) -> Self {
-        let key = Key::generate(algorithm);
+        Self::with_key(domain.into(), Key::generate(algorithm))
+    }
+
+    /// A tenant with this domain and this private key, in PKCS #8 (RFC 5958,
+    /// binary): for programs that have to sign with the same key. A key for
+    /// ES256 or EdDSA, or one of 2,048 bits for RS256; `None` if it is nothing
+    /// of these.
+    ///
+    /// Its `kid` follows from the key: it is the JWK's thumbprint (RFC 7638).
+    #[must_use]
+    pub fn from_pkcs8(domain: impl Into<String>, key: &[u8]) -> Option<Self> {
+        let signer = Signer::from_pkcs8(key)?;
+        // In the order of their names, as the thumbprint has them.
+        let members: BTreeMap<_, _> = signer.public_members(false).into_iter().collect();
+        let members = Value::Object(members.into_iter().collect());
+        let key = Key {
+            kid: encode(Sha256::digest(members.to_string())),
+            ..Key::new(signer)
+        };
+        Some(Self::with_key(domain.into(), key))
+    }
+
+    fn with_key(domain: String, key: Key) -> Self {
         let state = State {
             signing: key.kid.clone(),
             keys: vec![key],
@@ -60,7 +84,7 @@ impl FakeTenant {
         };
         Self {
             shared: Arc::new(Shared {
-                domain: domain.into(),
+                domain,
                 state: Mutex::new(state),
             }),
         }
@@ -244,9 +268,13 @@ impl State {
 
 impl Key {
     fn generate(algorithm: Algorithm) -> Self {
+        Self::new(Signer::generate(algorithm))
+    }
+
+    fn new(signer: Signer) -> Self {
         Self {
             kid: id::ksuid(),
-            signer: Arc::new(Signer::generate(algorithm)),
+            signer: Arc::new(signer),
             published: true,
             broken: false,
         }
