@@ -104,6 +104,7 @@ use std::pin::Pin;
 pub mod callback;
 mod clock;
 mod config;
+pub mod deliver_once;
 pub mod event;
 mod excerpt;
 #[cfg(any(feature = "callback", feature = "reqwest"))]
@@ -126,6 +127,7 @@ mod axum;
 pub use self::axum::{MissingWebhook, Typed, TypedRejection};
 pub use self::clock::{Clock, SystemClock};
 pub use self::config::{ConfigError, Tenant, VerifyWebhookBuilder};
+pub use self::deliver_once::{DeliverOnce, DeliverOnceLayer, DeliveryRun};
 pub use self::rejection::{Rejection, RejectionKind};
 pub use self::verify::{CallbackUrl, Claims, ReplayPolicy, Webhook};
 pub use self::verify_webhook::{

@@ -137,6 +137,21 @@ kinds! {
     /// **503**: the replay store is out of reach for now, or full. ConductorOne
     /// retries; the log says why.
     ReplayStoreUnavailable => SERVICE_UNAVAILABLE, "replay_store_unavailable", Retry;
+
+    /// **503**, by [`DeliverOnce`](crate::DeliverOnce): the work on this delivery
+    /// goes on and its answer is not there yet. ConductorOne's next attempt asks
+    /// again.
+    DeliveryRunning => SERVICE_UNAVAILABLE, "delivery_running", Retry;
+    /// **503**, by [`DeliverOnce`](crate::DeliverOnce): the ledger is out of
+    /// reach for now, or full. ConductorOne retries; the log says why.
+    LedgerUnavailable => SERVICE_UNAVAILABLE, "ledger_unavailable", Retry;
+    /// **503**, by [`DeliverOnce`](crate::DeliverOnce): the receiver is stopping
+    /// and begins no work. ConductorOne's next attempt reaches another.
+    Stopping => SERVICE_UNAVAILABLE, "stopping", Retry;
+    /// **400**, by [`DeliverOnce`](crate::DeliverOnce): every delivery is to be
+    /// answered through its callback URL, and this one has none that may be
+    /// used. The log says why.
+    NoCallback => BAD_REQUEST, "no_callback", Plain;
 }
 
 /// The parts of an answer beside its status.

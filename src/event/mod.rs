@@ -75,11 +75,13 @@ pub use self::any::AnyMessage;
 pub use self::error::PayloadError;
 pub use self::expanded::{ExpandedTask, Object};
 pub use self::ids::{AppId, AppUserId, DeliveryId, EntitlementId, TaskId, UserId, WebhookConfigId};
+pub(crate) use self::outcome::GoneForGood;
 pub use self::outcome::Outcome;
 pub use self::payload::{
     Event, Payload, PolicyApprovalStep, PolicyPostAction, ProvisionStep, Test, UnknownEvent,
     WorkflowStep,
 };
+pub(crate) use self::reply::MAX_DOCUMENT;
 pub use self::reply::{
     Acknowledgement, ApprovalReply, Comment, PolicyStepInput, ProvisionReply, Reply, ReplyError,
     WorkflowReply,

@@ -10,6 +10,11 @@ use http_body_util::Full;
 use super::reply::Reply;
 use crate::retry_after::retry_after;
 
+/// In the extensions of a response whose 410 a handler has asked for: any other
+/// 410, from a router or a proxy, is not meant for ConductorOne.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct GoneForGood;
+
 /// What a handler has made of an event.
 ///
 /// A reply can only be made from the event itself, with
@@ -74,7 +79,10 @@ impl Outcome {
                     .headers_mut()
                     .insert(RETRY_AFTER, retry_after(*after));
             }
-            Kind::Gone => *response.status_mut() = StatusCode::GONE,
+            Kind::Gone => {
+                *response.status_mut() = StatusCode::GONE;
+                response.extensions_mut().insert(GoneForGood);
+            }
         }
         response
     }

@@ -20,7 +20,7 @@ const MAX_COMMENT: usize = 1024;
 pub(super) const MAX_USERS: usize = 32;
 
 /// The longest document, in bytes.
-const MAX_DOCUMENT: usize = 250_000;
+pub(crate) const MAX_DOCUMENT: usize = 250_000;
 
 /// A reply that ConductorOne would not take.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

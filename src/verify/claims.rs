@@ -91,6 +91,26 @@ impl Claims {
         Ok(this)
     }
 
+    /// The claims as [`read`](Self::read) takes them.
+    #[cfg(feature = "callback")]
+    pub(super) fn to_json(&self) -> serde_json::Value {
+        use base64::Engine;
+        use base64::prelude::BASE64_STANDARD;
+
+        serde_json::json!({
+            "iss": self.issuer,
+            "aud": self.audience,
+            "c1typ": self.token_type,
+            "iat": self.issued_at,
+            "nbf": self.not_before,
+            "exp": self.expires_at,
+            "jti": self.token_id,
+            "htm": self.method,
+            "htu": self.target,
+            "htb_s256": BASE64_STANDARD.encode(self.body_digest),
+        })
+    }
+
     /// Whether the claims are for a request like this, sent about now.
     pub(super) fn check(
         &self,

@@ -10,6 +10,8 @@ mod claims;
 mod envelope;
 mod preconditions;
 mod signature;
+#[cfg(feature = "callback")]
+mod stored;
 mod token;
 #[cfg(feature = "testing")]
 mod trial;

@@ -70,6 +70,7 @@ pub struct Script {
     acts: Arc<Mutex<VecDeque<Act>>>,
     started: Instant,
     posts: Arc<Mutex<Vec<Duration>>>,
+    documents: Arc<Mutex<Vec<Bytes>>>,
 }
 
 impl Script {
@@ -78,12 +79,18 @@ impl Script {
             acts: Arc::new(Mutex::new(acts.into_iter().collect())),
             started: Instant::now(),
             posts: Arc::default(),
+            documents: Arc::default(),
         }
     }
 
     /// When each POST was made, counted from the script's start.
     pub fn posts(&self) -> Vec<Duration> {
         self.posts.lock().expect("no panic").clone()
+    }
+
+    /// What each of them had to say.
+    pub fn documents(&self) -> Vec<Bytes> {
+        self.documents.lock().expect("no panic").clone()
     }
 
     fn next(&self) -> Act {
@@ -102,6 +109,8 @@ impl Post for Script {
         assert_eq!(request.headers()["content-type"], "application/json");
         let at = self.started.elapsed();
         self.posts.lock().expect("no panic").push(at);
+        let mut documents = self.documents.lock().expect("no panic");
+        documents.push(request.into_body());
         Box::pin(async {
             match self.next() {
                 Act::Answer(status, headers) => {

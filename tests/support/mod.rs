@@ -10,6 +10,7 @@ pub mod body;
 pub mod callback;
 pub mod events;
 pub mod host;
+pub mod ledger;
 pub mod scripted;
 
 use std::convert::Infallible;

@@ -1,0 +1,179 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::key::default_key;
+use super::layer::DeliverOnceLayer;
+use super::shared::{Policy, Shared};
+#[cfg(feature = "callback")]
+use crate::callback::CallbackClient;
+use crate::config::ConfigError;
+use crate::ledger::{DeliveryKey, Ledger, MemoryLedger};
+use crate::verify::Webhook;
+
+/// ConductorOne gives an attempt up after 30 s: an answer has to leave sooner.
+const LATEST_ANSWER: Duration = Duration::from_secs(28);
+
+/// How deliveries are told apart.
+pub(super) type KeyOf = dyn Fn(&Webhook) -> DeliveryKey + Send + Sync;
+
+/// Builds a [`DeliverOnceLayer`]; begun with [`DeliverOnceLayer::builder`].
+#[must_use = "a builder does nothing until it is built"]
+pub struct DeliverOnceBuilder {
+    ledger: Arc<dyn Ledger>,
+    key: Arc<KeyOf>,
+    policy: Policy,
+    #[cfg(feature = "callback")]
+    callbacks: Option<CallbackClient>,
+}
+
+impl Default for DeliverOnceBuilder {
+    fn default() -> Self {
+        Self {
+            ledger: Arc::new(MemoryLedger::default()),
+            key: Arc::new(default_key),
+            policy: Policy {
+                deadline: Duration::from_secs(25),
+                #[cfg(feature = "callback")]
+                by_callback: false,
+                latest_answer: LATEST_ANSWER,
+                join: Duration::from_secs(20),
+                lease: Duration::from_secs(45),
+                drain: Duration::from_secs(25),
+            },
+            #[cfg(feature = "callback")]
+            callbacks: None,
+        }
+    }
+}
+
+impl DeliverOnceBuilder {
+    /// Where the deliveries' states are kept. By default in this process's
+    /// memory, which a restart loses; replicas that share the traffic have to
+    /// share a ledger.
+    pub fn ledger(mut self, ledger: impl Ledger) -> Self {
+        self.ledger = Arc::new(ledger);
+        self
+    }
+
+    /// What makes two requests the same delivery. By default the tenant, the
+    /// [`webhookId`](Webhook::id), the event and the payload's value, in which
+    /// the order of members and white space do not count.
+    ///
+    /// A key that is the same for two deliveries **drops the second one**, and
+    /// gives it the first one's answer. The bare `webhookId` is such a key, if
+    /// it names the configured webhook, which ConductorOne's documentation
+    /// leaves open.
+    ///
+    /// ```
+    /// use tower_conductorone::DeliverOnceLayer;
+    /// use tower_conductorone::ledger::DeliveryKey;
+    ///
+    /// let once = DeliverOnceLayer::builder()
+    ///     .key(|webhook| DeliveryKey::digest([webhook.tenant().as_bytes(), webhook.body()]));
+    /// # let _ = once;
+    /// ```
+    pub fn key(mut self, key: impl Fn(&Webhook) -> DeliveryKey + Send + Sync + 'static) -> Self {
+        self.key = Arc::new(key);
+        self
+    }
+
+    /// How long a handler may take before its delivery is answered 202 and
+    /// finished through the callback URL. 25 s by default, less than 28 s.
+    ///
+    /// Without a [callback client](Self::callbacks), or for a delivery whose
+    /// callback URL may not be used, there is no 202: the caller gets 503 after
+    /// 28 s, and the answer with one of ConductorOne's next attempts.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.policy.deadline = deadline;
+        self
+    }
+
+    /// How long a duplicate waits for the answer of the work in progress, before
+    /// it gets 503. 20 s by default, at most 28 s.
+    pub fn join_timeout(mut self, timeout: Duration) -> Self {
+        self.policy.join = timeout;
+        self
+    }
+
+    /// How long a replica may be silent before another takes its work over: the
+    /// time after which a crash is noticed. It is renewed as long as the handler
+    /// runs, whenever two ninths of it have passed (10 of 45 s). 45 s by
+    /// default, from 1 s to 10 min.
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.policy.lease = lease;
+        self
+    }
+
+    /// How long [`drain`](DeliverOnceLayer::drain) waits. 25 s by default.
+    pub fn drain_timeout(mut self, timeout: Duration) -> Self {
+        self.policy.drain = timeout;
+        self
+    }
+
+    /// Posts the documents of slow handlers to the callback URLs. Without it, no
+    /// delivery is answered 202 in a handler's stead.
+    #[cfg(feature = "callback")]
+    pub fn callbacks(mut self, client: CallbackClient) -> Self {
+        self.callbacks = Some(client);
+        self
+    }
+
+    /// Answers every delivery 202 at once, and all of them through their callback
+    /// URLs. A delivery whose callback URL may not be used is refused with 400.
+    #[cfg(feature = "callback")]
+    pub fn always_by_callback(mut self) -> Self {
+        self.policy.by_callback = true;
+        self
+    }
+
+    /// Checks the configuration and builds the layer.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the value that is wrong, and what would be right.
+    pub fn build(self) -> Result<DeliverOnceLayer, ConfigError> {
+        let Policy {
+            deadline,
+            join,
+            lease,
+            ..
+        } = self.policy;
+        if deadline >= LATEST_ANSWER {
+            return Err(ConfigError::new(format!(
+                "the deadline {deadline:?} is too late: less than {LATEST_ANSWER:?}, ConductorOne waits for 30 s"
+            )));
+        }
+        if join > LATEST_ANSWER {
+            return Err(ConfigError::new(format!(
+                "the join_timeout {join:?} is too long: at most {LATEST_ANSWER:?}, ConductorOne waits for 30 s"
+            )));
+        }
+        if !(Duration::from_secs(1)..=Duration::from_secs(600)).contains(&lease) {
+            return Err(ConfigError::new(format!(
+                "the lease {lease:?} cannot work: from 1 s to 10 min, such as 45 s"
+            )));
+        }
+        #[cfg(feature = "callback")]
+        if self.policy.by_callback && self.callbacks.is_none() {
+            return Err(ConfigError::new(
+                "always_by_callback needs a callback client: set it with callbacks",
+            ));
+        }
+        Ok(DeliverOnceLayer::new(Shared::new(
+            self.ledger,
+            self.key,
+            self.policy,
+            #[cfg(feature = "callback")]
+            self.callbacks,
+        )))
+    }
+}
+
+impl fmt::Debug for DeliverOnceBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeliverOnceBuilder")
+            .field("ledger", &self.ledger)
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,125 @@
+//! What a handler's response is worth: whether ConductorOne could use it.
+
+use std::error::Error;
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::{Response, StatusCode};
+use http_body::Body;
+use http_body_util::{BodyExt, Limited};
+
+use super::body::DocumentBody;
+use crate::event::{GoneForGood, MAX_DOCUMENT, Reply, ReplyError};
+use crate::ledger::Answer;
+use crate::verify::Webhook;
+
+/// What has become of a run.
+#[derive(Clone)]
+pub(super) enum Verdict {
+    /// It is answered, for good: a document, a 202 or an explicit 410.
+    Answered(Answer),
+    /// It has failed, and is to be tried again.
+    Failed(Failure),
+}
+
+/// The answer of a run that has failed.
+#[derive(Clone)]
+pub(super) struct Failure {
+    status: StatusCode,
+    retry_after: Option<HeaderValue>,
+    content_type: Option<HeaderValue>,
+    body: Bytes,
+}
+
+/// A response with which ConductorOne could not do anything.
+#[derive(Debug, thiserror::Error)]
+enum Unusable {
+    #[error("status {0} has no document, and it is not 202")]
+    Status(StatusCode),
+    #[error("410 would end the delivery for good: say Outcome::gone_for_good() if that is meant")]
+    Gone,
+    #[error("its body is longer than {MAX_DOCUMENT} bytes, or broke off")]
+    Body,
+    #[error("its document is not one for this event")]
+    Document(#[source] ReplyError),
+}
+
+/// Reads the response to its end and judges it.
+pub(super) async fn judge<B>(webhook: &Webhook, response: Response<B>) -> Verdict
+where
+    B: Body,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let (parts, body) = response.into_parts();
+    let usable = match parts.status {
+        StatusCode::ACCEPTED => Ok(Bytes::new()),
+        StatusCode::GONE if parts.extensions.get::<GoneForGood>().is_some() => Ok(Bytes::new()),
+        StatusCode::GONE => Err(Unusable::Gone),
+        StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT => Err(Unusable::Status(parts.status)),
+        status if status.is_success() => match read(body).await {
+            Some(body) => Reply::from_json(webhook.event(), body)
+                .map(|reply| reply.as_bytes().clone())
+                .map_err(Unusable::Document),
+            None => Err(Unusable::Body),
+        },
+        status if status.is_client_error() || status.is_server_error() => {
+            return Verdict::Failed(Failure {
+                status,
+                retry_after: parts.headers.get(RETRY_AFTER).cloned(),
+                content_type: parts.headers.get(CONTENT_TYPE).cloned(),
+                body: read(body).await.unwrap_or_default(),
+            });
+        }
+        status => Err(Unusable::Status(status)),
+    };
+    match usable {
+        Ok(document) => Verdict::Answered(Answer::new(parts.status.as_u16(), document)),
+        Err(unusable) => {
+            tracing::error!(
+                webhook_id = webhook.id(),
+                event = webhook.event(),
+                cause = unusable.source().map(tracing::field::display),
+                "the handler's answer cannot be used: {unusable}"
+            );
+            Verdict::failed()
+        }
+    }
+}
+
+impl Verdict {
+    /// Failed, and there is nothing to say about it.
+    pub(super) fn failed() -> Self {
+        Self::Failed(Failure {
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            retry_after: None,
+            content_type: None,
+            body: Bytes::new(),
+        })
+    }
+}
+
+impl Failure {
+    pub(super) fn response(self) -> Response<DocumentBody> {
+        let mut response = Response::new(DocumentBody::new(self.body));
+        *response.status_mut() = self.status;
+        let headers = [
+            (RETRY_AFTER, self.retry_after),
+            (CONTENT_TYPE, self.content_type),
+        ];
+        for (name, value) in headers {
+            if let Some(value) = value {
+                response.headers_mut().insert(name, value);
+            }
+        }
+        response
+    }
+}
+
+async fn read<B>(body: B) -> Option<Bytes>
+where
+    B: Body,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let body = Limited::new(body, MAX_DOCUMENT).collect().await;
+    body.ok().map(http_body_util::Collected::to_bytes)
+}

@@ -1,0 +1,109 @@
+#[cfg(feature = "callback")]
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+#[cfg(feature = "callback")]
+use bytes::Bytes;
+#[cfg(feature = "callback")]
+use http::{Request, Response};
+#[cfg(feature = "callback")]
+use http_body::Body;
+#[cfg(feature = "callback")]
+use http_body_util::Full;
+use tokio::time::timeout;
+use tower_layer::Layer;
+#[cfg(feature = "callback")]
+use tower_service::Service;
+
+use super::builder::DeliverOnceBuilder;
+use super::service::DeliverOnce;
+use super::shared::{Phase, Shared};
+
+/// How long the last leases may take to be given back.
+const RELEASE: Duration = Duration::from_secs(2);
+
+/// Wraps services in [`DeliverOnce`].
+///
+/// Clones share their ledger and the work in progress. `Debug` prints the policy
+/// in force.
+#[derive(Clone)]
+pub struct DeliverOnceLayer {
+    shared: Arc<Shared>,
+}
+
+impl DeliverOnceLayer {
+    /// A builder with the defaults: an in-memory ledger, and no callbacks.
+    pub fn builder() -> DeliverOnceBuilder {
+        DeliverOnceBuilder::default()
+    }
+
+    pub(super) fn new(shared: Shared) -> Self {
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// Takes up what crashed replicas have promised and not done: runs the
+    /// handler again, with a [`DeliveryRun`](super::DeliveryRun) over 1, and posts
+    /// the answers that wait in the ledger. Spawn it, one for each replica; it
+    /// ends with [`drain`](Self::drain).
+    ///
+    /// `service` is what this layer goes around (not the wrapped one): it gets
+    /// requests as from the network, with the path of the URL that was called,
+    /// and the [`Webhook`](crate::Webhook) in their extensions.
+    ///
+    /// Without it, a delivery that was answered 202 is lost if its replica
+    /// crashes before the answer is posted. With an in-memory ledger, it is lost
+    /// anyway.
+    #[cfg(feature = "callback")]
+    pub fn recover<S, B>(&self, service: S) -> impl Future<Output = ()> + Send + 'static
+    where
+        S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + 'static,
+        S::Error: Into<Box<dyn Error + Send + Sync>>,
+        S::Future: Send,
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        super::recover::recover(Arc::clone(&self.shared), service)
+    }
+
+    /// Stops: begins no new work, which is answered 503, and waits for what is
+    /// running, callbacks included, for as long as the
+    /// [drain timeout](DeliverOnceBuilder::drain_timeout) says. What is not done
+    /// by then is cut off and left to other replicas, or to ConductorOne's next
+    /// attempt.
+    ///
+    /// Await it once the server takes no more connections and before the runtime
+    /// shuts down. Whether all work was done is the answer.
+    pub async fn drain(&self) -> bool {
+        self.shared.enter(Phase::Draining);
+        let idle = self.shared.runs.idle();
+        let done = timeout(self.shared.policy.drain, idle).await.is_ok();
+        self.shared.enter(Phase::Stopped);
+        if !done {
+            let left = self.shared.runs.count();
+            tracing::warn!(left, "stopping: work is cut off and left to others");
+            let _ = timeout(RELEASE, self.shared.runs.idle()).await;
+        }
+        done
+    }
+}
+
+impl<S> Layer<S> for DeliverOnceLayer {
+    type Service = DeliverOnce<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        DeliverOnce::new(inner, Arc::clone(&self.shared))
+    }
+}
+
+impl fmt::Debug for DeliverOnceLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("DeliverOnceLayer")
+            .field(&self.shared)
+            .finish()
+    }
+}

@@ -1,0 +1,191 @@
+//! The one who works on a delivery: claims it, runs the handler, records the
+//! answer. Detached from every connection; those who asked watch its progress.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use http_body_util::Full;
+#[cfg(feature = "callback")]
+use tokio::sync::watch;
+#[cfg(feature = "callback")]
+use tokio::time::timeout_at;
+use tokio::time::{Instant, sleep};
+use tower_service::Service;
+
+use super::guard::Verdict;
+#[cfg(feature = "callback")]
+use super::promised::{Accepted, Step, Work};
+use super::run::{LEDGER_PAUSE, Run, persist, release, under_lease};
+use super::runs::{Ending, Progress, Seat};
+use super::shared::{Phase, Shared};
+#[cfg(feature = "callback")]
+use crate::ledger::Hold;
+use crate::ledger::{Claimed, Finished, Lease, LedgerError, Owner, Standing};
+use crate::rejection::{Rejection, RejectionKind};
+use crate::verify::Webhook;
+
+/// How long to wait before looking again at another replica's work.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
+/// What there is to do.
+pub(super) struct Job<S> {
+    pub(super) request: Request<Full<Bytes>>,
+    /// The instance that was polled ready.
+    pub(super) ready: S,
+}
+
+/// Works on the delivery until it is over.
+pub(super) async fn lead<S, B>(shared: Arc<Shared>, seat: Seat, webhook: Webhook, job: Job<S>)
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + 'static,
+    S::Error: Into<Box<dyn Error + Send + Sync>>,
+    S::Future: Send,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let arrived = Instant::now();
+    let lease = match claim(&shared, &seat, arrived).await {
+        Ok(lease) => lease,
+        Err(ending) => return seat.tell(Progress::Over(ending)),
+    };
+    #[cfg(feature = "callback")]
+    if shared.may_promise(&webhook) {
+        return lead_to_promise(shared, seat, webhook, lease, job, arrived).await;
+    }
+    let mut run = Run::start(job.ready, job.request, &webhook, lease);
+    // If it is cut off, the seat is given up, and those who wait are told to ask
+    // again.
+    if let Some(verdict) = under_lease(&shared, lease, run.end()).await {
+        record(&shared, &seat, lease, verdict).await;
+    }
+}
+
+/// The same for a delivery that can be answered later.
+#[cfg(feature = "callback")]
+async fn lead_to_promise<S, B>(
+    shared: Arc<Shared>,
+    seat: Seat,
+    webhook: Webhook,
+    lease: Lease,
+    job: Job<S>,
+    arrived: Instant,
+) where
+    S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + 'static,
+    S::Error: Into<Box<dyn Error + Send + Sync>>,
+    S::Future: Send,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let (request, service) = (job.request.clone(), job.ready.clone());
+    let start = || Run::start(job.ready, job.request, &webhook, lease);
+    let work = async {
+        if shared.policy.by_callback {
+            let written = promise(&shared, &seat, lease, &webhook).await?;
+            return Some((start().end().await, Some(written)));
+        }
+        let mut run = start();
+        match timeout_at(arrived + shared.policy.deadline, run.end()).await {
+            Ok(verdict) => Some((verdict, None)),
+            Err(_elapsed) => {
+                let written = promise(&shared, &seat, lease, &webhook).await?;
+                Some((run.end().await, Some(written)))
+            }
+        }
+    };
+    match under_lease(&shared, lease, work).await.flatten() {
+        None => {}
+        Some((verdict, None)) => record(&shared, &seat, lease, verdict).await,
+        Some((verdict, Some(written))) => {
+            let work = Work {
+                shared,
+                webhook,
+                request,
+                service,
+                accepted: Accepted::Here(written),
+                seat: Some(seat),
+            };
+            work.pursue(lease.key(), Step::Settle(lease, verdict)).await;
+        }
+    }
+}
+
+/// Claims the delivery, as long as those who ask can wait: while another
+/// replica works on it, and while the ledger is out of reach. (To answer sooner
+/// would use ConductorOne's attempts up sooner than the ledger may need.)
+async fn claim(shared: &Shared, seat: &Seat, arrived: Instant) -> Result<Lease, Ending> {
+    let owner = Owner::random();
+    loop {
+        let claimed = shared.ledger.claim(seat.key(), owner, shared.policy.lease);
+        let (pause, rejection) = match claimed.await {
+            Ok(Claimed::Started(lease)) => return Ok(lease),
+            Ok(Claimed::Standing(standing)) => match standing {
+                Standing::Answered(answer) => return Err(Ending::Recorded(answer)),
+                Standing::Promised | Standing::CalledBack => return Err(Ending::Promised),
+                Standing::Dead(reason) => {
+                    tracing::error!(%reason, "a delivery that was given up came again");
+                    return Err(Ending::Ran(Verdict::failed()));
+                }
+                Standing::Running | Standing::Released => {
+                    (LOOK_AGAIN, Rejection::new(RejectionKind::DeliveryRunning))
+                }
+            },
+            Err(error) => (LEDGER_PAUSE, unavailable(error)),
+        };
+        if arrived.elapsed() + pause >= shared.policy.join {
+            return Err(Ending::Refused(rejection));
+        }
+        tokio::select! {
+            () = sleep(pause) => {}
+            () = shared.reached(Phase::Draining) => {
+                return Err(Ending::Refused(Rejection::new(RejectionKind::Stopping)));
+            }
+        }
+    }
+}
+
+fn unavailable(error: LedgerError) -> Rejection {
+    tracing::warn!(%error, "the ledger is out of reach");
+    Rejection::because(RejectionKind::LedgerUnavailable, error)
+}
+
+/// Promises to do the work, as soon as the ledger can be reached, and lets those
+/// who asked be told 202. What comes back tells when that was written.
+#[cfg(feature = "callback")]
+async fn promise(
+    shared: &Shared,
+    seat: &Seat,
+    lease: Lease,
+    webhook: &Webhook,
+) -> Option<watch::Receiver<Option<Instant>>> {
+    let delivery = webhook.to_stored();
+    let promised = persist(shared, || shared.ledger.promise(lease, delivery.clone()));
+    match promised.await? {
+        Hold::Held => {}
+        Hold::Lost => return None,
+    }
+    let (tell, written) = watch::channel(None);
+    seat.tell(Progress::Promised(tell));
+    Some(written)
+}
+
+/// Records the answer, before anybody is told it.
+async fn record(shared: &Shared, seat: &Seat, lease: Lease, verdict: Verdict) {
+    match &verdict {
+        Verdict::Answered(answer) => {
+            let finish = || shared.ledger.finish(lease, answer.clone());
+            match persist(shared, finish).await {
+                Some(Finished::Answered) => {}
+                // Another has taken over: its answer is the one.
+                Some(Finished::Lost | Finished::Stored(_)) | None => return,
+            }
+        }
+        Verdict::Failed(_) => release(shared, lease, Duration::ZERO).await,
+    }
+    seat.tell(Progress::Over(Ending::Ran(verdict)));
+}

@@ -1,0 +1,94 @@
+//! Each delivery's work is done once, although ConductorOne asks again.
+//!
+//! ConductorOne gives an attempt up after 30 s, hangs up, and tries again, up to
+//! 50 times; a server drops the handler when its client hangs up. So a handler
+//! alone does its work twice, or half. [`DeliverOnceLayer`], inside of
+//! [`VerifyWebhookLayer`](crate::VerifyWebhookLayer), sees to it that
+//!
+//! 1. the handler runs detached from the connection, to its end;
+//! 2. duplicates, of all replicas that share a [ledger](crate::ledger), join the
+//!    run and get its one answer, byte for byte, now and for as long as the
+//!    ledger keeps it. One that was made for an earlier request has the header
+//!    `Idempotent-Replayed: true`;
+//! 3. a handler that is slower than ConductorOne's patience is answered 202 in
+//!    its stead, and its document posted to the callback URL (feature
+//!    `callback`);
+//! 4. a run that fails, by its status, a panic, or a crash of its process, is
+//!    repeated: by ConductorOne's next attempt or, after a 202, by this layer;
+//! 5. an answer with which ConductorOne could not do anything (a 2xx without the
+//!    [document](crate::event::Reply::from_json) that the event asks for, a
+//!    redirect, a 410 that the handler did not
+//!    [ask for](crate::event::Outcome::gone_for_good)) becomes 500.
+//!
+//! ```
+//! use axum::{Router, routing::post};
+//! use tower_conductorone::event::{Comment, Event, Outcome, ProvisionReply, ProvisionStep};
+//! use tower_conductorone::{DeliverOnceLayer, Typed, VerifyWebhookLayer};
+//!
+//! async fn provision(step: Typed<ProvisionStep>) -> Outcome {
+//!     // However long it takes.
+//!     step.answer(ProvisionReply::complete(Comment::none()))
+//! }
+//!
+//! # fn app(verify: VerifyWebhookLayer) -> Result<Router, Box<dyn std::error::Error>> {
+//! let once = DeliverOnceLayer::builder().build()?;
+//! let app = Router::new()
+//!     .route("/webhooks", post(provision))
+//!     .layer(once.clone())
+//!     .layer(verify); // outside: what is not proven never gets here
+//! // ... serve it, and when the server has stopped:
+//! // once.drain().await;
+//! # Ok(app)
+//! # }
+//! # let _ = app;
+//! ```
+//!
+//! # What is guaranteed
+//!
+//! While the ledger's store is linearizable and reachable, and leases are
+//! renewed: at most one run of a delivery is alive at a time, over all replicas;
+//! all who ask get one answer; who lost the lease cannot answer any more; and no
+//! delivery is lost by a crash: it is run again, as [`DeliveryRun`] tells the
+//! handler, or its stored answer is sent. (What was promised is taken up by the
+//! replicas that [`recover`](DeliverOnceLayer::recover).)
+//!
+//! # What is not
+//!
+//! - **Effects outside.** Nobody can tell whether a handler that was cut off had
+//!   done its work. The next run repeats it: look first, if
+//!   [`DeliveryRun::number`] is over 1, or make the work idempotent, with the
+//!   delivery's own id where the other side takes one.
+//! - **A handler that does not yield.** A run whose lease is lost is cut off at
+//!   its next `await`. What it left to another thread or task goes on.
+//! - **The ledger's own losses.** One in memory forgets everything in a crash. A
+//!   Redis that fails over may forget what it had acknowledged, and a delivery
+//!   then runs again.
+//! - **The handler's headers.** Status and document are what counts and what is
+//!   stored; other headers of its response do not leave this layer.
+//! - **Task-local values** of outer layers: the handler runs in a task of its
+//!   own. What is in the request's extensions and the `tracing` span come along.
+
+mod answer;
+mod body;
+mod builder;
+mod canonical;
+mod future;
+mod guard;
+mod key;
+mod layer;
+mod lead;
+#[cfg(feature = "callback")]
+mod promised;
+#[cfg(feature = "callback")]
+mod recover;
+mod run;
+mod runs;
+mod service;
+mod shared;
+
+pub use self::body::DocumentBody;
+pub use self::builder::DeliverOnceBuilder;
+pub use self::future::ResponseFuture;
+pub use self::layer::DeliverOnceLayer;
+pub use self::run::DeliveryRun;
+pub use self::service::DeliverOnce;

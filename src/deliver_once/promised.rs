@@ -1,0 +1,253 @@
+//! After a 202: the work has to be done and its answer posted, since nobody will
+//! ask for it again.
+
+use std::error::Error;
+use std::future::poll_fn;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use http_body_util::Full;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+use tower_service::Service;
+
+use super::guard::Verdict;
+use super::run::{Run, persist, release, under_lease};
+use super::runs::Seat;
+use super::shared::{Phase, Shared};
+use crate::callback::{Attempt, CallbackError, Progress};
+use crate::event::Reply;
+use crate::ledger::{
+    Answer, DeliveryKey, Finished, Hold, Lease, Owner, Sent, Standing, Taken, Work as Todo,
+};
+use crate::verify::Webhook;
+
+/// How often a handler may fail before its work is given up: as often as
+/// ConductorOne itself would try.
+const MAX_RUNS: u32 = 50;
+
+/// How long the 202 may take to be written. If whoever asked has hung up, his
+/// next attempt gets it, seconds later.
+const WRITTEN: Duration = Duration::from_secs(60);
+
+/// For how long after the 202 a refused callback may have come too early.
+const EARLY: Duration = Duration::from_secs(60);
+
+/// How long to wait before an early callback is tried again.
+const EARLY_PAUSE: Duration = Duration::from_secs(5);
+
+/// The work on a delivery that was promised.
+pub(super) struct Work<S> {
+    pub(super) shared: Arc<Shared>,
+    pub(super) webhook: Webhook,
+    pub(super) request: Request<Full<Bytes>>,
+    pub(super) service: S,
+    /// While those who ask are here, too.
+    pub(super) seat: Option<Seat>,
+    /// Whether, and when, ConductorOne was told 202.
+    pub(super) accepted: Accepted,
+}
+
+pub(super) enum Accepted {
+    /// By this process: this tells when it was written.
+    Here(watch::Receiver<Option<Instant>>),
+    /// At that time, or before.
+    At(Instant),
+}
+
+/// What is to be done next.
+pub(super) enum Step {
+    /// Run the handler, again.
+    Run(Lease),
+    /// Record how a run ended.
+    Settle(Lease, Verdict),
+    /// Send the answer.
+    Send(Lease, Answer, Sent),
+    /// Look again, later.
+    Wait(Duration),
+}
+
+/// Another step, or the end.
+type Next = ControlFlow<(), Step>;
+
+impl<S, B> Work<S>
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + 'static,
+    S::Error: Into<Box<dyn Error + Send + Sync>>,
+    S::Future: Send,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    /// Goes on until ConductorOne has its answer, or can no longer get one, or
+    /// another process has taken over.
+    // None of these takes `&self`: a service need not be `Sync`.
+    pub(super) async fn pursue(mut self, key: DeliveryKey, mut step: Step) {
+        loop {
+            let next = match step {
+                Step::Run(lease) => self.run(lease).await,
+                Step::Settle(lease, verdict) => self.settle(lease, verdict).await,
+                Step::Send(lease, answer, sent) => self.send(lease, answer, sent).await,
+                Step::Wait(pause) => self.wait(key, pause).await,
+            };
+            match next {
+                ControlFlow::Continue(next) => step = next,
+                ControlFlow::Break(()) => return,
+            }
+        }
+    }
+
+    async fn run(&mut self, lease: Lease) -> Next {
+        let mut service = self.service.clone();
+        let request = self.request.clone();
+        let work = async {
+            let is_ready = poll_fn(|cx| service.poll_ready(cx)).await.is_ok();
+            if !is_ready {
+                return Verdict::failed();
+            }
+            Run::start(service, request, &self.webhook, lease)
+                .end()
+                .await
+        };
+        match under_lease(&self.shared, lease, work).await {
+            Some(verdict) => ControlFlow::Continue(Step::Settle(lease, verdict)),
+            None => ControlFlow::Break(()),
+        }
+    }
+
+    async fn settle(&mut self, lease: Lease, verdict: Verdict) -> Next {
+        let answer = match verdict {
+            Verdict::Answered(answer) if answer.status() == 410 => {
+                return self.bury(lease, "the handler is gone for good").await;
+            }
+            Verdict::Answered(answer) => answer,
+            Verdict::Failed(_) if lease.run() >= MAX_RUNS => {
+                return self.bury(lease, "the handler has failed too often").await;
+            }
+            Verdict::Failed(_) => {
+                // As ConductorOne would try again.
+                let pause = Duration::from_millis(fastrand::u64(3_000..15_000));
+                release(&self.shared, lease, pause).await;
+                return ControlFlow::Continue(Step::Wait(pause));
+            }
+        };
+        let finish = || self.shared.ledger.finish(lease, answer.clone());
+        match persist(&self.shared, finish).await {
+            // The handler has said 202 itself: it will answer by itself.
+            Some(Finished::Stored(lease)) if answer.status() == 202 => self.over(lease).await,
+            Some(Finished::Stored(lease)) => {
+                ControlFlow::Continue(Step::Send(lease, answer, Sent::No))
+            }
+            Some(Finished::Answered | Finished::Lost) | None => ControlFlow::Break(()),
+        }
+    }
+
+    async fn send(&mut self, lease: Lease, answer: Answer, sent: Sent) -> Next {
+        // Never before the 202 was written.
+        let Some(accepted_at) = under_lease(&self.shared, lease, self.accepted.time()).await else {
+            return ControlFlow::Break(());
+        };
+        let webhook = self.seat.as_ref().and_then(Seat::webhook);
+        let webhook = webhook.as_ref().unwrap_or(&self.webhook);
+        let (Some(callbacks), Some(callback)) = (&self.shared.callbacks, webhook.callback()) else {
+            return self.bury(lease, "there is no callback").await;
+        };
+        let Ok(reply) = Reply::from_json(webhook.event(), answer.document().clone()) else {
+            return self
+                .bury(lease, "the stored document is none for this event")
+                .await;
+        };
+        let mut progress = Progress {
+            attempts: lease.attempt().saturating_sub(1),
+            uncertain: sent == Sent::Perhaps,
+        };
+        let attempt = callbacks.attempt(&callback, &reply, &mut progress);
+        let Some(outcome) = under_lease(&self.shared, lease, attempt).await else {
+            return ControlFlow::Break(());
+        };
+        let (pause, sent) = match outcome {
+            Ok(Attempt::Sent(_)) => return self.over(lease).await,
+            Ok(Attempt::Again { after }) if progress.uncertain => (after, Sent::Perhaps),
+            Ok(Attempt::Again { after }) => (after, Sent::No),
+            // It may not know yet that it was told 202.
+            Err(CallbackError::UsedOrExpired) if accepted_at.elapsed() < EARLY => {
+                (EARLY_PAUSE, sent)
+            }
+            Err(error) => return self.bury(lease, &error.to_string()).await,
+        };
+        let postpone = || self.shared.ledger.postpone(lease, pause, sent);
+        match persist(&self.shared, postpone).await {
+            Some(Hold::Held) => ControlFlow::Continue(Step::Wait(pause)),
+            Some(Hold::Lost) | None => ControlFlow::Break(()),
+        }
+    }
+
+    /// Takes the delivery up again after a pause, unless another process has it.
+    async fn wait(&mut self, key: DeliveryKey, pause: Duration) -> Next {
+        tokio::select! {
+            () = sleep(pause) => {}
+            () = self.shared.reached(Phase::Stopped) => return ControlFlow::Break(()),
+        }
+        let owner = Owner::random();
+        let shared = &*self.shared;
+        let resume = || shared.ledger.resume(key, owner, shared.policy.lease);
+        if let Some(taken) = persist(shared, resume).await.flatten() {
+            return ControlFlow::Continue(Step::of(taken));
+        }
+        match persist(shared, || shared.ledger.find(key)).await.flatten() {
+            // Not quite due; or another process has it, which may crash.
+            Some(Standing::Promised) => ControlFlow::Continue(Step::Wait(shared.policy.lease / 3)),
+            _ => ControlFlow::Break(()),
+        }
+    }
+
+    async fn over(&mut self, lease: Lease) -> Next {
+        let called_back = || self.shared.ledger.called_back(lease);
+        let _ = persist(&self.shared, called_back).await;
+        ControlFlow::Break(())
+    }
+
+    async fn bury(&mut self, lease: Lease, reason: &str) -> Next {
+        tracing::error!(
+            tenant = self.webhook.tenant(),
+            webhook_id = self.webhook.id(),
+            event = self.webhook.event(),
+            run = lease.run(),
+            reason,
+            "a promised delivery is given up"
+        );
+        let bury = || self.shared.ledger.bury(lease, reason);
+        let _ = persist(&self.shared, bury).await;
+        ControlFlow::Break(())
+    }
+}
+
+impl Accepted {
+    async fn time(&mut self) -> Instant {
+        let at = match self {
+            Self::At(at) => *at,
+            Self::Here(written) => {
+                match timeout(WRITTEN, written.wait_for(Option::is_some)).await {
+                    Ok(Ok(at)) => at.unwrap_or_else(Instant::now),
+                    Ok(Err(_)) | Err(_) => Instant::now(),
+                }
+            }
+        };
+        *self = Self::At(at);
+        at
+    }
+}
+
+impl Step {
+    /// What a delivery that was taken over needs.
+    pub(super) fn of(taken: Taken) -> Self {
+        match taken.work {
+            Todo::Run => Self::Run(taken.lease),
+            Todo::Send { answer, sent } => Self::Send(taken.lease, answer, sent),
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Promised work whose replica is gone.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Method, Request, Response, Uri};
+use http_body::Body;
+use http_body_util::Full;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+use tower_service::Service;
+
+use super::promised::{Accepted, Step, Work};
+use super::run::LEDGER_PAUSE;
+use super::shared::{Phase, Shared};
+use crate::ledger::{Owner, Taken};
+use crate::verify::Webhook;
+
+/// How many deliveries are taken up at once.
+const MAX_AT_ONCE: usize = 32;
+
+pub(super) async fn recover<S, B>(shared: Arc<Shared>, service: S)
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + 'static,
+    S::Error: Into<Box<dyn Error + Send + Sync>>,
+    S::Future: Send,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let mut work = JoinSet::new();
+    // Replicas that started together do not look together.
+    let look_every = shared.policy.lease / 9;
+    let mut pause = look_every.mul_f64(fastrand::f64());
+    loop {
+        tokio::select! {
+            () = shared.reached(Phase::Draining) => break,
+            () = sleep(pause) => {}
+        }
+        if work.len() >= MAX_AT_ONCE {
+            work.join_next().await;
+        }
+        pause = match shared
+            .ledger
+            .take(Owner::random(), shared.policy.lease)
+            .await
+        {
+            Ok(Some(taken)) => {
+                work.spawn(take_up(Arc::clone(&shared), service.clone(), taken));
+                Duration::ZERO
+            }
+            Ok(None) => look_every,
+            Err(error) => {
+                tracing::warn!(%error, "the ledger is out of reach");
+                look_every.max(LEDGER_PAUSE)
+            }
+        };
+        while work.try_join_next().is_some() {}
+    }
+    while work.join_next().await.is_some() {}
+}
+
+async fn take_up<S, B>(shared: Arc<Shared>, service: S, taken: Taken)
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + 'static,
+    S::Error: Into<Box<dyn Error + Send + Sync>>,
+    S::Future: Send,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let _busy = shared.runs.busy();
+    let webhook = match Webhook::from_stored(&taken.delivery) {
+        Ok(webhook) => webhook,
+        Err(error) => {
+            // Of a newer version, perhaps, which will take it up.
+            tracing::error!(%error, lease = ?taken.lease, "a promised delivery cannot be read");
+            return;
+        }
+    };
+    tracing::info!(
+        tenant = webhook.tenant(),
+        webhook_id = webhook.id(),
+        event = webhook.event(),
+        run = taken.lease.run(),
+        "a promised delivery is taken up"
+    );
+    let work = Work {
+        request: request(&webhook),
+        webhook,
+        service,
+        seat: None,
+        // At the latest: how long ago is not known.
+        accepted: Accepted::At(Instant::now()),
+        shared,
+    };
+    work.pursue(taken.lease.key(), Step::of(taken)).await;
+}
+
+/// The request as the handler got it, as far as a handler should care.
+fn request(webhook: &Webhook) -> Request<Full<Bytes>> {
+    let uri: Uri = webhook.claims().target().parse().unwrap_or_default();
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    let mut request = Request::new(Full::new(webhook.body().clone()));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = path.parse().unwrap_or_default();
+    let json = HeaderValue::from_static("application/json");
+    request.headers_mut().insert(CONTENT_TYPE, json);
+    request.extensions_mut().insert(webhook.clone());
+    request
+}

@@ -1,0 +1,179 @@
+//! One run of the handler, under its lease.
+
+use std::error::Error;
+use std::future::Future;
+use std::pin::pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use http_body_util::Full;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
+use tower_service::Service;
+use tracing::Instrument;
+
+use super::guard::{self, Verdict};
+use super::shared::{Phase, Shared};
+use crate::BoxFuture;
+use crate::ledger::{Hold, Lease, LedgerError};
+use crate::verify::Webhook;
+
+/// How long to wait after trouble with the ledger, before asking it again.
+pub(super) const LEDGER_PAUSE: Duration = Duration::from_secs(1);
+
+/// Which run of its delivery a handler is in: in the extensions of the request
+/// that [`DeliverOnce`](crate::DeliverOnce) hands on.
+///
+/// More than 1 says that an earlier run failed or never ended: it may have done
+/// a part of the work, or all of it.
+///
+/// ```
+/// use tower_conductorone::DeliveryRun;
+///
+/// fn has_to_look_first(request: &http::Request<()>) -> bool {
+///     request.extensions().get::<DeliveryRun>().is_some_and(|run| run.number() > 1)
+/// }
+/// # let _ = has_to_look_first;
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeliveryRun(u32);
+
+impl DeliveryRun {
+    /// 1 for the first.
+    #[must_use]
+    pub fn number(self) -> u32 {
+        self.0
+    }
+}
+
+/// A handler at work. Dropping it cuts the handler off.
+pub(super) struct Run(JoinSet<Verdict>);
+
+impl Run {
+    /// Calls the service, which has to be ready.
+    pub(super) fn start<S, B>(
+        mut ready: S,
+        mut request: Request<Full<Bytes>>,
+        webhook: &Webhook,
+        lease: Lease,
+    ) -> Self
+    where
+        S: Service<Request<Full<Bytes>>, Response = Response<B>> + Send + 'static,
+        S::Error: Into<Box<dyn Error + Send + Sync>>,
+        S::Future: Send,
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        request.extensions_mut().insert(DeliveryRun(lease.run()));
+        let webhook = webhook.clone();
+        // A task of its own: if the handler panics, this one does not.
+        let mut task = JoinSet::new();
+        let work = async move {
+            match ready.call(request).await.map_err(Into::into) {
+                Ok(response) => guard::judge(&webhook, response).await,
+                Err(error) => {
+                    tracing::error!(webhook_id = webhook.id(), %error, "the inner service failed");
+                    Verdict::failed()
+                }
+            }
+        };
+        task.spawn(work.in_current_span());
+        Self(task)
+    }
+
+    /// Waits for its end. May be dropped and called again.
+    pub(super) async fn end(&mut self) -> Verdict {
+        match self.0.join_next().await {
+            Some(Ok(verdict)) => verdict,
+            Some(Err(error)) => {
+                // What it panicked with, the panic hook has told.
+                tracing::error!(panicked = error.is_panic(), "the handler broke off");
+                Verdict::failed()
+            }
+            None => Verdict::failed(),
+        }
+    }
+}
+
+/// Keeps a lease in force. Completes once it is lost, or may be: then the work
+/// under it has to stop, since another may begin it.
+pub(super) async fn keep(shared: &Shared, lease: Lease) {
+    let term = shared.policy.lease;
+    let every = term * 2 / 9;
+    let mut sent = Instant::now();
+    let mut next = sent + every;
+    loop {
+        sleep_until(next).await;
+        // Measured from before the request: the store's lease ends no sooner.
+        let end = sent + term - every / 2;
+        let asked = Instant::now();
+        match timeout_at(end, shared.ledger.renew(lease, term)).await {
+            Ok(Ok(Hold::Held)) => {
+                sent = asked;
+                next = sent + every;
+            }
+            Ok(Ok(Hold::Lost)) => {
+                tracing::error!(?lease, "the lease was lost: another has taken over");
+                return;
+            }
+            Ok(Err(error)) if Instant::now() < end => {
+                tracing::warn!(%error, "the lease could not be renewed, to be tried again");
+                next = Instant::now() + LEDGER_PAUSE.min(every);
+            }
+            Ok(Err(_)) | Err(_) => {
+                tracing::error!(?lease, "the lease could not be renewed in time");
+                return;
+            }
+        }
+    }
+}
+
+/// Does work as long as the lease is in force and the receiver does not stop;
+/// `None` if it was cut off.
+pub(super) async fn under_lease<T>(
+    shared: &Shared,
+    lease: Lease,
+    work: impl Future<Output = T>,
+) -> Option<T> {
+    tokio::select! {
+        biased;
+        done = work => return Some(done),
+        () = keep(shared, lease) => {}
+        () = shared.reached(Phase::Stopped) => {}
+    }
+    // So that the next who asks need not wait for the lease to run out.
+    release(shared, lease, Duration::ZERO).await;
+    None
+}
+
+/// Gives up a run, or an attempt to send its answer. If the ledger is out of
+/// reach, the lease runs out instead.
+pub(super) async fn release(shared: &Shared, lease: Lease, pause: Duration) {
+    let released = shared.ledger.release(lease, pause);
+    if let Ok(Err(error)) = timeout(LEDGER_PAUSE, released).await {
+        tracing::warn!(%error, "a lease could not be given back: it runs out");
+    }
+}
+
+/// Takes a step in the ledger, again and again until it is known what became of
+/// it; `None` if the receiver stops first. The lease may run out meanwhile: it
+/// counts until another takes over.
+pub(super) async fn persist<'a, T>(
+    shared: &'a Shared,
+    mut step: impl FnMut() -> BoxFuture<'a, Result<T, LedgerError>>,
+) -> Option<T> {
+    let mut stopped = pin!(shared.reached(Phase::Stopped));
+    loop {
+        match step().await {
+            Ok(reply) => return Some(reply),
+            Err(error) => tracing::warn!(%error, "the ledger is out of reach, to be tried again"),
+        }
+        tokio::select! {
+            () = sleep(LEDGER_PAUSE) => {}
+            () = &mut stopped => return None,
+        }
+    }
+}

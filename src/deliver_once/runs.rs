@@ -1,0 +1,137 @@
+//! The deliveries that this process is working on.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+#[cfg(feature = "callback")]
+use tokio::time::Instant;
+
+use super::guard::Verdict;
+use crate::ledger::{Answer, DeliveryKey};
+use crate::rejection::Rejection;
+use crate::verify::Webhook;
+
+/// How far the work on a delivery has come.
+#[derive(Clone)]
+pub(super) enum Progress {
+    Working,
+    /// It goes on, and 202 is the answer. The sender is told when that was
+    /// written.
+    #[cfg(feature = "callback")]
+    Promised(watch::Sender<Option<Instant>>),
+    /// This process has an answer.
+    Over(Ending),
+}
+
+#[derive(Clone)]
+pub(super) enum Ending {
+    /// The handler has run, here and now.
+    Ran(Verdict),
+    /// What the ledger has from an earlier run, or from another process.
+    Recorded(Answer),
+    /// Another process, or an earlier run, has promised it.
+    Promised,
+    Refused(Rejection),
+}
+
+/// The table of them. Its size is that of the work in progress.
+#[derive(Default)]
+pub(super) struct Runs {
+    live: Mutex<HashMap<DeliveryKey, Live>>,
+    busy: watch::Sender<usize>,
+}
+
+struct Live {
+    progress: watch::Receiver<Progress>,
+    /// The last request for it: its callback URL is the likeliest to work.
+    #[cfg_attr(not(feature = "callback"), allow(dead_code, reason = "for callbacks"))]
+    webhook: Webhook,
+}
+
+pub(super) enum Joined {
+    /// Somebody else's work.
+    Live(watch::Receiver<Progress>),
+    /// Nobody works on it here: whoever gets the seat has to.
+    New(Seat, watch::Receiver<Progress>),
+}
+
+impl Runs {
+    pub(super) fn join(self: &Arc<Self>, key: DeliveryKey, webhook: Webhook) -> Joined {
+        let mut live = self.live();
+        if let Some(live) = live.get_mut(&key) {
+            live.webhook = webhook;
+            return Joined::Live(live.progress.clone());
+        }
+        let (progress, receiver) = watch::channel(Progress::Working);
+        let entry = Live {
+            progress: receiver.clone(),
+            webhook,
+        };
+        live.insert(key, entry);
+        let seat = Seat {
+            busy: self.busy(),
+            key,
+            progress,
+        };
+        Joined::New(seat, receiver)
+    }
+
+    /// Counts as work in progress until it is dropped.
+    pub(super) fn busy(self: &Arc<Self>) -> Busy {
+        self.busy.send_modify(|count| *count += 1);
+        Busy(Arc::clone(self))
+    }
+
+    /// Completes when there is no work in progress.
+    pub(super) async fn idle(&self) {
+        // The sender is here: it cannot fail.
+        let _ = self.busy.subscribe().wait_for(|count| *count == 0).await;
+    }
+
+    pub(super) fn count(&self) -> usize {
+        *self.busy.borrow()
+    }
+
+    fn live(&self) -> MutexGuard<'_, HashMap<DeliveryKey, Live>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+pub(super) struct Busy(Arc<Runs>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.busy.send_modify(|count| *count -= 1);
+    }
+}
+
+/// The place of one delivery in the table, until it is dropped.
+pub(super) struct Seat {
+    busy: Busy,
+    key: DeliveryKey,
+    progress: watch::Sender<Progress>,
+}
+
+impl Seat {
+    pub(super) fn key(&self) -> DeliveryKey {
+        self.key
+    }
+
+    /// The last request for this delivery.
+    #[cfg(feature = "callback")]
+    pub(super) fn webhook(&self) -> Option<Webhook> {
+        let live = self.busy.0.live();
+        live.get(&self.key).map(|live| live.webhook.clone())
+    }
+
+    pub(super) fn tell(&self, progress: Progress) {
+        self.progress.send_replace(progress);
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.busy.0.live().remove(&self.key);
+    }
+}

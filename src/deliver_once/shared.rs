@@ -1,0 +1,129 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::builder::KeyOf;
+use super::runs::Runs;
+#[cfg(feature = "callback")]
+use crate::callback::CallbackClient;
+use crate::ledger::Ledger;
+#[cfg(feature = "callback")]
+use crate::rejection::{Rejection, RejectionKind};
+#[cfg(feature = "callback")]
+use crate::verify::Webhook;
+
+/// What the clones of a layer and its services share.
+pub(super) struct Shared {
+    pub(super) ledger: Arc<dyn Ledger>,
+    pub(super) key: Arc<KeyOf>,
+    pub(super) policy: Policy,
+    #[cfg(feature = "callback")]
+    pub(super) callbacks: Option<CallbackClient>,
+    pub(super) runs: Arc<Runs>,
+    stop: watch::Sender<Phase>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Policy {
+    /// After which 202 is answered, and the answer posted.
+    pub(super) deadline: Duration,
+    /// Whether 202 is the only answer.
+    #[cfg(feature = "callback")]
+    pub(super) by_callback: bool,
+    /// After which the first caller gets 503.
+    pub(super) latest_answer: Duration,
+    /// After which a duplicate gets 503.
+    pub(super) join: Duration,
+    pub(super) lease: Duration,
+    pub(super) drain: Duration,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Phase {
+    Serving,
+    /// No new work is begun.
+    Draining,
+    /// What is not done is left to others.
+    Stopped,
+}
+
+impl Shared {
+    pub(super) fn new(
+        ledger: Arc<dyn Ledger>,
+        key: Arc<KeyOf>,
+        policy: Policy,
+        #[cfg(feature = "callback")] callbacks: Option<CallbackClient>,
+    ) -> Self {
+        Self {
+            ledger,
+            key,
+            policy,
+            #[cfg(feature = "callback")]
+            callbacks,
+            runs: Arc::default(),
+            stop: watch::Sender::new(Phase::Serving),
+        }
+    }
+
+    /// Whether 202 may be answered: whether the answer can be posted.
+    #[cfg(feature = "callback")]
+    pub(super) fn may_promise(&self, webhook: &Webhook) -> bool {
+        self.callbacks.is_some() && self.check_callback(webhook).is_ok()
+    }
+
+    /// Whether the webhook's callback URL may be used.
+    #[cfg(feature = "callback")]
+    pub(super) fn check_callback(&self, webhook: &Webhook) -> Result<(), Rejection> {
+        #[derive(Debug, thiserror::Error)]
+        #[error("the webhook has no callback URL")]
+        struct NoCallbackUrl;
+
+        let kind = RejectionKind::NoCallback;
+        let callback = webhook
+            .callback()
+            .ok_or_else(|| Rejection::because(kind, NoCallbackUrl))?;
+        match &self.callbacks {
+            Some(client) => client
+                .check(&callback)
+                .map_err(|error| Rejection::because(kind, error)),
+            None => Err(Rejection::new(kind)),
+        }
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        *self.stop.borrow()
+    }
+
+    /// Goes on to this phase, never back.
+    pub(super) fn enter(&self, phase: Phase) {
+        self.stop.send_if_modified(|current| {
+            let ahead = *current < phase;
+            if ahead {
+                *current = phase;
+            }
+            ahead
+        });
+    }
+
+    /// Completes once this phase has been entered.
+    pub(super) async fn reached(&self, phase: Phase) {
+        // The sender is here: it cannot fail.
+        let _ = self.stop.subscribe().wait_for(|now| *now >= phase).await;
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut policy = f.debug_struct("DeliverOnce");
+        policy
+            .field("ledger", &self.ledger)
+            .field("policy", &self.policy);
+        #[cfg(feature = "callback")]
+        policy.field("callbacks", &self.callbacks);
+        policy
+            .field("running", &self.runs.count())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,75 @@
+//! A webhook on its way through a store: for work that another process, or a
+//! later one, takes up.
+
+use bytes::Bytes;
+use http::HeaderMap;
+use serde::Deserialize;
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::claims::{ClaimError, Claims};
+use super::envelope::{self, Envelope, EnvelopeError};
+use super::webhook::{Proven, Webhook};
+use crate::json::{JsonError, UniqueMembers};
+
+/// What a webhook is made of. It holds the callback URL, which is a secret; of
+/// the token it has the claims, not the signature.
+#[derive(Deserialize)]
+struct Stored<'a> {
+    tenant: String,
+    #[serde(borrow)]
+    claims: &'a RawValue,
+    body: String,
+}
+
+/// What came out of a store is no webhook that was put into it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoredError {
+    // Not the parser's own text, which may quote the body.
+    #[error("not a stored webhook: see line {line} column {column}")]
+    Json { line: usize, column: usize },
+    #[error("the claims are not what they were: {0}")]
+    Claims(#[from] JsonError),
+    #[error("the claims are not what they were: {0}")]
+    Claim(#[from] ClaimError),
+    #[error("the envelope is not what it was: {0}")]
+    Envelope(#[from] EnvelopeError),
+}
+
+impl Webhook {
+    /// For a store that this receiver trusts: whoever can write to it can make
+    /// webhooks of his own.
+    pub(crate) fn to_stored(&self) -> Bytes {
+        let claims = self.claims();
+        let stored = json!({
+            "tenant": self.tenant(),
+            "claims": claims.to_json(),
+            // An envelope is UTF-8.
+            "body": String::from_utf8_lossy(self.body()),
+        });
+        stored.to_string().into()
+    }
+
+    pub(crate) fn from_stored(stored: &[u8]) -> Result<Self, StoredError> {
+        let stored: Stored<'_> =
+            serde_json::from_slice(stored).map_err(|error| StoredError::Json {
+                line: error.line(),
+                column: error.column(),
+            })?;
+        let claims = UniqueMembers::parse(stored.claims.get().as_bytes())?;
+        let claims = Claims::read(&claims)?;
+        let body = Bytes::from(stored.body);
+        let envelope = Envelope::parse(&body, &HeaderMap::new())?;
+        Ok(Self::from(Proven {
+            tenant: stored.tenant.into(),
+            version: envelope::VERSION,
+            id: envelope.webhook_id,
+            event: envelope.event,
+            callback_url: envelope.callback_url,
+            claims,
+            payload: envelope.payload,
+            body,
+            replay: false,
+        }))
+    }
+}

@@ -1,0 +1,374 @@
+//! What is slower than ConductorOne's patience is answered 202, and finished
+//! through the callback URL.
+#![cfg(feature = "callback")]
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use http_body_util::BodyExt;
+use support::callback::{PROVISION, Script, own_url, status};
+use support::{DOMAIN, builder, ledger, now};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+use tower::ServiceExt;
+use tower_conductorone::deliver_once::DeliverOnceBuilder;
+use tower_conductorone::testing::{Delivery, FakeTenant};
+use tower_conductorone::{
+    DeliverOnceLayer, DeliveryRun, Rejection, ReplayPolicy, VerifyWebhookLayer, Webhook,
+};
+
+const COMPLETE: &str = r#"{"version":"v1", "complete":{"comment":"done"}}"#;
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn document(text: &'static str) -> Response {
+    ([("content-type", "application/json")], text).into_response()
+}
+
+/// A builder whose documents are posted by this script.
+fn once(script: &Script) -> DeliverOnceBuilder {
+    let client = support::callback::builder().post(script.clone());
+    DeliverOnceLayer::builder().callbacks(client.build().expect("a good configuration"))
+}
+
+#[derive(Clone)]
+struct Receiver {
+    tenant: FakeTenant,
+    handlers: Router,
+    app: Router,
+    runs: Arc<AtomicU32>,
+    once: DeliverOnceLayer,
+}
+
+impl Receiver {
+    fn new<F>(
+        once: DeliverOnceBuilder,
+        handler: impl Fn(u32) -> F + Clone + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Response> + Send,
+    {
+        Self::of(&FakeTenant::new(DOMAIN), once, handler)
+    }
+
+    fn of<F>(
+        tenant: &FakeTenant,
+        once: DeliverOnceBuilder,
+        handler: impl Fn(u32) -> F + Clone + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Response> + Send,
+    {
+        let once = once.build().expect("a good configuration");
+        let runs = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&runs);
+        let handler = move |_: Webhook, axum::Extension(run): axum::Extension<DeliveryRun>| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            handler(run.number())
+        };
+        let verify: VerifyWebhookLayer = builder(tenant)
+            .replay_policy(ReplayPolicy::Mark)
+            .build()
+            .expect("a good configuration");
+        let handlers = Router::new().route("/webhooks", post(handler));
+        Self {
+            tenant: tenant.clone(),
+            app: handlers.clone().layer(once.clone()).layer(verify),
+            handlers,
+            runs,
+            once,
+        }
+    }
+
+    fn delivery(&self) -> Delivery {
+        self.tenant
+            .delivery(PROVISION)
+            .issued_at(now())
+            .callback_url(Some(&own_url()))
+    }
+
+    fn send(&self, delivery: &Delivery) -> JoinHandle<Response> {
+        let (app, request) = (self.app.clone(), delivery.request());
+        tokio::spawn(async move { app.oneshot(request).await.expect("infallible") })
+    }
+
+    /// The status, and the document; the response has then been written.
+    async fn ask(&self, delivery: &Delivery) -> (u16, String) {
+        let response = self.send(delivery).await.expect("no panic");
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await.expect("a body");
+        let body = String::from_utf8(body.to_bytes().to_vec()).expect("UTF-8");
+        (status, body)
+    }
+
+    fn runs(&self) -> u32 {
+        self.runs.load(Ordering::SeqCst)
+    }
+}
+
+fn accepted() -> (u16, String) {
+    (202, String::new())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_handler_is_answered_202_and_its_document_posted() {
+    let script = Script::new([status(200)]);
+    let receiver = Receiver::new(once(&script), async |_| {
+        sleep(seconds(60)).await;
+        document(COMPLETE)
+    });
+    let delivery = receiver.delivery();
+    let start = Instant::now();
+    assert_eq!(receiver.ask(&delivery).await, accepted());
+    assert_eq!(start.elapsed().as_secs(), 25);
+    assert_eq!(
+        receiver.ask(&delivery).await,
+        accepted(),
+        "a duplicate, meanwhile"
+    );
+    assert_eq!(start.elapsed().as_secs(), 25, "is not made to wait");
+    assert_eq!(script.posts(), []);
+    sleep(seconds(36)).await;
+    assert_eq!(script.posts(), [seconds(60)]);
+    assert_eq!(script.documents(), [COMPLETE]);
+    assert_eq!(
+        receiver.ask(&delivery).await,
+        accepted(),
+        "a duplicate, afterwards"
+    );
+    sleep(seconds(3600)).await;
+    assert_eq!(script.posts().len(), 1, "posted once");
+    assert_eq!(receiver.runs(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_in_time_is_answered_itself() {
+    let script = Script::new([status(200)]);
+    let receiver = Receiver::new(once(&script), async |_| {
+        sleep(seconds(24)).await;
+        document(COMPLETE)
+    });
+    let answer = receiver.ask(&receiver.delivery()).await;
+    assert_eq!(answer, (200, COMPLETE.to_owned()));
+    sleep(seconds(3600)).await;
+    assert_eq!(script.posts(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_posted_before_the_202_is_written() {
+    let script = Script::new([status(200)]);
+    let receiver = Receiver::new(once(&script), async |_| {
+        sleep(seconds(26)).await;
+        document(COMPLETE)
+    });
+    let response = receiver.send(&receiver.delivery()).await.expect("no panic");
+    assert_eq!(response.status(), 202);
+    sleep(seconds(10)).await;
+    assert_eq!(script.posts(), [], "the server still has the response");
+    drop(response);
+    sleep(seconds(1)).await;
+    assert_eq!(script.posts().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_callback_that_came_too_early_is_tried_again_for_a_minute() {
+    let script = Script::new([status(400), status(400), status(200)]);
+    let receiver = Receiver::new(once(&script).always_by_callback(), async |_| {
+        document(COMPLETE)
+    });
+    assert_eq!(receiver.ask(&receiver.delivery()).await, accepted());
+    sleep(seconds(120)).await;
+    assert_eq!(script.posts().len(), 3);
+
+    let script = Script::new([status(400)]);
+    let receiver = Receiver::new(once(&script).always_by_callback(), async |_| {
+        document(COMPLETE)
+    });
+    assert_eq!(receiver.ask(&receiver.delivery()).await, accepted());
+    sleep(seconds(3600)).await;
+    let last = script.posts().pop().expect("a post");
+    assert!(
+        (60..=70).contains(&last.as_secs()),
+        "the last after {last:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_attempts_to_post_are_soon_and_the_later_ones_go_on() {
+    let script = Script::new([status(503)]);
+    let receiver = Receiver::new(once(&script).always_by_callback(), async |_| {
+        document(COMPLETE)
+    });
+    assert_eq!(receiver.ask(&receiver.delivery()).await, accepted());
+    sleep(seconds(40)).await;
+    assert!(script.posts().len() >= 3, "{:?}", script.posts());
+    sleep(seconds(7 * 24 * 3600)).await;
+    let a_week = script.posts();
+    assert!(
+        a_week
+            .last()
+            .is_some_and(|last| last.as_secs() > 6 * 24 * 3600)
+    );
+    sleep(seconds(2 * 24 * 3600)).await;
+    let all = script.posts().len();
+    sleep(seconds(30 * 24 * 3600)).await;
+    assert_eq!(
+        script.posts().len(),
+        all,
+        "after the deadline it is given up"
+    );
+    assert_eq!(receiver.runs(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_promised_run_that_fails_is_repeated_by_the_receiver_itself() {
+    let script = Script::new([status(200)]);
+    let receiver = Receiver::new(once(&script).always_by_callback(), async |run| {
+        assert_ne!(run, 2, "the second run panics");
+        match run {
+            1 => axum::http::StatusCode::BAD_GATEWAY.into_response(),
+            3 => document("no document"),
+            _ => document(COMPLETE),
+        }
+    });
+    assert_eq!(receiver.ask(&receiver.delivery()).await, accepted());
+    sleep(seconds(60)).await;
+    assert_eq!((receiver.runs(), script.posts().len()), (4, 1));
+    assert_eq!(script.documents(), [COMPLETE]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_promised_run_that_always_fails_is_given_up_after_fifty() {
+    let script = Script::new([status(200)]);
+    let receiver = Receiver::new(once(&script).always_by_callback(), async |_| {
+        axum::http::StatusCode::BAD_GATEWAY.into_response()
+    });
+    let delivery = receiver.delivery();
+    assert_eq!(receiver.ask(&delivery).await, accepted());
+    sleep(seconds(3600)).await;
+    assert_eq!((receiver.runs(), script.posts().len()), (50, 0));
+    assert_eq!(receiver.ask(&delivery).await, (500, String::new()));
+    assert_eq!(receiver.runs(), 50);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_callback_that_may_be_used_nothing_is_promised() {
+    for url in [
+        None,
+        Some("https://evil.example.com/callback/x"),
+        Some("not a URL"),
+    ] {
+        let script = Script::new([status(200)]);
+        let slow = async |_| {
+            sleep(seconds(60)).await;
+            document(COMPLETE)
+        };
+        let receiver = Receiver::new(once(&script), slow);
+        let delivery = receiver.delivery().callback_url(url);
+        let start = Instant::now();
+        let response = receiver.send(&delivery).await.expect("no panic");
+        assert_eq!(response.status(), 503);
+        assert!(response.headers().contains_key("retry-after"));
+        assert_eq!(start.elapsed().as_secs(), 28);
+        sleep(seconds(20)).await;
+        assert_eq!(receiver.ask(&delivery).await, (200, COMPLETE.to_owned()));
+
+        // And where 202 would be the only answer, it is refused.
+        let always = once(&script).always_by_callback();
+        let receiver = Receiver::of(&receiver.tenant, always, slow);
+        let response = receiver.send(&delivery).await.expect("no panic");
+        assert_eq!(response.status(), 400);
+        let rejection = response
+            .extensions()
+            .get::<Rejection>()
+            .expect("a rejection");
+        assert_eq!(rejection.code(), "no_callback");
+        assert_eq!(receiver.runs(), 0);
+        assert_eq!(script.posts(), []);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn draining_waits_until_the_document_is_posted() {
+    let script = Script::new([status(503), status(200)]);
+    let receiver = Receiver::new(once(&script).always_by_callback(), async |_| {
+        sleep(seconds(10)).await;
+        document(COMPLETE)
+    });
+    assert_eq!(receiver.ask(&receiver.delivery()).await, accepted());
+    assert!(receiver.once.drain().await, "all was done");
+    assert_eq!(script.posts().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_crashed_replica_promised_is_run_again_by_another() {
+    let script = Script::new([status(200)]);
+    let tenant = FakeTenant::new(DOMAIN);
+    let shared = ledger::Shared::default();
+    let mine = shared.handle();
+    let crashing = once(&script).always_by_callback().ledger(mine.clone());
+    let one = Receiver::of(&tenant, crashing, async |_| {
+        sleep(seconds(100_000)).await;
+        document("never")
+    });
+    let two = Receiver::of(
+        &tenant,
+        once(&script).ledger(shared.handle()),
+        async |run| {
+            assert_eq!(run, 2, "the handler can know");
+            document(COMPLETE)
+        },
+    );
+    tokio::spawn(two.once.recover(two.handlers.clone()));
+    let delivery = one.delivery();
+    assert_eq!(one.ask(&delivery).await, accepted());
+    sleep(seconds(300)).await;
+    assert_eq!(two.runs(), 0, "its lease is renewed as long as it lives");
+
+    // To all others, a replica that cannot reach the ledger is one that crashed.
+    mine.is_down(true);
+    sleep(seconds(60)).await;
+    assert_eq!((one.runs(), two.runs()), (1, 1));
+    assert_eq!(script.documents(), [COMPLETE]);
+    assert_eq!(two.ask(&delivery).await, accepted());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_crashed_replica_had_to_post_is_posted_by_another() {
+    let script = Script::new([status(503), status(200)]);
+    let tenant = FakeTenant::new(DOMAIN);
+    let shared = ledger::Shared::default();
+    let mine = shared.handle();
+    let crashing = once(&script).always_by_callback().ledger(mine.clone());
+    let one = Receiver::of(&tenant, crashing, async |_| document(COMPLETE));
+    let two = Receiver::of(&tenant, once(&script).ledger(shared.handle()), async |_| {
+        document("never")
+    });
+    let delivery = one.delivery();
+    let response = one.send(&delivery).await.expect("no panic");
+    assert_eq!(response.status(), 202);
+    drop(response);
+    while script.posts().is_empty() {
+        sleep(Duration::from_millis(10)).await;
+    }
+    mine.is_down(true);
+    tokio::spawn(two.once.recover(two.handlers.clone()));
+    sleep(seconds(60)).await;
+    assert_eq!(script.documents(), [COMPLETE, COMPLETE]);
+    assert_eq!((one.runs(), two.runs()), (1, 0));
+}
+
+#[test]
+fn answering_by_callback_needs_a_client() {
+    let error = DeliverOnceLayer::builder().always_by_callback().build();
+    let error = error.expect_err("no client").to_string();
+    assert!(error.contains("needs a callback client"), "{error}");
+}

@@ -1,0 +1,120 @@
+//! A ledger that several receivers share, and that can be out of reach.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tower_conductorone::BoxFuture;
+use tower_conductorone::ledger::{
+    Answer, Claimed, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError, MemoryLedger, Owner,
+    Sent, Standing, Taken,
+};
+
+/// A replica's way to the ledger; clones are the same way.
+#[derive(Clone, Debug, Default)]
+pub struct Shared {
+    ledger: Arc<MemoryLedger>,
+    is_down: Arc<AtomicBool>,
+    calls: Arc<AtomicUsize>,
+}
+
+impl Shared {
+    /// Another replica's way to the same ledger.
+    pub fn handle(&self) -> Self {
+        Self {
+            ledger: Arc::clone(&self.ledger),
+            ..Self::default()
+        }
+    }
+
+    /// From now on, every step fails; or none any more.
+    pub fn is_down(&self, is_down: bool) {
+        self.is_down.store(is_down, Ordering::SeqCst);
+    }
+
+    /// How many steps were asked for.
+    pub fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+
+    fn step<'a, T: 'a>(
+        &'a self,
+        step: impl FnOnce(&'a MemoryLedger) -> BoxFuture<'a, Result<T, LedgerError>>,
+    ) -> BoxFuture<'a, Result<T, LedgerError>> {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        if self.is_down.load(Ordering::SeqCst) {
+            return Box::pin(async { Err(LedgerError::new("out of reach")) });
+        }
+        step(&self.ledger)
+    }
+}
+
+impl Ledger for Shared {
+    fn claim(
+        &self,
+        key: DeliveryKey,
+        owner: Owner,
+        term: Duration,
+    ) -> BoxFuture<'_, Result<Claimed, LedgerError>> {
+        self.step(|ledger| ledger.claim(key, owner, term))
+    }
+
+    fn find(&self, key: DeliveryKey) -> BoxFuture<'_, Result<Option<Standing>, LedgerError>> {
+        self.step(|ledger| ledger.find(key))
+    }
+
+    fn renew(&self, lease: Lease, term: Duration) -> BoxFuture<'_, Result<Hold, LedgerError>> {
+        self.step(|ledger| ledger.renew(lease, term))
+    }
+
+    fn promise(&self, lease: Lease, delivery: Bytes) -> BoxFuture<'_, Result<Hold, LedgerError>> {
+        self.step(|ledger| ledger.promise(lease, delivery))
+    }
+
+    fn finish(&self, lease: Lease, answer: Answer) -> BoxFuture<'_, Result<Finished, LedgerError>> {
+        self.step(|ledger| ledger.finish(lease, answer))
+    }
+
+    fn release(&self, lease: Lease, pause: Duration) -> BoxFuture<'_, Result<Hold, LedgerError>> {
+        self.step(|ledger| ledger.release(lease, pause))
+    }
+
+    fn take(
+        &self,
+        owner: Owner,
+        term: Duration,
+    ) -> BoxFuture<'_, Result<Option<Taken>, LedgerError>> {
+        self.step(|ledger| ledger.take(owner, term))
+    }
+
+    fn resume(
+        &self,
+        key: DeliveryKey,
+        owner: Owner,
+        term: Duration,
+    ) -> BoxFuture<'_, Result<Option<Taken>, LedgerError>> {
+        self.step(|ledger| ledger.resume(key, owner, term))
+    }
+
+    fn postpone(
+        &self,
+        lease: Lease,
+        pause: Duration,
+        sent: Sent,
+    ) -> BoxFuture<'_, Result<Hold, LedgerError>> {
+        self.step(|ledger| ledger.postpone(lease, pause, sent))
+    }
+
+    fn called_back(&self, lease: Lease) -> BoxFuture<'_, Result<Hold, LedgerError>> {
+        self.step(|ledger| ledger.called_back(lease))
+    }
+
+    fn bury<'a>(
+        &'a self,
+        lease: Lease,
+        reason: &'a str,
+    ) -> BoxFuture<'a, Result<Hold, LedgerError>> {
+        self.step(|ledger| ledger.bury(lease, reason))
+    }
+}
