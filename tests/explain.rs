@@ -341,6 +341,8 @@ async fn all_that_is_wrong_comes_to_light_at_once() {
         assert!(text.contains(part), "{part}: {text}");
     }
     assert!(!explanation.is_accepted());
+    let remedy = "set the public URL to";
+    assert_eq!(text.matches(remedy).count(), 1, "once for both: {text}");
 }
 
 #[tokio::test]

@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::fmt;
 
 use crate::rejection::RejectionKind;
@@ -89,6 +90,7 @@ impl fmt::Display for Explanation {
         for remark in &self.remarks {
             writeln!(f, "note: {remark}")?;
         }
+        let mut told = HashSet::new();
         for (check, verdict) in &self.checks {
             match verdict {
                 Verdict::Passed => writeln!(f, "  ok       {check}")?,
@@ -101,7 +103,8 @@ impl fmt::Display for Explanation {
                     if !why.is_empty() {
                         writeln!(f, "           {why}")?;
                     }
-                    for remedy in remedies {
+                    // Audience and URL often fail for one reason.
+                    for remedy in remedies.iter().filter(|remedy| told.insert(*remedy)) {
                         writeln!(f, "           -> {remedy}")?;
                     }
                 }
