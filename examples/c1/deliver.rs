@@ -1,0 +1,154 @@
+//! One delivery, by ConductorOne's rules.
+
+use std::time::{Duration, Instant};
+
+use axum::http::{StatusCode, Uri};
+use serde_json::{Value, json};
+use tower_conductorone::testing::FakeTenant;
+
+use crate::output::{bad, faint, good};
+use crate::post::{Answer, Client};
+use crate::serve::{CALLBACK, TAKEN};
+use crate::{BoxError, End};
+
+/// ConductorOne makes no more attempts than these.
+pub(crate) const ATTEMPTS: usize = 50;
+
+/// Delivers to one receiver.
+pub(crate) struct Sender {
+    pub(crate) client: Client,
+    pub(crate) tenant: FakeTenant,
+    /// Where the receiver is.
+    pub(crate) to: Uri,
+    /// What the tokens are made for.
+    pub(crate) target: String,
+    /// Where the callback endpoint is.
+    pub(crate) callbacks: String,
+    pub(crate) callback_wait: Duration,
+    pub(crate) attempts: usize,
+    /// `None` is ConductorOne's: 3 to 15 s, as it happens.
+    pub(crate) pause: Option<Duration>,
+}
+
+/// What became of a delivery.
+pub(crate) struct Report {
+    event: String,
+    webhook_id: String,
+    answers: Vec<Answer>,
+    /// The document that ConductorOne would take.
+    pub(crate) end: Result<Option<Value>, (End, String)>,
+}
+
+impl Sender {
+    /// Delivers what is in this envelope, with a new callback URL, and says now
+    /// and then how far it is.
+    pub(crate) async fn deliver(
+        &self,
+        envelope: &Value,
+        note: &dyn Fn(String),
+    ) -> Result<Report, BoxError> {
+        let text = |name: &str| envelope[name].as_str().unwrap_or_default();
+        let (event, webhook_id) = (text("event"), text("webhookId"));
+        let token: String = std::iter::repeat_with(fastrand::alphanumeric)
+            .take(27)
+            .collect();
+        let mut answers = Vec::new();
+        let end = loop {
+            // Every attempt has a new token; the webhook is the same.
+            let attempt = self
+                .tenant
+                .delivery(event)
+                .to(&self.target)
+                .payload(envelope["payload"].clone())
+                .webhook_id(webhook_id)
+                .callback_url(Some(&format!(
+                    "{}{CALLBACK}{event}/{token}",
+                    self.callbacks
+                )));
+            note(format!("attempt {}", answers.len() + 1));
+            let answer = self.client.post(&self.to, attempt.request()).await?;
+            let shown = answer.to_string();
+            if answer.status() == Some(StatusCode::ACCEPTED) {
+                answers.push(answer);
+                note(format!("{shown}; waiting for the callback"));
+                break self.wait_for(&token).await;
+            }
+            let (end, again) = (answer.end(event), answer.is_retried());
+            answers.push(answer);
+            if !again || answers.len() >= self.attempts {
+                break end;
+            }
+            let pause = self
+                .pause
+                .unwrap_or_else(|| Duration::from_millis(fastrand::u64(3_000..=15_000)));
+            note(format!("{shown}; again in {} s", pause.as_secs()));
+            tokio::time::sleep(pause).await;
+        };
+        Ok(Report {
+            event: event.to_owned(),
+            webhook_id: webhook_id.to_owned(),
+            answers,
+            end,
+        })
+    }
+
+    async fn wait_for(&self, token: &str) -> Result<Option<Value>, (End, String)> {
+        let url = format!("{}{TAKEN}{token}", self.callbacks);
+        let until = Instant::now() + self.callback_wait;
+        loop {
+            let asked = self.client.get(&url).await;
+            let document = asked.map_err(|error| {
+                let why = format!("the callback endpoint is out of reach: {error}");
+                (End::Untold, why)
+            })?;
+            if let Some(document) = document {
+                return Ok(serde_json::from_slice(&document).ok());
+            }
+            if Instant::now() >= until {
+                let why = format!(
+                    "202, but no callback within {} s",
+                    self.callback_wait.as_secs()
+                );
+                return Err((End::Refused, why));
+            }
+        }
+    }
+}
+
+impl Report {
+    pub(crate) fn text(&self) -> String {
+        let mut lines = vec![format!("{}, webhook {}", self.event, self.webhook_id)];
+        for (index, answer) in self.answers.iter().enumerate() {
+            lines.push(faint(&format!("attempt {}: {answer}", index + 1)));
+        }
+        match &self.end {
+            Ok(document) => {
+                lines.extend(document.as_ref().map(|document| format!("{document:#}")));
+                lines.push(good("taken: the document answers the event"));
+            }
+            Err((_, why)) => {
+                let text = self.answers.last().map(Answer::text).unwrap_or_default();
+                lines.extend(Some(text).filter(|text| !text.is_empty()));
+                lines.push(bad(&format!("not taken: {why}")));
+            }
+        }
+        lines.join("\n")
+    }
+
+    pub(crate) fn line(&self) -> String {
+        let attempts: Vec<_> = self.answers.iter().map(Answer::line).collect();
+        let (document, why) = match &self.end {
+            Ok(document) => (document.as_ref(), None),
+            Err((_, why)) => (None, Some(why)),
+        };
+        json!({
+            "event": self.event,
+            "webhookId": self.webhook_id,
+            "taken": self.end.is_ok(),
+            "attempts": attempts,
+            "document": document,
+            "why": why,
+        })
+        .to_string()
+    }
+}

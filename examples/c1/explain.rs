@@ -1,0 +1,176 @@
+//! `c1 explain`.
+
+use std::io::Read;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use jiff::Timestamp;
+use serde_json::json;
+use tower_conductorone::testing::explain::{CapturedRequest, Explanation, Verdict};
+use tower_conductorone::testing::{Explainer, ManualClock};
+use tower_conductorone::{RejectionKind, Tenant, VerifyWebhookBuilder, VerifyWebhookLayer};
+
+use crate::output::{bad, faint, good, print};
+use crate::{BoxError, End, usage};
+
+/// Says of captured requests, check by check, whether a receiver accepts them,
+/// why not, and what would help.
+///
+/// A file is a raw HTTP/1.1 request: request line, headers, empty line, body.
+/// Of the receiver it needs to know what the receiver was told: its public URL
+/// and its tenant. What depends on something that is left out is "unknown".
+/// Neither token nor signature nor callback URL is shown. A token that comes in
+/// several of the files is noticed.
+#[derive(clap::Args)]
+#[command(after_long_help = "\
+Example:
+  c1 explain request.txt --public-url https://hooks.example.com \\
+      --tenant example.conductor.one --at 2024-04-17T00:02:05Z
+  c1 explain first.txt second.txt --tenant example.conductor.one --jwks jwks.json
+
+Exit codes: 0 all are accepted, 1 one is refused, 3 one is no request or nothing
+is wrong with it as far as is known.")]
+#[allow(clippy::doc_markdown, reason = "it is shown as plain text")]
+pub(crate) struct Explain {
+    /// The files with the requests; - is stdin
+    #[arg(required = true, value_name = "REQUEST_FILE")]
+    files: Vec<PathBuf>,
+
+    /// The receiver's public URL, such as https://hooks.example.com
+    #[arg(long, value_name = "URL", env = "C1_PUBLIC_URL")]
+    public_url: Option<String>,
+
+    /// The tenant whose webhooks the receiver accepts
+    #[arg(long, value_name = "DOMAIN", env = "C1_TENANT")]
+    tenant: Option<String>,
+
+    /// The tenant's keys, if not at https://TENANT/auth/v1/jwks
+    ///
+    /// A JWKS file, or a URL: https, or http on a loopback host.
+    #[arg(long, value_name = "FILE|URL", requires = "tenant")]
+    jwks: Option<String>,
+
+    /// When the requests were received: now, unless told otherwise
+    ///
+    /// As 2024-04-17T00:02:00Z (RFC 3339) or in seconds since 1970.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    at: Option<SystemTime>,
+
+    /// Print a JSON line for each file
+    #[arg(long)]
+    json: bool,
+}
+
+impl Explain {
+    pub(crate) async fn run(self) -> Result<End, BoxError> {
+        let mut explainer = Explainer::new(self.receiver()).unwrap_or_else(|error| usage(error));
+        let mut end = End::Well;
+        for file in &self.files {
+            let name = file.display().to_string();
+            let request = read(file)
+                .and_then(|raw| Ok(CapturedRequest::parse(&raw)?))
+                .map_err(|error| format!("{name}: {error}"))?;
+            let explanation = explainer.explain(&request).await;
+            if self.json {
+                print(line(&name, &explanation).to_string())?;
+            } else {
+                if self.files.len() > 1 {
+                    print(format!("{name}:"))?;
+                }
+                print(coloured(&explanation) + "\n")?;
+            }
+            end = end.max(match explanation.rejection() {
+                Some(_) => End::Refused,
+                None if explanation.is_accepted() => End::Well,
+                None => End::Untold,
+            });
+        }
+        Ok(end)
+    }
+
+    fn receiver(&self) -> VerifyWebhookBuilder {
+        let now = self.at.unwrap_or_else(SystemTime::now);
+        let mut receiver = VerifyWebhookLayer::builder()
+            .clock(ManualClock::at(now))
+            .dangerous_allow_http_on_loopback();
+        if let Some(url) = &self.public_url {
+            receiver = receiver.public_url(url);
+        }
+        if let Some(domain) = &self.tenant {
+            let tenant = Tenant::new(domain);
+            receiver = receiver.tenant(match &self.jwks {
+                Some(url) if url.contains("://") => tenant.jwks_url(url),
+                Some(file) => tenant.jwks_file(file),
+                None => tenant,
+            });
+        }
+        receiver
+    }
+}
+
+fn read(file: &PathBuf) -> Result<Vec<u8>, BoxError> {
+    if file.as_os_str() == "-" {
+        let mut raw = Vec::new();
+        std::io::stdin().read_to_end(&mut raw)?;
+        return Ok(raw);
+    }
+    Ok(std::fs::read(file)?)
+}
+
+fn moment(text: &str) -> Result<SystemTime, String> {
+    if let Ok(seconds) = text.parse() {
+        return UNIX_EPOCH
+            .checked_add(Duration::from_secs(seconds))
+            .ok_or_else(|| "that is too late".into());
+    }
+    Timestamp::from_str(text)
+        .and_then(SystemTime::try_from)
+        .map_err(|_| "write it like 2024-04-17T00:02:00Z or 1713312120".into())
+}
+
+fn coloured(explanation: &Explanation) -> String {
+    let text = explanation.to_string();
+    let lines: Vec<_> = text
+        .lines()
+        .map(|line| match line.split_whitespace().next() {
+            Some("FAILED" | "refused:") => bad(line),
+            Some("ok" | "accepted") => good(line),
+            Some("-") => faint(line),
+            _ => line.to_owned(),
+        })
+        .collect();
+    lines.join("\n")
+}
+
+fn line(file: &str, explanation: &Explanation) -> serde_json::Value {
+    let checks: Vec<_> = explanation
+        .checks()
+        .map(|(check, verdict)| {
+            let name = format!("{check:?}");
+            match verdict {
+                Verdict::Passed => json!({ "check": name, "verdict": "passed" }),
+                Verdict::Failed {
+                    kind,
+                    why,
+                    remedies,
+                    ..
+                } => json!({
+                    "check": name, "verdict": "failed", "code": kind.code(), "why": why,
+                    "remedies": remedies,
+                }),
+                Verdict::Unknown { why, .. } => {
+                    json!({ "check": name, "verdict": "unknown", "why": why })
+                }
+                _ => json!({ "check": name, "verdict": "not reached" }),
+            }
+        })
+        .collect();
+    json!({
+        "file": file,
+        "accepted": explanation.is_accepted(),
+        "code": explanation.rejection().map(RejectionKind::code),
+        "remarks": explanation.remarks(),
+        "checks": checks,
+    })
+}

@@ -1,0 +1,66 @@
+//! What is shown, and in which colour.
+
+use std::io::{self, IsTerminal, Write};
+
+use crate::BoxError;
+
+/// Writes to stdout. That nobody reads any more is no error.
+pub(crate) fn print(text: impl AsRef<str>) -> Result<(), BoxError> {
+    let mut out = io::stdout().lock();
+    let written = writeln!(out, "{}", text.as_ref()).and_then(|()| out.flush());
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+pub(crate) fn good(text: &str) -> String {
+    paint(&io::stdout(), "32", text)
+}
+
+pub(crate) fn bad(text: &str) -> String {
+    paint(&io::stdout(), "31", text)
+}
+
+pub(crate) fn faint(text: &str) -> String {
+    paint(&io::stdout(), "2", text)
+}
+
+pub(crate) fn error(text: &str) -> String {
+    paint(&io::stderr(), "31", text)
+}
+
+fn paint(stream: &impl IsTerminal, colour: &str, text: &str) -> String {
+    // https://no-color.org: set, and not empty.
+    let without = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    if without || !stream.is_terminal() {
+        text.to_owned()
+    } else {
+        format!("\x1b[{colour}m{text}\x1b[0m")
+    }
+}
+
+/// A line on a terminal's stderr that is written over again and again.
+pub(crate) struct Progress {
+    shown: bool,
+}
+
+impl Progress {
+    pub(crate) fn new(wanted: bool) -> Self {
+        Self {
+            shown: wanted && io::stderr().is_terminal(),
+        }
+    }
+
+    pub(crate) fn show(&self, text: &str) {
+        if self.shown {
+            eprint!("\r\x1b[K{text}");
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.show("");
+    }
+}

@@ -1,0 +1,147 @@
+//! The connection to the receiver.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use axum::http::{Request, StatusCode, Uri};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use serde_json::{Value, json};
+use tower_conductorone::event::Reply;
+
+use crate::{BoxError, End};
+
+/// ConductorOne waits so long for an answer.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The longest answer that is read: ConductorOne takes 250 KB.
+const MAX_ANSWER: usize = 256 * 1024;
+
+pub(crate) struct Client(reqwest::Client);
+
+/// What became of one attempt.
+pub(crate) struct Answer {
+    took: Duration,
+    outcome: Result<(StatusCode, Bytes), String>,
+}
+
+impl Client {
+    pub(crate) fn new() -> Result<Self, BoxError> {
+        // A development receiver is not behind a proxy.
+        let client = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .build()?;
+        Ok(Self(client))
+    }
+
+    /// Sends the request to this URL, whatever its own says.
+    pub(crate) async fn post(
+        &self,
+        url: &Uri,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Answer, BoxError> {
+        let (parts, body) = request.into_parts();
+        let request = self
+            .0
+            .request(parts.method, url.to_string())
+            .headers(parts.headers)
+            .body(body.collect().await?.to_bytes());
+        let started = Instant::now();
+        let outcome = tokio::time::timeout(TIMEOUT, read(request))
+            .await
+            .unwrap_or_else(|_| Err("no answer within 30 s".into()));
+        Ok(Answer {
+            took: started.elapsed(),
+            outcome: outcome.map_err(|error| causes(&*error)),
+        })
+    }
+
+    /// The body of a 200, if it is one.
+    pub(crate) async fn get(&self, url: &str) -> Result<Option<Bytes>, String> {
+        match read(self.0.get(url).timeout(TIMEOUT)).await {
+            Ok((StatusCode::OK, body)) => Ok(Some(body)),
+            Ok((StatusCode::NO_CONTENT, _)) => Ok(None),
+            Ok((status, _)) => Err(format!("it answers {status}")),
+            Err(error) => Err(causes(&*error)),
+        }
+    }
+}
+
+async fn read(request: reqwest::RequestBuilder) -> Result<(StatusCode, Bytes), BoxError> {
+    let mut answer = request.send().await.map_err(reqwest::Error::without_url)?;
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(reqwest::Error::without_url)? {
+        body.extend_from_slice(&chunk);
+        if body.len() > MAX_ANSWER {
+            return Err("the answer is longer than 250 KB".into());
+        }
+    }
+    Ok((answer.status(), body.into()))
+}
+
+fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
+}
+
+impl Answer {
+    pub(crate) fn status(&self) -> Option<StatusCode> {
+        self.outcome.as_ref().ok().map(|(status, _)| *status)
+    }
+
+    /// Whether ConductorOne tries again after it.
+    pub(crate) fn is_retried(&self) -> bool {
+        self.status()
+            .is_none_or(|status| !status.is_success() && status != StatusCode::GONE)
+    }
+
+    /// How a delivery ends with this answer, if no callback is waited for.
+    pub(crate) fn end(&self, event: &str) -> Result<Option<Value>, (End, String)> {
+        match &self.outcome {
+            Ok((status, body)) if status.is_success() => {
+                match Reply::from_json(event, body.clone()) {
+                    Ok(_) => Ok(serde_json::from_slice(body).ok()),
+                    Err(error) => Err((End::Refused, error.to_string())),
+                }
+            }
+            Ok((StatusCode::GONE, _)) => {
+                Err((End::Refused, "410: ConductorOne would not try again".into()))
+            }
+            Ok((status, _)) => Err((
+                End::Refused,
+                format!("{status}; the receiver's log says why"),
+            )),
+            Err(error) => Err((End::Untold, error.clone())),
+        }
+    }
+
+    /// The answer's body, as text.
+    pub(crate) fn text(&self) -> String {
+        match &self.outcome {
+            Ok((_, body)) => String::from_utf8_lossy(body).into_owned(),
+            Err(_) => String::new(),
+        }
+    }
+
+    pub(crate) fn line(&self) -> Value {
+        let took = u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX);
+        match &self.outcome {
+            Ok((status, _)) => json!({ "status": status.as_u16(), "milliseconds": took }),
+            Err(error) => json!({ "error": error, "milliseconds": took }),
+        }
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.outcome {
+            Ok((status, _)) => write!(f, "{status}")?,
+            Err(error) => f.write_str(error)?,
+        }
+        write!(f, " after {} ms", self.took.as_millis())
+    }
+}

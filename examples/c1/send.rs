@@ -1,0 +1,226 @@
+//! `c1 send`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use axum::http::Uri;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tower_conductorone::testing::{EVENTS, FakeTenant, Fixture};
+
+use crate::deliver::{ATTEMPTS, Sender};
+use crate::output::{Progress, print};
+use crate::post::Client;
+use crate::serve::Endpoint;
+use crate::set::{self, Set};
+use crate::{BoxError, End, TenantArgs, target, usage};
+
+/// Sends an event as ConductorOne does, and checks what the receiver makes of it.
+///
+/// After a 202 it waits for the callback, at an endpoint of its own or at that
+/// of `c1 serve`.
+#[derive(clap::Args)]
+#[command(after_long_help = "\
+Example:
+  c1 send test --to http://127.0.0.1:3000/webhooks
+  c1 send provision-step --task-type revoke --to http://127.0.0.1:3000/webhooks \\
+      --set taskView.task.displayName=\"Take it away\" --retries
+  c1 send workflow-step --to http://127.0.0.1:3000/webhooks --file body.json --times 100
+
+Exit codes: 0 all were taken, 1 one was refused or answered wrongly, or its
+callback did not come, 2 wrong usage, 3 one got no answer at all.")]
+#[allow(clippy::doc_markdown, reason = "it is shown as plain text")]
+pub(crate) struct Send {
+    /// test, provision-step, policy-approval-step, policy-post-action,
+    /// workflow-step, or any event's full name
+    #[arg(value_parser = event)]
+    event: String,
+
+    /// Where to send it
+    #[arg(long, value_name = "URL")]
+    to: Uri,
+
+    /// The receiver's public URL, if that is not the beginning of --to
+    ///
+    /// The token is made for this, followed by the path of --to.
+    #[arg(long, value_name = "URL", env = "C1_PUBLIC_URL")]
+    public_url: Option<String>,
+
+    /// What the task is about: grant, revoke, certify, offboarding, action or
+    /// finding [default: grant]
+    #[arg(long, value_name = "TYPE")]
+    task_type: Option<String>,
+
+    /// The payload to send, from a file
+    ///
+    /// JSON: a payload, or a whole body as ConductorOne sends it, of which the
+    /// payload and the webhookId are taken.
+    #[arg(long, value_name = "FILE", conflicts_with = "task_type")]
+    file: Option<PathBuf>,
+
+    /// Sets something in the payload, such as taskView.task.numericId=7
+    ///
+    /// Repeatable. Names and indices are joined by full stops. The value is
+    /// JSON, or else text.
+    #[arg(long, value_name = "PATH=VALUE", value_parser = set::parse)]
+    set: Vec<Set>,
+
+    /// How many deliveries to send, one after the other
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    times: u32,
+
+    /// Try again as ConductorOne does: up to 50 times, 3 to 15 s apart
+    #[arg(long)]
+    retries: bool,
+
+    /// Seconds between attempts, in place of 3 to 15
+    #[arg(long, value_name = "SECONDS", requires = "retries")]
+    pause: Option<u64>,
+
+    /// The `c1 serve` whose callback endpoint is to be used
+    #[arg(long, value_name = "URL")]
+    serve: Option<String>,
+
+    /// For how many seconds to wait for the callback after a 202
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    callback_wait: u64,
+
+    /// Print a JSON line for each delivery
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    tenant: TenantArgs,
+}
+
+fn event(name: &str) -> Result<String, String> {
+    if name.contains('.') {
+        return Ok(name.to_owned());
+    }
+    let short = |event: &str| folder(event).replace('_', "-");
+    match EVENTS.iter().find(|event| short(event) == name) {
+        Some(event) => Ok((*event).to_owned()),
+        None => Err(format!(
+            "the events are {}; or write c1.webhooks.v1.PayloadOfAnotherEvent",
+            EVENTS.map(short).join(", ")
+        )),
+    }
+}
+
+/// `provision_step` for `c1.webhooks.v1.PayloadProvisionStep`, as the fixtures
+/// have it.
+fn folder(event: &str) -> String {
+    let name = event.rsplit('.').next().unwrap_or_default();
+    let mut folder = String::new();
+    for letter in name.strip_prefix("Payload").unwrap_or(name).chars() {
+        if letter.is_uppercase() && !folder.is_empty() {
+            folder.push('_');
+        }
+        folder.extend(letter.to_lowercase());
+    }
+    folder
+}
+
+impl Send {
+    pub(crate) async fn run(self) -> Result<End, BoxError> {
+        let target = target(&self.to, self.public_url.as_deref());
+        let (payload, webhook_id) = self.content()?;
+        let tenant = self.tenant.open()?;
+        let callbacks = match &self.serve {
+            Some(url) => url.trim_end_matches('/').to_owned(),
+            None => own_endpoint(tenant.clone()).await?,
+        };
+        let sender = Sender {
+            client: Client::new()?,
+            tenant: tenant.clone(),
+            to: self.to.clone(),
+            target,
+            callbacks,
+            callback_wait: Duration::from_secs(self.callback_wait),
+            attempts: if self.retries { ATTEMPTS } else { 1 },
+            pause: self.pause.map(Duration::from_secs),
+        };
+        let progress = Progress::new(self.times > 1 || self.retries);
+        let (mut ended, mut taken) = (End::Well, 0);
+        for number in 1..=self.times {
+            let mut delivery = tenant.delivery(&self.event);
+            if let Some(payload) = &payload {
+                delivery = delivery.payload(payload.clone());
+            }
+            if let Some(id) = webhook_id.as_ref().filter(|_| self.times == 1) {
+                delivery = delivery.webhook_id(id);
+            }
+            let note = |text: String| {
+                progress.show(&format!(
+                    "{number} of {}, {taken} taken; {text}",
+                    self.times
+                ));
+            };
+            let report = sender.deliver(&delivery.envelope(), &note).await?;
+            match &report.end {
+                Ok(_) => taken += 1,
+                Err((end, _)) => ended = ended.max(*end),
+            }
+            progress.show("");
+            if self.json {
+                print(report.line())?;
+            } else if self.times == 1 || report.end.is_err() {
+                print(report.text())?;
+            }
+        }
+        if self.times > 1 && !self.json {
+            print(format!("{taken} of {} taken", self.times))?;
+        }
+        Ok(ended)
+    }
+
+    /// Payload and webhook id, as far as they are told.
+    fn content(&self) -> Result<(Option<Value>, Option<String>), BoxError> {
+        let (mut payload, mut webhook_id) = (None, None);
+        if let Some(file) = &self.file {
+            let name = file.display();
+            let text = std::fs::read(file).map_err(|error| format!("{name}: {error}"))?;
+            let mut body: Value =
+                serde_json::from_slice(&text).map_err(|error| format!("{name}: {error}"))?;
+            if let Some(event) = body.get("event") {
+                if *event != self.event.as_str() {
+                    usage(format!("{name} is about {event}, not about {}", self.event));
+                }
+                webhook_id = body["webhookId"].as_str().map(str::to_owned);
+                body = body["payload"].take();
+            }
+            payload = Some(body);
+        } else {
+            let kind = self.task_type.as_deref();
+            let folder = folder(&self.event);
+            let fixture = Fixture::named(&match kind {
+                Some(kind) => format!("{folder}/{kind}.full"),
+                None => format!("{folder}/full"),
+            });
+            let fixture = match (fixture, kind) {
+                (None, None) => Fixture::named(&format!("{folder}/grant.full")),
+                (None, Some(kind)) => {
+                    usage(format!("no task of type {kind:?} goes with this event"))
+                }
+                (fixture, _) => fixture,
+            };
+            payload = fixture.map(Fixture::payload).or(payload);
+        }
+        for set in &self.set {
+            let payload = payload.get_or_insert_with(
+                || json!({ "@type": format!("type.googleapis.com/{}", self.event) }),
+            );
+            set.apply(payload).unwrap_or_else(|error| usage(error));
+        }
+        Ok((payload, webhook_id))
+    }
+}
+
+/// The callback endpoint of this process.
+async fn own_endpoint(tenant: FakeTenant) -> Result<String, BoxError> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+    let url = format!("http://{}", listener.local_addr()?);
+    let router = Endpoint::new(tenant, false).router();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    Ok(url)
+}
