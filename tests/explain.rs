@@ -627,6 +627,34 @@ async fn a_clock_that_is_off_is_told_by_how_much() {
     }
 }
 
+#[tokio::test]
+async fn a_callback_url_is_not_shown_wherever_it_stands() {
+    let tenant = FakeTenant::new(DOMAIN);
+    let url = "https://example.conductor.one/api/v1/webhooks/callback/5ecret";
+    let delivery = tenant
+        .delivery(TEST_EVENT)
+        .issued_at(now())
+        .callback_url(Some(url))
+        .to(format!("{url}/webhooks"));
+    let (mut parts, body) = delivery.request().into_parts();
+    let body = body.collect().await.expect("a full body").to_bytes();
+    for path in [
+        "/webhooks",
+        "/api/v1/webhooks/callback/5ecret/webhooks",
+        "/",
+    ] {
+        parts.uri = path.parse().expect("a path");
+        let request = Request::from_parts(parts.clone(), body.clone()).into();
+        let bare = VerifyWebhookLayer::builder().clock(clock());
+        for receiver in [builder(&tenant), bare] {
+            let explanation = explainer(receiver).explain(&request).await;
+            let text = format!("{explanation} {explanation:?}");
+            assert!(text.contains("https://example.conductor.one"), "{text}");
+            assert!(!text.contains("5ecret"), "{text}");
+        }
+    }
+}
+
 #[test]
 fn what_is_no_request_is_an_error_that_does_not_quote_it() {
     for raw in [

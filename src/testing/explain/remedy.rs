@@ -140,15 +140,15 @@ impl Context<'_> {
     }
 
     /// The public URL with which the token would be for this request.
-    fn fitting_public_url(&self) -> Option<PublicUrl> {
+    fn fitting_public_url(&self) -> Option<String> {
         let claims = self.claims?;
         let htu = claims.target().split(['?', '#']).next()?;
         let origin = htu
             .strip_suffix(self.path())
             .or((self.path() == "/").then_some(htu))?;
-        PublicUrl::parse(origin, true).ok().filter(|url| {
-            url.is_audience(claims.audience()) && url.check_target(htu, self.path()).is_ok()
-        })
+        let url = PublicUrl::parse(origin, true).ok()?;
+        let fits = url.is_audience(claims.audience()) && url.check_target(htu, self.path()).is_ok();
+        fits.then(|| for_log(&url.to_string()))
     }
 
     fn times(&self, kind: Kind, claims: &Claims) -> String {
