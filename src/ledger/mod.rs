@@ -84,6 +84,8 @@ pub use self::lease::{DeliveryKey, Lease, Owner};
 pub use self::memory::MemoryLedger;
 pub use self::reply::{Answer, Claimed, Finished, Hold, Sent, Standing, Taken, Work};
 pub use self::retention::{Retention, RetentionError};
+#[cfg(feature = "redis")]
+pub(crate) use self::state::millis;
 use crate::BoxFuture;
 
 /// Remembers deliveries, each in one record.

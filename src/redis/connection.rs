@@ -1,0 +1,176 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::sentinel::SentinelClient;
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, IntoConnectionInfo, Pipeline, RedisError,
+    RedisFuture, RedisResult, ServerErrorKind, Value,
+};
+use tokio::sync::Mutex;
+
+use super::store::describe;
+
+/// How long a server may take to accept a connection.
+const CONNECT_LIMIT: Duration = Duration::from_secs(2);
+/// How long a server may take to reply.
+const REPLY_LIMIT: Duration = Duration::from_secs(3);
+
+/// A connection to the Redis server that takes the writes, for as long as the
+/// process lives: clones share it.
+///
+/// It connects with the first command. Whenever the server does not reply within
+/// 3 seconds, hangs up, or turns out to be a replica after a fail-over, the
+/// command fails and the next one connects anew, within 2 seconds: to wherever
+/// the server's name then leads, or the Sentinels then say. No command is queued
+/// while there is no connection, nor repeated.
+#[derive(Clone)]
+pub struct RedisConnection {
+    shared: Arc<Mutex<Shared>>,
+    db: i64,
+}
+
+struct Shared {
+    server: Server,
+    live: Option<MultiplexedConnection>,
+    /// How often it has connected.
+    serial: u64,
+}
+
+enum Server {
+    At(Client),
+    /// Whichever the Sentinels name.
+    Of(SentinelClient),
+}
+
+impl RedisConnection {
+    /// A connection to one server: by its URL, such as
+    /// `redis://user:password@redis.example.com:6379/0`, or by all that
+    /// [`redis::ConnectionInfo`] can say.
+    ///
+    /// TLS (`rediss://`) needs a feature of the crate `redis`, such as
+    /// `tokio-rustls-comp`.
+    ///
+    /// # Errors
+    /// [`RedisError`] if it is no such URL. It does not repeat the URL.
+    pub fn to_server(server: impl IntoConnectionInfo) -> Result<Self, RedisError> {
+        let info = server.into_connection_info()?;
+        // Small commands of many requests share the connection.
+        let settings = info.tcp_settings().clone().set_nodelay(true);
+        let client = Client::open(info.set_tcp_settings(settings))?;
+        let db = client.get_connection_info().redis_settings().db();
+        Ok(Self::new(Server::At(client), db))
+    }
+
+    /// A connection to the master that Sentinels name, made with the crate
+    /// `redis`: for [`SentinelServerType::Master`](redis::sentinel::SentinelServerType).
+    #[must_use]
+    pub fn to_master(sentinels: SentinelClient) -> Self {
+        Self::new(Server::Of(sentinels), 0)
+    }
+
+    fn new(server: Server, db: i64) -> Self {
+        let shared = Shared {
+            server,
+            live: None,
+            serial: 0,
+        };
+        Self {
+            shared: Arc::new(Mutex::new(shared)),
+            db,
+        }
+    }
+
+    async fn live(&self) -> RedisResult<(u64, MultiplexedConnection)> {
+        let mut shared = self.shared.lock().await;
+        if let Some(connection) = &shared.live {
+            return Ok((shared.serial, connection.clone()));
+        }
+        let connection = shared.server.connect().await?;
+        shared.live = Some(connection.clone());
+        shared.serial += 1;
+        Ok((shared.serial, connection))
+    }
+
+    /// Leaves a connection that is of no use any more, if nobody else has.
+    async fn leave_if_useless(&self, serial: u64, error: &RedisError) {
+        let useless = match error.kind() {
+            ErrorKind::Server(kind) => {
+                matches!(
+                    kind,
+                    ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown
+                )
+            }
+            ErrorKind::Io | ErrorKind::Parse | ErrorKind::AuthenticationFailed => true,
+            _ => false,
+        };
+        let mut shared = self.shared.lock().await;
+        if useless && shared.serial == serial {
+            shared.live = None;
+        }
+    }
+}
+
+impl Server {
+    async fn connect(&mut self) -> RedisResult<MultiplexedConnection> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_LIMIT))
+            .set_response_timeout(Some(REPLY_LIMIT));
+        match self {
+            Self::At(client) => {
+                let connected = client
+                    .get_multiplexed_async_connection_with_config(&config)
+                    .await;
+                connected.map_err(|error| {
+                    let at = client.get_connection_info().addr();
+                    let detail = format!("{at}: {}", describe(&error));
+                    (error.kind(), "no connection", detail).into()
+                })
+            }
+            Self::Of(sentinels) => sentinels.get_async_connection_with_config(&config).await,
+        }
+    }
+}
+
+impl fmt::Debug for RedisConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisConnection").finish_non_exhaustive()
+    }
+}
+
+impl ConnectionLike for RedisConnection {
+    fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
+        Box::pin(async move {
+            let (serial, mut connection) = self.live().await?;
+            let reply = connection.send_packed_command(cmd).await;
+            let reply = reply.and_then(Value::extract_error);
+            if let Err(error) = &reply {
+                self.leave_if_useless(serial, error).await;
+            }
+            reply
+        })
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        pipeline: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        Box::pin(async move {
+            let (serial, mut connection) = self.live().await?;
+            let replies = connection
+                .send_packed_commands(pipeline, offset, count)
+                .await;
+            if let Err(error) = &replies {
+                self.leave_if_useless(serial, error).await;
+            }
+            replies
+        })
+    }
+
+    fn get_db(&self) -> i64 {
+        self.db
+    }
+}

@@ -1,0 +1,269 @@
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use redis::aio::ConnectionLike;
+use redis::{FromRedisValue, IntoConnectionInfo, RedisError};
+
+use super::connection::RedisConnection;
+use super::script::{Call, Script, script};
+use super::store::{Store, describe};
+use super::{keys, reply};
+use crate::BoxFuture;
+use crate::ledger::{
+    Answer, Claimed, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError, Owner, Retention,
+    Sent, Standing, Taken, millis,
+};
+
+static CLAIM: Script = script!("record", "claim");
+static FIND: Script = script!("record", "find");
+static RENEW: Script = script!("record", "lease", "renew");
+static PROMISE: Script = script!("record", "lease", "promise");
+static FINISH: Script = script!("record", "lease", "finish");
+static RELEASE: Script = script!("record", "lease", "release");
+static TAKE: Script = script!("record", "taking", "take");
+static RESUME: Script = script!("record", "taking", "resume");
+static POSTPONE: Script = script!("record", "lease", "postpone");
+static CALLED_BACK: Script = script!("record", "lease", "called_back");
+static BURY: Script = script!("record", "lease", "bury");
+
+/// A [`Ledger`] in Redis or Valkey, for all replicas of a receiver.
+///
+/// Every step is one script, which is atomic, and one round trip, measured on the
+/// server's clock: a delivery that is answered at once costs two.
+/// [`take`](Ledger::take) alone asks the 16 parts into which the deliveries are
+/// divided, one by one, until one has something due. A step fails within 5
+/// seconds if Redis does not reply, and may have been taken all the same.
+///
+/// See the [module](super) for what it needs and what it cannot guarantee.
+pub struct RedisLedger<C = RedisConnection> {
+    store: Store<C>,
+    retention: Retention,
+}
+
+impl RedisLedger {
+    /// A ledger in the server with this URL, as
+    /// [`RedisConnection::to_server`] takes it. It connects with the first
+    /// step, so a receiver starts without its Redis, too.
+    ///
+    /// # Errors
+    /// [`RedisError`] if it is no such URL. It does not repeat the URL.
+    pub fn at(server: impl IntoConnectionInfo) -> Result<Self, RedisError> {
+        RedisConnection::to_server(server).map(Self::new)
+    }
+}
+
+impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisLedger<C> {
+    /// A ledger on a connection: a [`RedisConnection`], which a replay store may
+    /// share, that of a Redis Cluster, or any other whose clones share it.
+    #[must_use]
+    pub fn new(connection: C) -> Self {
+        Self {
+            store: Store::new(connection),
+            retention: Retention::default(),
+        }
+    }
+
+    /// What the names of its keys begin with, by default `c1:`. Receivers of
+    /// different webhooks that share a Redis need a prefix each.
+    ///
+    /// In a Redis Cluster it should have no braces, which name the part of a key
+    /// that decides on its slot.
+    #[must_use]
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.store.prefix = prefix.into();
+        self
+    }
+
+    /// How long it keeps its records, by default [`Retention::default`].
+    #[must_use]
+    pub fn retention(mut self, retention: Retention) -> Self {
+        self.retention = retention;
+        self
+    }
+
+    /// A step at the record of a delivery.
+    async fn step<T: FromRedisValue>(
+        &self,
+        script: &Script,
+        key: DeliveryKey,
+        args: &[&[u8]],
+    ) -> Result<T, LedgerError> {
+        let prefix = keys::shard_prefix(&self.store.prefix, keys::shard(key));
+        let (id, index) = (keys::id(key), keys::index(&prefix));
+        let record = format!("{prefix}{id}");
+        self.run(script, &[&record, &index], id.as_bytes(), args)
+            .await
+    }
+
+    async fn run<T: FromRedisValue>(
+        &self,
+        script: &Script,
+        keys: &[&str],
+        subject: &[u8],
+        args: &[&[u8]],
+    ) -> Result<T, LedgerError> {
+        let retention = millis(self.retention.finished()).to_string();
+        let args = [&[retention.as_bytes(), subject], args].concat();
+        let call = Call { keys, args: &args };
+        let reply = script.run(&self.store, &call).await;
+        reply.map_err(|error| LedgerError::new(format!("Redis: {}", describe(&error))))
+    }
+
+    /// A step under a lease.
+    async fn step_under<T: FromRedisValue>(
+        &self,
+        script: &Script,
+        lease: Lease,
+        args: &[&[u8]],
+    ) -> Result<T, LedgerError> {
+        let (run, attempt) = (lease.run().to_string(), lease.attempt().to_string());
+        let owner = lease.owner();
+        let fence: [&[u8]; 3] = [owner.as_bytes(), run.as_bytes(), attempt.as_bytes()];
+        let args = [&fence, args].concat();
+        self.step(script, lease.key(), &args).await
+    }
+
+    /// The same, if it has no more to say than whether it was taken.
+    async fn hold(
+        &self,
+        script: &Script,
+        lease: Lease,
+        args: &[&[u8]],
+    ) -> Result<Hold, LedgerError> {
+        let taken: Option<bool> = self.step_under(script, lease, args).await?;
+        Ok(if taken == Some(true) {
+            Hold::Held
+        } else {
+            Hold::Lost
+        })
+    }
+
+    async fn take_due(&self, owner: Owner, term: Duration) -> Result<Option<Taken>, LedgerError> {
+        let term = digits(term);
+        // Replicas that look at the same time look into different ones.
+        let mut shards: Vec<u8> = (0..keys::SHARDS).collect();
+        fastrand::shuffle(&mut shards);
+        for shard in shards {
+            let prefix = keys::shard_prefix(&self.store.prefix, shard);
+            let index = keys::index(&prefix);
+            let args: [&[u8]; 2] = [owner.as_bytes(), term.as_bytes()];
+            let reply = self.run(&TAKE, &[&index], prefix.as_bytes(), &args).await?;
+            if let Some(taken) = reply::taken(reply, owner)? {
+                return Ok(Some(taken));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Milliseconds, as the scripts take them. Lua's numbers are exact that far,
+/// which is 35,000 years.
+fn digits(duration: Duration) -> String {
+    millis(duration).min(1 << 50).to_string()
+}
+
+impl<C> fmt::Debug for RedisLedger<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisLedger")
+            .field("prefix", &self.store.prefix)
+            .field("retention", &self.retention)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<C: ConnectionLike + Clone + Send + Sync + 'static> Ledger for RedisLedger<C> {
+    fn claim(
+        &self,
+        key: DeliveryKey,
+        owner: Owner,
+        term: Duration,
+    ) -> BoxFuture<'_, Result<Claimed, LedgerError>> {
+        Box::pin(async move {
+            let term = digits(term);
+            let args: [&[u8]; 2] = [owner.as_bytes(), term.as_bytes()];
+            reply::claimed(self.step(&CLAIM, key, &args).await?, key, owner)
+        })
+    }
+
+    fn find(&self, key: DeliveryKey) -> BoxFuture<'_, Result<Option<Standing>, LedgerError>> {
+        Box::pin(async move { reply::found(self.step(&FIND, key, &[]).await?) })
+    }
+
+    fn renew(&self, lease: Lease, term: Duration) -> BoxFuture<'_, Result<Hold, LedgerError>> {
+        Box::pin(async move { self.hold(&RENEW, lease, &[digits(term).as_bytes()]).await })
+    }
+
+    fn promise(&self, lease: Lease, delivery: Bytes) -> BoxFuture<'_, Result<Hold, LedgerError>> {
+        Box::pin(async move {
+            let kept = digits(self.retention.callback());
+            self.hold(&PROMISE, lease, &[&delivery, kept.as_bytes()])
+                .await
+        })
+    }
+
+    fn finish(&self, lease: Lease, answer: Answer) -> BoxFuture<'_, Result<Finished, LedgerError>> {
+        Box::pin(async move {
+            let status = answer.status().to_string();
+            let args: [&[u8]; 2] = [status.as_bytes(), answer.document()];
+            let reply: Option<Bytes> = self.step_under(&FINISH, lease, &args).await?;
+            reply::finished(reply.as_deref(), lease)
+        })
+    }
+
+    fn release(&self, lease: Lease, pause: Duration) -> BoxFuture<'_, Result<Hold, LedgerError>> {
+        Box::pin(async move {
+            self.hold(&RELEASE, lease, &[digits(pause).as_bytes()])
+                .await
+        })
+    }
+
+    fn take(
+        &self,
+        owner: Owner,
+        term: Duration,
+    ) -> BoxFuture<'_, Result<Option<Taken>, LedgerError>> {
+        Box::pin(self.take_due(owner, term))
+    }
+
+    fn resume(
+        &self,
+        key: DeliveryKey,
+        owner: Owner,
+        term: Duration,
+    ) -> BoxFuture<'_, Result<Option<Taken>, LedgerError>> {
+        Box::pin(async move {
+            let term = digits(term);
+            let args: [&[u8]; 2] = [owner.as_bytes(), term.as_bytes()];
+            reply::taken(self.step(&RESUME, key, &args).await?, owner)
+        })
+    }
+
+    fn postpone(
+        &self,
+        lease: Lease,
+        pause: Duration,
+        sent: Sent,
+    ) -> BoxFuture<'_, Result<Hold, LedgerError>> {
+        Box::pin(async move {
+            let sent: &[u8] = match sent {
+                Sent::No => b"no",
+                Sent::Perhaps => b"perhaps",
+            };
+            let pause = digits(pause);
+            self.hold(&POSTPONE, lease, &[pause.as_bytes(), sent]).await
+        })
+    }
+
+    fn called_back(&self, lease: Lease) -> BoxFuture<'_, Result<Hold, LedgerError>> {
+        Box::pin(async move { self.hold(&CALLED_BACK, lease, &[]).await })
+    }
+
+    fn bury<'a>(
+        &'a self,
+        lease: Lease,
+        reason: &'a str,
+    ) -> BoxFuture<'a, Result<Hold, LedgerError>> {
+        Box::pin(async move { self.hold(&BURY, lease, &[reason.as_bytes()]).await })
+    }
+}

@@ -1,0 +1,49 @@
+//! A ledger in Redis or Valkey, shared by all replicas of a receiver.
+//!
+//! ```no_run
+//! use tower_conductorone::redis::{RedisConnection, RedisLedger};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let connection = RedisConnection::to_server("redis://:password@redis.example.com:6379")?;
+//! let ledger = RedisLedger::new(connection);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What the server has to be
+//!
+//! - Redis 5 or newer, or Valkey; alone, with Sentinels
+//!   ([`RedisConnection::to_master`]), or a Redis Cluster (with the crate
+//!   `redis` and its feature `cluster-async`: its `ClusterConnection` goes into
+//!   [`RedisLedger::new`]). Its user needs `EVALSHA` and `EVAL`, and the commands
+//!   of hashes, sorted sets and expiry in them.
+//! - **`maxmemory-policy noeviction`.** Every key expires by itself, and every
+//!   policy but this one removes others when memory is short: a delivery would
+//!   then run again, or be lost. With it, what is new is refused meanwhile: 503.
+//! - **Trusted.** It holds callback URLs, each of which lets its bearer answer
+//!   for the receiver once, and the deliveries and answers themselves. So it
+//!   wants a password, TLS on networks that are shared, and no other users of
+//!   these keys.
+//!
+//! # What it cannot guarantee
+//!
+//! What Redis has acknowledged it may lose: a **crash** loses the writes since the
+//! last `fsync` (a second's with `appendonly yes`, none with `appendfsync always`,
+//! and without an append-only file all since the last snapshot), and a
+//! **fail-over** loses those that the replica had not got yet, since replication
+//! is asynchronous. A lost claim lets a delivery run twice, at the same time even;
+//! a lost answer lets it run again; a lost promise loses the delivery, if the
+//! receiver that was at work on it goes down as well. `WAIT` would make that
+//! rarer, not impossible, for one more round trip; this crate does not use it.
+//!
+//! Leases end by the server's clock: one that is set forward ends them early.
+
+mod connection;
+mod keys;
+mod ledger;
+mod reply;
+mod script;
+mod store;
+
+pub use self::connection::RedisConnection;
+pub use self::ledger::RedisLedger;

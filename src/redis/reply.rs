@@ -1,0 +1,94 @@
+//! What the scripts reply, read.
+
+use bytes::Bytes;
+
+use super::keys;
+use crate::ledger::{
+    Answer, Claimed, DeliveryKey, Finished, Lease, LedgerError, Owner, Sent, Standing, Taken, Work,
+};
+
+/// A list of words and of what callers keep; nothing, if a script says no.
+pub(super) type Reply = Option<Vec<Bytes>>;
+
+pub(super) fn claimed(
+    reply: Reply,
+    key: DeliveryKey,
+    owner: Owner,
+) -> Result<Claimed, LedgerError> {
+    let items = reply.unwrap_or_default();
+    match items.as_slice() {
+        [word, run] if word == "started" => {
+            let lease = Lease::new(key, owner, number(run)?, 0);
+            Ok(Claimed::Started(lease))
+        }
+        items => Ok(Claimed::Standing(standing(items)?)),
+    }
+}
+
+pub(super) fn found(reply: Reply) -> Result<Option<Standing>, LedgerError> {
+    reply.map(|items| standing(&items)).transpose()
+}
+
+fn standing(items: &[Bytes]) -> Result<Standing, LedgerError> {
+    let [word, kept @ ..] = items else {
+        return Err(unreadable());
+    };
+    Ok(match (word.as_ref(), kept) {
+        (b"running", []) => Standing::Running,
+        (b"released", []) => Standing::Released,
+        (b"promised", []) => Standing::Promised,
+        (b"answered", [status, document]) => Standing::Answered(answer(status, document)?),
+        (b"called_back", []) => Standing::CalledBack,
+        (b"dead", [reason]) => Standing::Dead(text(reason)?.into()),
+        _ => return Err(unreadable()),
+    })
+}
+
+pub(super) fn finished(reply: Option<&[u8]>, lease: Lease) -> Result<Finished, LedgerError> {
+    match reply {
+        None => Ok(Finished::Lost),
+        Some(b"answered") => Ok(Finished::Answered),
+        Some(b"stored") => {
+            let sending = Lease::new(lease.key(), lease.owner(), lease.run(), 1);
+            Ok(Finished::Stored(sending))
+        }
+        Some(_) => Err(unreadable()),
+    }
+}
+
+pub(super) fn taken(reply: Reply, owner: Owner) -> Result<Option<Taken>, LedgerError> {
+    let Some(items) = reply else { return Ok(None) };
+    let [id, run, attempt, delivery, work @ ..] = items.as_slice() else {
+        return Err(unreadable());
+    };
+    let key = keys::delivery(id).ok_or_else(unreadable)?;
+    let lease = Lease::new(key, owner, number(run)?, number(attempt)?);
+    let work = match work {
+        [] => Work::Run,
+        [status, document, sent] => Work::Send {
+            answer: answer(status, document)?,
+            sent: match sent.as_ref() {
+                b"no" => Sent::No,
+                _ => Sent::Perhaps,
+            },
+        },
+        _ => return Err(unreadable()),
+    };
+    Ok(Some(Taken::new(lease, delivery.clone(), work)))
+}
+
+fn answer(status: &Bytes, document: &Bytes) -> Result<Answer, LedgerError> {
+    Ok(Answer::new(number(status)?, document.clone()))
+}
+
+fn number<N: std::str::FromStr>(digits: &Bytes) -> Result<N, LedgerError> {
+    text(digits)?.parse().map_err(|_| unreadable())
+}
+
+fn text(bytes: &Bytes) -> Result<&str, LedgerError> {
+    std::str::from_utf8(bytes).map_err(|_| unreadable())
+}
+
+fn unreadable() -> LedgerError {
+    LedgerError::new("a record in Redis is not one of this ledger's")
+}

@@ -1,0 +1,26 @@
+-- Ends a run with its answer.
+
+local status, document = ARGV[6], ARGV[7]
+local function is_answer()
+  local known = redis.call('HMGET', key, 'status', 'document')
+  return known[1] == status and known[2] == document
+end
+
+if record.stage == 'running' and ours and record.held then
+  if not record.deadline then
+    close(key, index, id, record, 'answered', 'status', status, 'document', document)
+    return 'answered'
+  end
+  -- The lease goes on as that of the first attempt to send it.
+  record.stage, record.attempt, record.sent = 'stored', '1', 'no'
+  write(key, index, id, record, 'status', status, 'document', document)
+  return 'stored'
+end
+-- The same again: the first reply was lost.
+if record.stage == 'answered' and ours and is_answer() then
+  return 'answered'
+elseif record.stage == 'stored' and record.held and attempt == '0'
+    and is_lease(record, owner, run, '1') and is_answer() then
+  return 'stored'
+end
+return false

@@ -1,0 +1,13 @@
+-- Gives up an attempt to send the answer.
+
+if not ours or record.stage ~= 'stored' then
+  return false
+end
+if record.held then
+  record.held, record.due = false, now + tonumber(ARGV[6])
+  if ARGV[7] == 'perhaps' then
+    record.sent = 'perhaps'
+  end
+  write(key, index, id, record)
+end
+return true

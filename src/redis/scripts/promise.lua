@@ -1,0 +1,11 @@
+-- Promises that the work will be done, and keeps what it can be done with.
+
+local delivery, deadline = ARGV[6], now + tonumber(ARGV[7])
+if not ours or not record.held or record.stage ~= 'running' then
+  return false
+elseif record.deadline then
+  return redis.call('HGET', key, 'delivery') == delivery
+end
+record.deadline = deadline
+write(key, index, id, record, 'delivery', delivery)
+return true

@@ -1,0 +1,14 @@
+-- Takes over the longest due of a shard's promised deliveries, if one is due.
+
+local index, prefix = KEYS[1], ARGV[2]
+local owner, term = ARGV[3], tonumber(ARGV[4])
+-- Nothing else gets its turn meanwhile, so a mass of expired ones is not removed
+-- in one go.
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', index, '-inf', now, 'LIMIT', 0, 100)) do
+  local record = read(prefix .. id)
+  if record and record.deadline then
+    return take(prefix .. id, index, id, record, owner, term)
+  end
+  redis.call('ZREM', index, id)
+end
+return false

@@ -1,0 +1,46 @@
+use std::time::Duration;
+
+use redis::aio::ConnectionLike;
+use redis::{Cmd, ErrorKind, FromRedisValue, RedisError};
+use tokio::time::timeout;
+
+/// How long a command may take in all, whatever the connection's own limits.
+const TIME_LIMIT: Duration = Duration::from_secs(5);
+
+/// Some keys of a server: those that begin with the prefix.
+pub(super) struct Store<C> {
+    pub(super) connection: C,
+    pub(super) prefix: String,
+}
+
+impl<C: ConnectionLike + Clone> Store<C> {
+    pub(super) fn new(connection: C) -> Self {
+        Self {
+            connection,
+            prefix: "c1:".to_owned(),
+        }
+    }
+
+    /// The reply to a command.
+    pub(super) async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, RedisError> {
+        let mut connection = self.connection.clone();
+        match timeout(TIME_LIMIT, command.query_async(&mut connection)).await {
+            Ok(reply) => reply,
+            Err(_) => Err((ErrorKind::Io, "no answer in time").into()),
+        }
+    }
+}
+
+/// What an error says that is fit for a log.
+///
+/// A server that does not know a command quotes what it was given: a key, or a
+/// callback URL. So nothing is repeated from the first quotation on.
+pub(super) fn describe(error: &RedisError) -> String {
+    let text = error.to_string();
+    let quotation = [" '", " `", " \""]
+        .iter()
+        .filter_map(|quote| text.find(quote))
+        .min();
+    let said = quotation.and_then(|end| text.get(..end)).unwrap_or(&text);
+    said.to_owned()
+}

@@ -1,0 +1,283 @@
+//! What the ledger does and leaves in Redis.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use redis::aio::ConnectionLike;
+use redis::{Cmd, Pipeline, RedisFuture, Value};
+use tokio::runtime::Runtime;
+use tower_conductorone::ledger::{
+    Answer, Claimed, Finished, Hold, Lease, Ledger, MemoryLedger, Owner, Retention, Sent,
+};
+use tower_conductorone::redis::{RedisConnection, RedisLedger};
+use tower_conductorone::testing::conformance;
+
+use crate::server::RedisServer;
+use crate::{TERM, ask, connection, key, start};
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Makes ledgers, each with keys of its own.
+pub(crate) fn ledgers<C: ConnectionLike + Clone + Send + Sync + 'static>(
+    connection: C,
+) -> impl AsyncFn() -> RedisLedger<C> {
+    let made = AtomicU32::new(0);
+    async move || {
+        let number = made.fetch_add(1, Ordering::Relaxed);
+        RedisLedger::new(connection.clone()).prefix(format!("test{number}:"))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ledger_keeps_the_rules_of_all_ledgers() {
+    let server = RedisServer::start(&[]);
+    conformance::ledger(ledgers(connection(&server)), tokio::time::sleep).await;
+}
+
+/// Counts the commands that are sent, each a round trip.
+#[derive(Clone)]
+struct Counting(RedisConnection, Arc<AtomicU32>);
+
+impl ConnectionLike for Counting {
+    fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        self.0.req_packed_command(cmd)
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        pipeline: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        self.0.req_packed_commands(pipeline, offset, count)
+    }
+
+    fn get_db(&self) -> i64 {
+        self.0.get_db()
+    }
+}
+
+#[tokio::test]
+async fn a_delivery_costs_two_round_trips() {
+    let server = RedisServer::start(&[]);
+    let trips = Arc::new(AtomicU32::new(0));
+    let ledger = RedisLedger::new(Counting(connection(&server), Arc::clone(&trips)));
+    let deliver = async |number| {
+        trips.store(0, Ordering::Relaxed);
+        let lease = start(&ledger, number).await;
+        let finished = ledger.finish(lease, Answer::new(200, "{}")).await;
+        assert_eq!(finished.expect("a reply"), Finished::Answered);
+        trips.load(Ordering::Relaxed)
+    };
+    // The server is sent each of the two scripts once.
+    assert_eq!(deliver(1).await, 4);
+    for number in 2..100 {
+        assert_eq!(deliver(number).await, 2);
+    }
+    // What a sweep costs that finds nothing.
+    for expected in [17, 16] {
+        trips.store(0, Ordering::Relaxed);
+        let taken = ledger.take(Owner::random(), TERM).await;
+        assert_eq!(taken.expect("a reply"), None);
+        assert_eq!(trips.load(Ordering::Relaxed), expected);
+    }
+}
+
+#[tokio::test]
+async fn scripts_that_the_server_has_forgotten_are_sent_again() {
+    let server = RedisServer::start(&[]);
+    let ledger = RedisLedger::new(connection(&server));
+    for number in 1..=3 {
+        let lease = start(&ledger, number).await;
+        let () = ask(&server, &["SCRIPT", "FLUSH"]).await;
+        let finished = ledger.finish(lease, Answer::new(200, "{}")).await;
+        assert_eq!(finished.expect("a reply"), Finished::Answered);
+    }
+}
+
+#[tokio::test]
+async fn every_key_expires_with_what_it_is_for() {
+    let server = RedisServer::start(&[]);
+    let retention = Retention::new(HOUR, 2 * DAY).expect("good");
+    let ledger = RedisLedger::new(connection(&server))
+        .prefix("app:")
+        .retention(retention);
+    let record = format!("app:{{01}}:{}", "01".repeat(32));
+    let index = "app:{01}:due".to_owned();
+    let is_kept = async |name: &str, expected: Duration| {
+        let left: i64 = ask(&server, &["PTTL", name]).await;
+        let left = u64::try_from(left).unwrap_or_else(|_| panic!("{name}: {left}"));
+        let (left, slack) = (Duration::from_millis(left), Duration::from_secs(5));
+        assert!(
+            left <= expected && expected < left + slack,
+            "{name}: {left:?}"
+        );
+    };
+
+    let lease = start(&ledger, 1).await;
+    is_kept(&record, TERM + HOUR).await;
+    let held = ledger.promise(lease, Bytes::from_static(b"work")).await;
+    assert_eq!(held.expect("a reply"), Hold::Held);
+    is_kept(&record, 2 * DAY + HOUR).await;
+    is_kept(&index, 2 * DAY + HOUR).await;
+    let finished = ledger.finish(lease, Answer::new(200, "{}")).await;
+    let Finished::Stored(lease) = finished.expect("a reply") else {
+        panic!("not stored");
+    };
+    is_kept(&record, 2 * DAY + HOUR).await;
+    let held = ledger.postpone(lease, 3 * DAY, Sent::No).await;
+    assert_eq!(held.expect("a reply"), Hold::Held);
+    is_kept(&record, 3 * DAY + HOUR).await;
+    is_kept(&index, 3 * DAY + HOUR).await;
+
+    // Another that ends earlier does not shorten the life of the index.
+    let lease = start(&ledger, 17).await;
+    let held = ledger.promise(lease, Bytes::from_static(b"work")).await;
+    assert_eq!(held.expect("a reply"), Hold::Held);
+    is_kept(&index, 3 * DAY + HOUR).await;
+    let held = ledger.bury(lease, "no use").await;
+    assert_eq!(held.expect("a reply"), Hold::Held);
+    let other = format!("app:{{01}}:{}", "11".repeat(32));
+    is_kept(&other, HOUR).await;
+    let lease = start(&ledger, 33).await;
+    let finished = ledger.finish(lease, Answer::new(200, "{}")).await;
+    assert_eq!(finished.expect("a reply"), Finished::Answered);
+    let third = format!("app:{{01}}:{}", "21".repeat(32));
+    is_kept(&third, HOUR).await;
+    // And there is nothing else.
+    let mut names: Vec<String> = ask(&server, &["KEYS", "*"]).await;
+    names.sort();
+    assert_eq!(names, [record, other, third, index]);
+}
+
+#[tokio::test]
+async fn what_has_expired_is_swept_out_of_the_index() {
+    let server = RedisServer::start(&[]);
+    let ledger = RedisLedger::new(connection(&server));
+    for number in [1, 17, 33] {
+        let lease = start(&ledger, number).await;
+        let held = ledger.promise(lease, Bytes::from_static(b"work")).await;
+        assert_eq!(held.expect("a reply"), Hold::Held);
+        let held = ledger.release(lease, Duration::ZERO).await;
+        assert_eq!(held.expect("a reply"), Hold::Held);
+    }
+    for number in ["01", "11"] {
+        let name = format!("c1:{{01}}:{}", number.repeat(32));
+        let () = ask(&server, &["DEL", &name]).await;
+    }
+    let taken = ledger.take(Owner::random(), TERM).await.expect("a reply");
+    assert_eq!(taken.expect("due").lease.key(), key(33));
+    let left: u32 = ask(&server, &["ZCARD", "c1:{01}:due"]).await;
+    assert_eq!(left, 1);
+}
+
+/// A step at one of three deliveries, by whom, and for how long.
+#[derive(Clone, Debug)]
+struct Step {
+    what: u8,
+    number: u8,
+    owner: u8,
+    /// Whether for an hour or for no time.
+    long: bool,
+    /// Which of the leases that were handed out for the delivery: 0 is the last.
+    back: usize,
+    word: &'static str,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let words = prop::sample::select(vec!["", "same", "other\0\r\n"]);
+    let back = prop::sample::select(vec![0, 0, 0, 0, 1, 2]);
+    let step = (0..11_u8, 1..=3_u8, 0..4_u8, any::<bool>(), back, words).prop_map(
+        |(what, number, owner, long, back, word)| Step {
+            what,
+            number,
+            owner,
+            long,
+            back,
+            word,
+        },
+    );
+    prop::collection::vec(step, 1..60)
+}
+
+/// What a ledger replies to these steps.
+async fn replies(ledger: &impl Ledger, steps: &[Step]) -> Vec<String> {
+    let mut leases: Vec<Lease> = (1..=3)
+        .map(|number| Lease::new(key(number), Owner::from_bytes([0; 16]), 1, 0))
+        .collect();
+    let mut replies = Vec::new();
+    for step in steps {
+        let of_it = leases
+            .iter()
+            .rev()
+            .filter(|lease| lease.key() == key(step.number));
+        let lease = *of_it.take(step.back + 1).last().expect("the first");
+        let wait = if step.long { HOUR } else { Duration::ZERO };
+        let owner = Owner::from_bytes([step.owner; 16]);
+        let sent = if step.long { Sent::No } else { Sent::Perhaps };
+        let text = Bytes::from_static(step.word.as_bytes());
+        let (reply, next) = match step.what {
+            0 => {
+                let claimed = ledger.claim(key(step.number), owner, wait).await;
+                let claimed = claimed.expect("a reply");
+                let lease = match claimed {
+                    Claimed::Started(lease) => Some(lease),
+                    Claimed::Standing(_) => None,
+                };
+                (format!("{claimed:?}"), lease)
+            }
+            1 => (format!("{:?}", ledger.find(key(step.number)).await), None),
+            2 => (format!("{:?}", ledger.renew(lease, wait).await), None),
+            3 | 4 => (format!("{:?}", ledger.promise(lease, text).await), None),
+            5 => {
+                let finished = ledger.finish(lease, Answer::new(200, text)).await;
+                let finished = finished.expect("a reply");
+                let lease = match finished {
+                    Finished::Stored(lease) => Some(lease),
+                    Finished::Answered | Finished::Lost => None,
+                };
+                (format!("{finished:?}"), lease)
+            }
+            6 => (format!("{:?}", ledger.release(lease, wait).await), None),
+            7 => {
+                let taken = ledger.resume(key(step.number), owner, wait).await;
+                let taken = taken.expect("a reply");
+                // Debug leaves the delivery out.
+                let told = taken.as_ref().map(|taken| taken.delivery.clone());
+                (
+                    format!("{taken:?} {told:?}"),
+                    taken.map(|taken| taken.lease),
+                )
+            }
+            8 => (
+                format!("{:?}", ledger.postpone(lease, wait, sent).await),
+                None,
+            ),
+            9 => (format!("{:?}", ledger.called_back(lease).await), None),
+            _ => (format!("{:?}", ledger.bury(lease, step.word).await), None),
+        };
+        replies.push(reply);
+        leases.extend(next);
+    }
+    replies
+}
+
+#[test]
+fn whatever_happens_the_ledger_replies_as_the_one_in_memory() {
+    let server = RedisServer::start(&[]);
+    let runtime = Runtime::new().expect("a runtime");
+    let make = ledgers(connection(&server));
+    proptest!(ProptestConfig::with_cases(150), |(steps in steps())| {
+        let (replied, expected) = runtime.block_on(async {
+            let replied = replies(&make().await, &steps).await;
+            (replied, replies(&MemoryLedger::default(), &steps).await)
+        });
+        prop_assert_eq!(replied, expected);
+    });
+}

@@ -1,0 +1,120 @@
+//! A Redis server of the test's own, on loopback.
+
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A running `redis-server`, which keeps nothing on disk and ends with the test.
+#[derive(Debug)]
+pub(crate) struct RedisServer {
+    process: Child,
+    port: u16,
+    options: Vec<String>,
+}
+
+impl RedisServer {
+    /// Starts one with these options beside its port.
+    pub(crate) fn start(options: &[&str]) -> Self {
+        let options: Vec<_> = options.iter().map(ToString::to_string).collect();
+        // Another process may take the port first: then the next one is tried.
+        for _ in 0..10 {
+            let port = free_port();
+            if let Some(process) = launch(port, &options) {
+                return Self {
+                    process,
+                    port,
+                    options,
+                };
+            }
+        }
+        panic!("no redis-server stays up with the options {options:?}");
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// It vanishes, with all that it knows.
+    pub(crate) fn kill(&mut self) {
+        self.process.kill().expect("it runs");
+        self.process.wait().expect("it ends");
+    }
+
+    /// An empty one in the same place.
+    pub(crate) fn restart(&mut self) {
+        let started = Instant::now();
+        while started.elapsed() < Duration::from_secs(5) {
+            if let Some(process) = launch(self.port, &self.options) {
+                self.process = process;
+                return;
+            }
+        }
+        panic!("redis-server does not come back");
+    }
+
+    /// It hangs: connections stay, nothing is answered.
+    pub(crate) fn pause(&self) {
+        self.signal("STOP");
+    }
+
+    pub(crate) fn resume(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.process.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &pid]).status();
+        assert!(sent.expect("a shell command").success(), "{name}");
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    // A node of a cluster also takes the port that is 10,000 above.
+    (0..100)
+        .map(|_| {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+            listener.local_addr().expect("bound").port()
+        })
+        .find(|port| *port < 55_000)
+        .expect("a low port")
+}
+
+/// The server, once it accepts connections; nothing if it ends instead.
+fn launch(port: u16, options: &[String]) -> Option<Child> {
+    let mut process = Command::new("redis-server")
+        .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
+        .args(["--save", "", "--appendonly", "no"])
+        .args(["--dir", env!("CARGO_TARGET_TMPDIR")])
+        .args(options)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap_or_else(|error| panic!("redis-server: {error} (apt-get install redis-server)"));
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(10) {
+        if process.try_wait().expect("a child").is_some() {
+            return None;
+        }
+        if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return Some(process);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // It would outlive the test otherwise.
+    process
+        .kill()
+        .and_then(|()| process.wait())
+        .expect("it ends");
+    panic!("redis-server does not listen on {port}");
+}

@@ -1,0 +1,170 @@
+//! Redis is away, hangs, or is not what it was.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tower_conductorone::ledger::{Answer, Claimed, Finished, Ledger, Standing};
+use tower_conductorone::redis::{RedisConnection, RedisLedger};
+
+use crate::server::RedisServer;
+use crate::{ask, claim, connection, key, start};
+
+#[tokio::test]
+async fn a_server_that_is_gone_is_an_error_at_once_and_then_found_again() {
+    let mut server = RedisServer::start(&[]);
+    let ledger = RedisLedger::at(server.url()).expect("a good URL");
+    start(&ledger, 1).await;
+    server.kill();
+    for _ in 0..3 {
+        let asked = Instant::now();
+        let error = claim(&ledger, 2).await.expect_err("gone").to_string();
+        assert!(error.starts_with("Redis: "), "{error}");
+        assert!(asked.elapsed() < Duration::from_secs(1), "{error}");
+    }
+    let error = claim(&ledger, 2).await.expect_err("gone").to_string();
+    let port = server.port();
+    assert!(
+        error.contains(&format!("127.0.0.1:{port}: Connection refused")),
+        "{error}"
+    );
+    server.restart();
+    // It has forgotten the scripts, too.
+    start(&ledger, 2).await;
+}
+
+#[tokio::test]
+async fn a_receiver_may_start_before_its_redis() {
+    let mut server = RedisServer::start(&[]);
+    server.kill();
+    let ledger = RedisLedger::at(server.url()).expect("a good URL");
+    claim(&ledger, 1).await.expect_err("not yet there");
+    server.restart();
+    start(&ledger, 1).await;
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_is_an_error_within_seconds_and_then_found_again() {
+    let server = RedisServer::start(&[]);
+    let ledger = RedisLedger::new(connection(&server));
+    let lease = start(&ledger, 1).await;
+    server.pause();
+    let asked = Instant::now();
+    // The second has to connect anew, which nobody answers either.
+    for _ in 0..2 {
+        claim(&ledger, 2).await.expect_err("no answer");
+    }
+    let waited = asked.elapsed();
+    assert!(waited < Duration::from_secs(8), "{waited:?}");
+    server.resume();
+    let finished = ledger.finish(lease, Answer::new(200, "{}")).await;
+    assert_eq!(finished.expect("a reply"), Finished::Answered);
+}
+
+/// Passes connections on to the port that is set, as a name that leads to
+/// another server after a fail-over.
+async fn relay(to: watch::Receiver<u16>) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let port = listener.local_addr().expect("bound").port();
+    tokio::spawn(async move {
+        while let Ok((mut from, _)) = listener.accept().await {
+            let to = *to.borrow();
+            tokio::spawn(async move {
+                let mut to = TcpStream::connect(("127.0.0.1", to)).await?;
+                copy_bidirectional(&mut from, &mut to).await
+            });
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn a_server_that_became_a_replica_is_left_for_the_new_master() {
+    let (old, new) = (RedisServer::start(&[]), RedisServer::start(&[]));
+    let (switch, to) = watch::channel(old.port());
+    let port = relay(to).await;
+    let ledger = RedisLedger::at(format!("redis://127.0.0.1:{port}")).expect("a good URL");
+    start(&ledger, 1).await;
+    let master = new.port().to_string();
+    let () = ask(&old, &["REPLICAOF", "127.0.0.1", &master]).await;
+    switch.send(new.port()).expect("a relay");
+    let error = claim(&ledger, 2).await.expect_err("a replica").to_string();
+    assert!(error.contains("read only replica"), "{error}");
+    start(&ledger, 2).await;
+}
+
+#[tokio::test]
+async fn full_memory_refuses_new_deliveries_and_ends_those_it_knows() {
+    let server = RedisServer::start(&["--maxmemory-policy", "noeviction"]);
+    let ledger = RedisLedger::new(connection(&server));
+    let lease = start(&ledger, 1).await;
+    let answered = start(&ledger, 2).await;
+    let finished = ledger.finish(answered, Answer::new(200, "{}")).await;
+    assert_eq!(finished.expect("a reply"), Finished::Answered);
+    let () = ask(&server, &["CONFIG", "SET", "maxmemory", "1"]).await;
+    let error = claim(&ledger, 3).await.expect_err("full").to_string();
+    assert!(error.contains("OOM"), "{error}");
+    let finished = ledger.finish(lease, Answer::new(200, "{}")).await;
+    assert_eq!(finished.expect("a reply"), Finished::Answered);
+    let known = Standing::Answered(Answer::new(200, "{}"));
+    let again = claim(&ledger, 2).await.expect("a reply");
+    assert_eq!(again, Claimed::Standing(known));
+}
+
+#[tokio::test]
+async fn no_error_and_no_debug_shows_a_secret() {
+    // Each with the password that must not appear.
+    let mut shown = Vec::new();
+    for url in [
+        "redis://user:hunter2@",
+        "redis://user:hunter2@127.0.0.1:port",
+        "redis://user:hunter2@127.0.0.1/many",
+        "rediss://user:hunter2@127.0.0.1",
+        "http://user:hunter2@127.0.0.1",
+        "user:hunter2@127.0.0.1",
+    ] {
+        let error = RedisLedger::at(url).expect_err(url);
+        shown.push(format!("{error} {error:?}"));
+    }
+    let server = RedisServer::start(&["--requirepass", "another"]);
+    let url = format!("redis://:hunter2@127.0.0.1:{}", server.port());
+    let ledger = RedisLedger::at(url.as_str()).expect("a good URL");
+    let bare = RedisConnection::to_server(url).expect("a good URL");
+    shown.push(format!("{ledger:?} {bare:?}"));
+    let error = claim(&ledger, 1).await.expect_err("a wrong password");
+    assert!(error.to_string().contains("127.0.0.1"), "{error}");
+    shown.push(format!("{error} {error:?}"));
+
+    // It is told what the command was given by a server that does not know it.
+    let server = RedisServer::start(&["--rename-command", "EVAL", "hidden"]);
+    let ledger = RedisLedger::at(server.url()).expect("a good URL");
+    let error = claim(&ledger, 1).await.expect_err("an unknown command");
+    assert!(error.to_string().contains("unknown command"), "{error}");
+    shown.push(format!("{error} {error:?}").replace("01010101", "hunter2"));
+
+    let ledger = RedisLedger::new(connection(&RedisServer::start(&[])));
+    shown.push(format!("{ledger:?}"));
+    for text in shown {
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_delivery_that_is_kept_is_in_no_error() {
+    let server = RedisServer::start(&[]);
+    let ledger = RedisLedger::new(connection(&server));
+    let lease = start(&ledger, 1).await;
+    // As if somebody else had used the same prefix.
+    let () = ask(&server, &["SET", "c1:{01}:due", "hidden"]).await;
+    let secret = Bytes::from_static(b"https://example.conductor.one/callback/hidden");
+    let error = ledger.promise(lease, secret).await.expect_err("wrong type");
+    let error = format!("{error} {error:?}");
+    assert!(
+        error.contains("WRONGTYPE") && !error.contains("hidden"),
+        "{error}"
+    );
+    let found = ledger.find(key(1)).await.expect("a reply");
+    assert_eq!(found, Some(Standing::Running), "nothing was half done");
+}
