@@ -77,7 +77,7 @@
 //! | `reqwest` | yes | fetches the tenants' keys over HTTPS |
 //! | `callback` | no | sends answers to the callback URL, days later if need be: [`callback`] |
 //! | `axum` | no | for axum 0.8: [`Webhook`] and [`Typed`] as extractors; nested routers' original URI |
-//! | `redis` | no | a [ledger](redis::RedisLedger) in Redis or Valkey, shared by all replicas |
+//! | `redis` | no | a ledger and a replay store in [Redis](redis) or Valkey, shared by all replicas |
 //! | `testing` | no | a fake tenant that signs deliveries, a simulator that delivers them, settable clocks |
 //!
 //! Without default features the keys are [static](Tenant::static_keys), from a

@@ -5,8 +5,8 @@ use std::time::Duration;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::sentinel::SentinelClient;
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ErrorKind, IntoConnectionInfo, Pipeline, RedisError,
-    RedisFuture, RedisResult, ServerErrorKind, Value,
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, InfoDict, IntoConnectionInfo, Pipeline,
+    RedisError, RedisFuture, RedisResult, ServerErrorKind, Value,
 };
 use tokio::sync::Mutex;
 
@@ -24,7 +24,8 @@ const REPLY_LIMIT: Duration = Duration::from_secs(3);
 /// 3 seconds, hangs up, or turns out to be a replica after a fail-over, the
 /// command fails and the next one connects anew, within 2 seconds: to wherever
 /// the server's name then leads, or the Sentinels then say. No command is queued
-/// while there is no connection, nor repeated.
+/// while there is no connection, nor repeated. Where the server tells that it may
+/// evict keys, a warning is logged.
 #[derive(Clone)]
 pub struct RedisConnection {
     shared: Arc<Mutex<Shared>>,
@@ -87,7 +88,8 @@ impl RedisConnection {
         if let Some(connection) = &shared.live {
             return Ok((shared.serial, connection.clone()));
         }
-        let connection = shared.server.connect().await?;
+        let mut connection = shared.server.connect().await?;
+        warn_of_eviction(&mut connection).await;
         shared.live = Some(connection.clone());
         shared.serial += 1;
         Ok((shared.serial, connection))
@@ -130,6 +132,23 @@ impl Server {
             }
             Self::Of(sentinels) => sentinels.get_async_connection_with_config(&config).await,
         }
+    }
+}
+
+/// Says so if the server would throw records away that are still needed.
+async fn warn_of_eviction(connection: &mut MultiplexedConnection) {
+    let asked = redis::cmd("INFO").arg("memory").to_owned();
+    // One that does not tell may be right all the same.
+    let Ok(memory) = asked.query_async::<InfoDict>(connection).await else {
+        return;
+    };
+    let policy: Option<String> = memory.get("maxmemory_policy");
+    if let Some(policy) = policy.filter(|policy| policy != "noeviction") {
+        tracing::warn!(
+            policy,
+            "Redis evicts keys when memory is short, and so forgets deliveries: \
+             set maxmemory-policy noeviction"
+        );
     }
 }
 

@@ -7,12 +7,12 @@ use redis::{FromRedisValue, IntoConnectionInfo, RedisError};
 
 use super::connection::RedisConnection;
 use super::script::{Call, Script, script};
-use super::store::{Store, describe};
+use super::store::{Store, describe, millis};
 use super::{keys, reply};
 use crate::BoxFuture;
 use crate::ledger::{
     Answer, Claimed, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError, Owner, Retention,
-    Sent, Standing, Taken, millis,
+    Sent, Standing, Taken,
 };
 
 static CLAIM: Script = script!("record", "claim");
@@ -103,7 +103,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisLedger<C> {
         subject: &[u8],
         args: &[&[u8]],
     ) -> Result<T, LedgerError> {
-        let retention = millis(self.retention.finished()).to_string();
+        let retention = digits(self.retention.finished());
         let args = [&[retention.as_bytes(), subject], args].concat();
         let call = Call { keys, args: &args };
         let reply = script.run(&self.store, &call).await;
@@ -157,10 +157,8 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisLedger<C> {
     }
 }
 
-/// Milliseconds, as the scripts take them. Lua's numbers are exact that far,
-/// which is 35,000 years.
 fn digits(duration: Duration) -> String {
-    millis(duration).min(1 << 50).to_string()
+    millis(duration).to_string()
 }
 
 impl<C> fmt::Debug for RedisLedger<C> {

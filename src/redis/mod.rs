@@ -1,11 +1,20 @@
-//! A ledger in Redis or Valkey, shared by all replicas of a receiver.
+//! A ledger and a replay store in Redis or Valkey, shared by all replicas of a
+//! receiver.
 //!
 //! ```no_run
-//! use tower_conductorone::redis::{RedisConnection, RedisLedger};
+//! use std::time::Duration;
+//! use tower_conductorone::VerifyWebhookLayer;
+//! use tower_conductorone::redis::{RedisConnection, RedisLedger, RedisReplayStore};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let connection = RedisConnection::to_server("redis://:password@redis.example.com:6379")?;
-//! let ledger = RedisLedger::new(connection);
+//! let redis = RedisConnection::to_server("redis://:password@redis.example.com:6379")?;
+//! let ledger = RedisLedger::new(redis.clone());
+//! let verify = VerifyWebhookLayer::builder()
+//!     .public_url("https://hooks.example.com")
+//!     .tenant("example.conductor.one")
+//!     .replay_store(RedisReplayStore::new(redis))
+//!     .replay_store_timeout(Duration::from_secs(20)) // it is patient
+//!     .build()?;
 //! # Ok(())
 //! # }
 //! ```
@@ -15,8 +24,9 @@
 //! - Redis 5 or newer, or Valkey; alone, with Sentinels
 //!   ([`RedisConnection::to_master`]), or a Redis Cluster (with the crate
 //!   `redis` and its feature `cluster-async`: its `ClusterConnection` goes into
-//!   [`RedisLedger::new`]). Its user needs `EVALSHA` and `EVAL`, and the commands
-//!   of hashes, sorted sets and expiry in them.
+//!   [`RedisLedger::new`] and [`RedisReplayStore::new`]). Its user needs the
+//!   commands `EVALSHA`, `EVAL`, `SET`, `GET`, `INFO`, and in the scripts `TIME`, `DEL`,
+//!   and those of hashes, sorted sets and expiry.
 //! - **`maxmemory-policy noeviction`.** Every key expires by itself, and every
 //!   policy but this one removes others when memory is short: a delivery would
 //!   then run again, or be lost. With it, what is new is refused meanwhile: 503.
@@ -32,7 +42,8 @@
 //! and without an append-only file all since the last snapshot), and a
 //! **fail-over** loses those that the replica had not got yet, since replication
 //! is asynchronous. A lost claim lets a delivery run twice, at the same time even;
-//! a lost answer lets it run again; a lost promise loses the delivery, if the
+//! a lost answer lets it run again; a lost token id lets that token pass once
+//! more; a lost promise loses the delivery, if the
 //! receiver that was at work on it goes down as well. `WAIT` would make that
 //! rarer, not impossible, for one more round trip; this crate does not use it.
 //!
@@ -41,9 +52,11 @@
 mod connection;
 mod keys;
 mod ledger;
+mod replay;
 mod reply;
 mod script;
 mod store;
 
 pub use self::connection::RedisConnection;
 pub use self::ledger::RedisLedger;
+pub use self::replay::RedisReplayStore;

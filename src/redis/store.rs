@@ -4,6 +4,8 @@ use redis::aio::ConnectionLike;
 use redis::{Cmd, ErrorKind, FromRedisValue, RedisError};
 use tokio::time::timeout;
 
+use crate::ledger;
+
 /// How long a command may take in all, whatever the connection's own limits.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
 
@@ -43,4 +45,9 @@ pub(super) fn describe(error: &RedisError) -> String {
         .min();
     let said = quotation.and_then(|end| text.get(..end)).unwrap_or(&text);
     said.to_owned()
+}
+
+/// Milliseconds, rounded up, as far as Lua's numbers are exact: 35,000 years.
+pub(super) fn millis(duration: Duration) -> u64 {
+    ledger::millis(duration).min(1 << 50)
 }

@@ -143,6 +143,8 @@ async fn every_key_expires_with_what_it_is_for() {
     is_kept(&index, 3 * DAY + HOUR).await;
     let held = ledger.bury(lease, "no use").await;
     assert_eq!(held.expect("a reply"), Hold::Held);
+    let promised: u32 = ask(&server, &["ZCARD", &index]).await;
+    assert_eq!(promised, 1);
     let other = format!("app:{{01}}:{}", "11".repeat(32));
     is_kept(&other, HOUR).await;
     let lease = start(&ledger, 33).await;

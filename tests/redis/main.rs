@@ -1,7 +1,9 @@
 //! The ledger and the replay store, each in a real Redis.
 #![cfg(feature = "redis")]
 
+mod cluster;
 mod ledger;
+mod replay;
 mod server;
 mod trouble;
 

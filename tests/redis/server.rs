@@ -1,10 +1,12 @@
-//! A Redis server of the test's own, on loopback.
+//! Redis servers of the tests' own, on loopback.
 
+use std::fs;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// A running `redis-server`, which keeps nothing on disk and ends with the test.
+/// A running `redis-server`, which ends with its test.
 #[derive(Debug)]
 pub(crate) struct RedisServer {
     process: Child,
@@ -13,7 +15,8 @@ pub(crate) struct RedisServer {
 }
 
 impl RedisServer {
-    /// Starts one with these options beside its port.
+    /// Starts one with these lines in its configuration. With a line that begins
+    /// with `sentinel` it is a Sentinel.
     pub(crate) fn start(options: &[&str]) -> Self {
         let options: Vec<_> = options.iter().map(ToString::to_string).collect();
         // Another process may take the port first: then the next one is tried.
@@ -68,7 +71,7 @@ impl RedisServer {
     fn signal(&self, name: &str) {
         let pid = self.process.id().to_string();
         let sent = Command::new("kill").args(["-s", name, &pid]).status();
-        assert!(sent.expect("a shell command").success(), "{name}");
+        assert!(sent.expect("a command").success(), "{name}");
     }
 }
 
@@ -77,6 +80,7 @@ impl Drop for RedisServer {
         // It may have ended already.
         let _ = self.process.kill();
         let _ = self.process.wait();
+        let _ = fs::remove_dir_all(folder(self.port));
     }
 }
 
@@ -91,13 +95,31 @@ fn free_port() -> u16 {
         .expect("a low port")
 }
 
+fn folder(port: u16) -> PathBuf {
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("redis-{port}"))
+}
+
 /// The server, once it accepts connections; nothing if it ends instead.
 fn launch(port: u16, options: &[String]) -> Option<Child> {
+    let folder = folder(port);
+    // What another test left behind there.
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).expect("a folder");
+    let is_sentinel = options.iter().any(|line| line.starts_with("sentinel"));
+    let mut lines = vec![
+        format!("port {port}"),
+        "bind 127.0.0.1".to_owned(),
+        format!("dir {}", folder.display()),
+    ];
+    if !is_sentinel {
+        lines.push("save \"\"".to_owned());
+    }
+    lines.extend_from_slice(options);
+    let file = folder.join("redis.conf");
+    fs::write(&file, lines.join("\n")).expect("a configuration");
     let mut process = Command::new("redis-server")
-        .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
-        .args(["--save", "", "--appendonly", "no"])
-        .args(["--dir", env!("CARGO_TARGET_TMPDIR")])
-        .args(options)
+        .arg(file)
+        .args(is_sentinel.then_some("--sentinel"))
         .stdout(Stdio::null())
         .spawn()
         .unwrap_or_else(|error| panic!("redis-server: {error} (apt-get install redis-server)"));

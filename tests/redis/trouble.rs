@@ -1,5 +1,7 @@
 //! Redis is away, hangs, or is not what it was.
 
+use std::io;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -97,7 +99,7 @@ async fn a_server_that_became_a_replica_is_left_for_the_new_master() {
 
 #[tokio::test]
 async fn full_memory_refuses_new_deliveries_and_ends_those_it_knows() {
-    let server = RedisServer::start(&["--maxmemory-policy", "noeviction"]);
+    let server = RedisServer::start(&["maxmemory-policy noeviction"]);
     let ledger = RedisLedger::new(connection(&server));
     let lease = start(&ledger, 1).await;
     let answered = start(&ledger, 2).await;
@@ -128,7 +130,7 @@ async fn no_error_and_no_debug_shows_a_secret() {
         let error = RedisLedger::at(url).expect_err(url);
         shown.push(format!("{error} {error:?}"));
     }
-    let server = RedisServer::start(&["--requirepass", "another"]);
+    let server = RedisServer::start(&["requirepass another"]);
     let url = format!("redis://:hunter2@127.0.0.1:{}", server.port());
     let ledger = RedisLedger::at(url.as_str()).expect("a good URL");
     let bare = RedisConnection::to_server(url).expect("a good URL");
@@ -138,7 +140,7 @@ async fn no_error_and_no_debug_shows_a_secret() {
     shown.push(format!("{error} {error:?}"));
 
     // It is told what the command was given by a server that does not know it.
-    let server = RedisServer::start(&["--rename-command", "EVAL", "hidden"]);
+    let server = RedisServer::start(&["rename-command EVAL hidden"]);
     let ledger = RedisLedger::at(server.url()).expect("a good URL");
     let error = claim(&ledger, 1).await.expect_err("an unknown command");
     assert!(error.to_string().contains("unknown command"), "{error}");
@@ -167,4 +169,32 @@ async fn a_delivery_that_is_kept_is_in_no_error() {
     );
     let found = ledger.find(key(1)).await.expect("a reply");
     assert_eq!(found, Some(Standing::Running), "nothing was half done");
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("no panic").write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_may_evict_records_is_warned_of() {
+    for (policy, warned) in [("noeviction", false), ("volatile-lru", true)] {
+        let server = RedisServer::start(&[&format!("maxmemory-policy {policy}")]);
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone());
+        let _capturing = tracing::subscriber::set_default(subscriber.finish());
+        start(&RedisLedger::new(connection(&server)), 1).await;
+        let log = String::from_utf8(log.0.lock().expect("no panic").clone());
+        let log = log.expect("text");
+        assert_eq!(log.contains("maxmemory-policy noeviction"), warned, "{log}");
+    }
 }
