@@ -52,7 +52,7 @@ impl Default for VerifyWebhookBuilder {
             body_timeout: Duration::from_secs(10),
             replay_store: Arc::new(MemoryReplayStore::default()),
             replay_policy: Some(ReplayPolicy::Refuse),
-            replay_store_timeout: Duration::from_secs(5),
+            replay_store_timeout: Duration::from_secs(20),
             fetching: Fetching {
                 #[cfg(feature = "reqwest")]
                 fetch: None,
@@ -125,8 +125,11 @@ impl VerifyWebhookBuilder {
         self
     }
 
-    /// How long the replay store may take to answer. 5 s by default; then the
+    /// How long the replay store may take to answer. 20 s by default; then the
     /// request is answered 503.
+    ///
+    /// A store that is out of reach may use that time to try again: with a 503
+    /// at once, an outage of minutes uses up ConductorOne's 50 attempts.
     ///
     /// The claim may still land after that, and ConductorOne's next attempts
     /// then count as replays for as long as they bring the same token (it

@@ -403,7 +403,7 @@ fn the_layer_tells_the_policy_in_force() {
         "body_timeout: 10s",
         "dangerous_allow_http_on_loopback: false",
         "replay_policy: Some(Refuse)",
-        "replay_store_timeout: Some(5s)",
+        "replay_store_timeout: Some(20s)",
         "MemoryReplayStore { capacity: 100000",
         "ManualClock",
     ] {

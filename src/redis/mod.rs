@@ -2,7 +2,6 @@
 //! receiver.
 //!
 //! ```no_run
-//! use std::time::Duration;
 //! use tower_conductorone::VerifyWebhookLayer;
 //! use tower_conductorone::redis::{RedisConnection, RedisLedger, RedisReplayStore};
 //!
@@ -13,7 +12,6 @@
 //!     .public_url("https://hooks.example.com")
 //!     .tenant("example.conductor.one")
 //!     .replay_store(RedisReplayStore::new(redis))
-//!     .replay_store_timeout(Duration::from_secs(20)) // it is patient
 //!     .build()?;
 //! # Ok(())
 //! # }

@@ -27,9 +27,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// claim that fails is tried again, each second, for 15 seconds in all or as
 /// long as its [`patience`](Self::patience) says, before the request is answered
 /// 503. It knows its own id again if an earlier try was carried out unheard. The
-/// layer has to wait for that long, too:
-/// [`replay_store_timeout`](crate::VerifyWebhookBuilder::replay_store_timeout) should
-/// be 20 seconds, which is 5 more for the last try.
+/// layer's own limit,
+/// [`replay_store_timeout`](crate::VerifyWebhookBuilder::replay_store_timeout), leaves
+/// 5 seconds for the last try.
 ///
 /// See the [module](super) for what it needs and what it cannot guarantee.
 pub struct RedisReplayStore<C = RedisConnection> {

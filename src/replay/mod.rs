@@ -65,11 +65,11 @@ pub trait ReplayStore: fmt::Debug + Send + Sync + 'static {
     /// no longer pass; after that the store may forget it.
     ///
     /// The request waits for the answer, by default
-    /// [for 5 seconds](crate::VerifyWebhookBuilder::replay_store_timeout); then
+    /// [for 20 seconds](crate::VerifyWebhookBuilder::replay_store_timeout); then
     /// it is answered 503 and the future is dropped. A claim that lands all the
     /// same makes replays of ConductorOne's next attempts, until one brings a
     /// new token: safe, but a delay. So a store that is out of reach should say
-    /// so sooner.
+    /// so sooner, when it has tried again for a while.
     ///
     /// # Errors
     /// [`ReplayStoreError`] if it cannot be said whether the token was seen.
