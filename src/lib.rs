@@ -29,6 +29,10 @@
 //! # }
 //! ```
 //!
+//! [`DeliverOnceLayer`], inside of it, has each delivery's work done once, although
+//! ConductorOne asks again after 30 s, and finishes slow work through the callback
+//! URL: see [`deliver_once`].
+//!
 //! A handler for events of all types takes the [`Webhook`] itself; see the
 //! module [`event`] for what it is about and what it can be answered with.
 //!
@@ -66,7 +70,8 @@
 //!   one of the two. Trouble of our own that will pass (keys or replay store
 //!   out of reach) is 503 with `Retry-After`, and lives from those retries.
 //! - **Replicas** that share the traffic should share a
-//!   [`ReplayStore`](replay::ReplayStore): the default one is in memory.
+//!   [`ReplayStore`](replay::ReplayStore) and a [`Ledger`](ledger::Ledger): the
+//!   default ones are in memory.
 //! - **Runtime.** Time limits and fetching need tokio, with its time driver
 //!   enabled.
 //!
@@ -78,7 +83,7 @@
 //! | `callback` | no | sends answers to the callback URL, days later if need be: [`callback`] |
 //! | `axum` | no | for axum 0.8: [`Webhook`] and [`Typed`] as extractors; nested routers' original URI |
 //! | `redis` | no | a ledger and a replay store in [Redis](redis) or Valkey, shared by all replicas |
-//! | `testing` | no | a fake tenant that signs deliveries, a simulator that delivers them, settable clocks |
+//! | `testing` | no | a fake tenant, a simulator of deliveries, an attack pack, explanations, and more: [`testing`] |
 //!
 //! Without default features the keys are [static](Tenant::static_keys), from a
 //! [file](Tenant::jwks_file) or from a [source](keys::KeySource) of yours.
@@ -141,6 +146,6 @@ pub use self::verify_webhook::{
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// The examples of the README are compiled with the tests.
-#[cfg(all(doctest, feature = "axum", feature = "testing"))]
+#[cfg(all(doctest, feature = "axum", feature = "callback", feature = "testing"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -145,7 +145,10 @@ async fn attempts_go_on_until_just_before_the_deadline() {
             }
             let posts = script.posts();
             let last = *posts.last().expect("some");
-            assert_eq!(last + seconds(10), deadline, "{act:?}");
+            // By chance, one ended so late that there was no time for another.
+            let ended = last + seconds(10);
+            assert!(ended <= deadline, "{act:?}: {ended:?}");
+            assert!(ended + seconds(10) > deadline, "{act:?}: {ended:?}");
             // Not too few, and not too many.
             let mean = deadline / u32::try_from(posts.len()).expect("few");
             let expected = match act {

@@ -468,6 +468,43 @@ async fn replicas_with_one_ledger_share_one_run() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_ledger_out_of_reach_is_asked_again_before_the_answer_is_503() {
+    let ledger = support::ledger::Shared::default();
+    let layer = DeliverOnceLayer::builder().ledger(ledger.clone()).build();
+    let receiver = Receiver::new(layer.expect("a good configuration"), async |_| {
+        document(COMPLETE)
+    });
+    ledger.is_down(true);
+    let start = Instant::now();
+    let refused = receiver.ask(&receiver.provision()).await;
+    assert_eq!(refused.status, 503);
+    assert_eq!(refused.code, Some("ledger_unavailable"));
+    assert!(refused.retry_after.is_some());
+    assert!((18..=20).contains(&start.elapsed().as_secs()));
+
+    let asked = receiver.send(&receiver.provision());
+    sleep(seconds(10)).await;
+    ledger.is_down(false);
+    assert_eq!(asked.await.expect("no panic"), answer(200, COMPLETE));
+    assert_eq!(receiver.runs(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delivery_in_time_costs_two_steps_of_the_ledger() {
+    let ledger = support::ledger::Shared::default();
+    let layer = DeliverOnceLayer::builder().ledger(ledger.clone()).build();
+    let receiver = Receiver::new(layer.expect("a good configuration"), async |_| {
+        sleep(seconds(1)).await;
+        document(COMPLETE)
+    });
+    let delivery = receiver.provision();
+    assert_eq!(receiver.ask(&delivery).await, answer(200, COMPLETE));
+    assert_eq!(ledger.calls(), 2);
+    assert_eq!(receiver.ask(&delivery).await, replayed(200, COMPLETE));
+    assert_eq!(ledger.calls(), 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_runs_for_a_request_that_nobody_has_proven() {
     let handler = post(async || document(COMPLETE));
     let app = Router::new().route("/webhooks", handler).layer(once());
