@@ -98,13 +98,15 @@ impl RedisConnection {
     /// Leaves a connection that is of no use any more, if nobody else has.
     async fn leave_if_useless(&self, serial: u64, error: &RedisError) {
         let useless = match error.kind() {
-            ErrorKind::Server(kind) => {
-                matches!(
-                    kind,
-                    ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown
-                )
+            ErrorKind::Io
+            | ErrorKind::Parse
+            | ErrorKind::AuthenticationFailed
+            | ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown) => true,
+            // Before Redis 7, what a script's command failed with is in the text.
+            ErrorKind::Server(ServerErrorKind::ResponseError) => {
+                let detail = error.detail().unwrap_or_default();
+                detail.contains("-READONLY")
             }
-            ErrorKind::Io | ErrorKind::Parse | ErrorKind::AuthenticationFailed => true,
             _ => false,
         };
         let mut shared = self.shared.lock().await;

@@ -19,12 +19,12 @@
 //!
 //! # What the server has to be
 //!
-//! - Redis 5 or newer, or Valkey; alone, with Sentinels
-//!   ([`RedisConnection::to_master`]), or a Redis Cluster (with the crate
-//!   `redis` and its feature `cluster-async`: its `ClusterConnection` goes into
-//!   [`RedisLedger::new`] and [`RedisReplayStore::new`]). Its user needs the
-//!   commands `EVALSHA`, `EVAL`, `SET`, `GET`, `INFO`, and in the scripts `TIME`, `DEL`,
-//!   and those of hashes, sorted sets and expiry.
+//! - **Redis 6.2 or newer, or Valkey.** Alone; with Sentinels, by
+//!   [`RedisConnection::to_master`]; or as a Redis Cluster, by the
+//!   `ClusterConnection` of the crate `redis` (its feature `cluster-async`), which
+//!   goes into [`RedisLedger::new`] and [`RedisReplayStore::new`].
+//! - **Open to its user** for `EVALSHA`, `EVAL`, `SET`, `GET` and `INFO`, and in
+//!   scripts for `TIME`, `DEL` and the commands of hashes, sorted sets and expiry.
 //! - **`maxmemory-policy noeviction`.** Every key expires by itself, and every
 //!   policy but this one removes others when memory is short: a delivery would
 //!   then run again, or be lost. With it, what is new is refused meanwhile: 503.
@@ -41,9 +41,9 @@
 //! **fail-over** loses those that the replica had not got yet, since replication
 //! is asynchronous. A lost claim lets a delivery run twice, at the same time even;
 //! a lost answer lets it run again; a lost token id lets that token pass once
-//! more; a lost promise loses the delivery, if the
-//! receiver that was at work on it goes down as well. `WAIT` would make that
-//! rarer, not impossible, for one more round trip; this crate does not use it.
+//! more; a lost promise loses the delivery, if the receiver that was at work on it
+//! goes down as well. `WAIT` would make that rarer, not impossible, for one more
+//! round trip; this crate does not use it.
 //!
 //! Leases end by the server's clock: one that is set forward ends them early.
 

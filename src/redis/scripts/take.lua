@@ -2,6 +2,9 @@
 
 local index, prefix = KEYS[1], ARGV[2]
 local owner, term = ARGV[3], tonumber(ARGV[4])
+-- Which record it will be is not known before, so it is not among KEYS. It is in
+-- the same slot as the index, which is all that Redis and Valkey ask for.
+--
 -- Nothing else gets its turn meanwhile, so a mass of expired ones is not removed
 -- in one go.
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', index, '-inf', now, 'LIMIT', 0, 100)) do
