@@ -2,16 +2,52 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::payload::{Event, PolicyApprovalStep, ProvisionStep, WorkflowStep};
-use super::reply::{Comment, MAX_USERS, ReplyError};
+use super::reply::{Comment, MAX_USERS, Reply, ReplyError};
 use crate::json::UniqueMembers;
+
+impl Reply {
+    /// A document from elsewhere (a file, a queue, another program) that answers
+    /// the event of that name, such as
+    /// `c1.webhooks.v1.PayloadProvisionStep`.
+    ///
+    /// Its bytes stay as they are. They have to be what ConductorOne's
+    /// documentation asks for: a JSON object of version `v1` and at most 250,000
+    /// bytes with exactly one of the event's outcomes, and what the types of this
+    /// module hold replies to (the comment's length, the number of users, …). As
+    /// everywhere in proto3's JSON, a member that is `null` counts as absent. A
+    /// member that nobody knows is no error, nor is any further member in the
+    /// answer to an event that this version of the crate does not know. What is
+    /// inside of policy steps and of a context is not looked at.
+    ///
+    /// ```
+    /// use tower_conductorone::event::{Reply, ReplyError};
+    ///
+    /// let event = "c1.webhooks.v1.PayloadProvisionStep";
+    /// let reply = Reply::from_json(event, r#"{"version":"v1","complete":{}}"#)?;
+    /// let error = Reply::from_json(event, r#"{"version":"v1","approve":{}}"#).unwrap_err();
+    /// assert_eq!(error, ReplyError::Outcomes(0));
+    /// # let _ = reply;
+    /// # Ok::<(), ReplyError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ReplyError`] says what is wrong with the document, and quotes nothing of
+    /// it.
+    pub fn from_json(event: &str, json: impl Into<Bytes>) -> Result<Self, ReplyError> {
+        let reply = Self::unchecked(json.into()).checked()?;
+        check(event, reply.as_bytes())?;
+        Ok(reply)
+    }
+}
 
 /// Looks at each byte a fixed number of times, and only at the levels that
 /// ConductorOne gives a meaning: what is below is skipped without recursion.
-pub(super) fn check(event: &str, json: &[u8]) -> Result<(), ReplyError> {
+fn check(event: &str, json: &[u8]) -> Result<(), ReplyError> {
     let document = UniqueMembers::parse(json).map_err(|_| ReplyError::NotAnObject)?;
     if member::<Cow<'_, str>>(&document, "version")?.as_deref() != Some("v1") {
         return Err(ReplyError::Version);

@@ -9,7 +9,6 @@ use serde_json::value::to_raw_value;
 use serde_json::{Map, Value, json};
 
 use super::approval::ApprovalKind;
-use super::document;
 use super::ids::UserId;
 use super::policy::{PolicyStep, PolicyStepKind};
 
@@ -130,43 +129,14 @@ impl fmt::Debug for Comment {
 pub struct Reply(Bytes);
 
 impl Reply {
-    /// A document from elsewhere (a file, a queue, another program) that answers
-    /// the event of that name, such as
-    /// `c1.webhooks.v1.PayloadProvisionStep`.
-    ///
-    /// Its bytes stay as they are. They have to be what ConductorOne's
-    /// documentation asks for: a JSON object of version `v1` and at most 250,000
-    /// bytes with exactly one of the event's outcomes, and what the types of this
-    /// module hold replies to (the comment's length, the number of users, …). As
-    /// everywhere in proto3's JSON, a member that is `null` counts as absent. A
-    /// member that nobody knows is no error, nor is any further member in the
-    /// answer to an event that this version of the crate does not know. What is
-    /// inside of policy steps and of a context is not looked at.
-    ///
-    /// ```
-    /// use tower_conductorone::event::{Reply, ReplyError};
-    ///
-    /// let event = "c1.webhooks.v1.PayloadProvisionStep";
-    /// let reply = Reply::from_json(event, r#"{"version":"v1","complete":{}}"#)?;
-    /// let error = Reply::from_json(event, r#"{"version":"v1","approve":{}}"#).unwrap_err();
-    /// assert_eq!(error, ReplyError::Outcomes(0));
-    /// # let _ = reply;
-    /// # Ok::<(), ReplyError>(())
-    /// ```
-    ///
-    /// # Errors
-    /// [`ReplyError`] says what is wrong with the document, and quotes nothing of
-    /// it.
-    pub fn from_json(event: &str, json: impl Into<Bytes>) -> Result<Self, ReplyError> {
-        let reply = Self(json.into()).checked()?;
-        document::check(event, &reply.0)?;
-        Ok(reply)
-    }
-
     /// The JSON text.
     #[must_use]
     pub fn as_bytes(&self) -> &Bytes {
         &self.0
+    }
+
+    pub(super) fn unchecked(json: Bytes) -> Self {
+        Self(json)
     }
 
     fn new(members: impl IntoIterator<Item = (&'static str, Value)>) -> Self {
@@ -180,7 +150,7 @@ impl Reply {
         Self(Value::Object(document).to_string().into())
     }
 
-    fn checked(self) -> Result<Self, ReplyError> {
+    pub(super) fn checked(self) -> Result<Self, ReplyError> {
         if self.0.len() > MAX_DOCUMENT {
             return Err(ReplyError::TooLarge(self.0.len()));
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use fastrand::Rng;
 
-use super::ledger::{LONG, OVER, answer, key};
+use super::trial::{LONG, OVER, answer, key};
 use crate::ledger::{
     Claimed, Finished, Lease, Ledger, LedgerError, MemoryLedger, Owner, Sent, Taken,
 };

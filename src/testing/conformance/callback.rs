@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::deduplication::all;
-use super::ledger::{LONG, LONGER, OVER, SHORT, Test, answer, forged, key, odd_bytes};
+use super::trial::{LONG, LONGER, OVER, SHORT, Test, answer, forged, key, odd_bytes};
 use crate::ledger::{Answer, Finished, Hold, Lease, Ledger, Sent, Standing, Work};
 
 pub(super) async fn promise<L: Ledger>(test: &Test<L>) {

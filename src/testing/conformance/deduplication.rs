@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::ledger::{LONG, LONGER, OVER, SHORT, Test, answer, forged, key, odd_bytes};
+use super::trial::{LONG, LONGER, OVER, SHORT, Test, answer, forged, key, odd_bytes};
 use crate::ledger::{Answer, Claimed, DeliveryKey, Finished, Hold, Lease, Ledger, Owner, Standing};
 
 pub(super) async fn first_claim<L: Ledger>(test: &Test<L>) {

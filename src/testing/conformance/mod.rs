@@ -24,6 +24,7 @@ mod callback;
 mod deduplication;
 mod ledger;
 mod replay;
+mod trial;
 
 pub use self::ledger::ledger;
 pub use self::replay::replay_store;

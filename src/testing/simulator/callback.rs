@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt;
-use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
@@ -14,7 +13,6 @@ use http_body::Body;
 use http_body_util::{BodyExt, Full, Limited};
 use tower_service::Service;
 
-use super::callback_server::CallbackServer;
 use super::instance::Instance;
 use crate::testing::{id, lock};
 
@@ -84,18 +82,6 @@ impl CallbackEndpoint {
             Ok(uri) => self.take(uri.path(), document.into()),
             Err(_) => StatusCode::NOT_FOUND,
         }
-    }
-
-    /// Serves it on a free loopback port until the server is dropped. In the
-    /// meantime new callback URLs lead there, with the scheme `http`.
-    ///
-    /// # Errors
-    /// If no port can be had.
-    ///
-    /// # Panics
-    /// Outside a tokio runtime with I/O.
-    pub async fn serve(&self) -> io::Result<CallbackServer> {
-        CallbackServer::start(self.clone()).await
     }
 
     fn take(&self, path: &str, document: Bytes) -> StatusCode {

@@ -22,6 +22,20 @@ pub struct CallbackServer {
     accepting: AbortHandle,
 }
 
+impl CallbackEndpoint {
+    /// Serves it on a free loopback port until the server is dropped. In the
+    /// meantime new callback URLs lead there, with the scheme `http`.
+    ///
+    /// # Errors
+    /// If no port can be had.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with I/O.
+    pub async fn serve(&self) -> io::Result<CallbackServer> {
+        CallbackServer::start(self.clone()).await
+    }
+}
+
 impl CallbackServer {
     pub(super) async fn start(endpoint: CallbackEndpoint) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
