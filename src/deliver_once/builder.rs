@@ -2,7 +2,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::key::default_key;
 use super::layer::DeliverOnceLayer;
 use super::shared::{Policy, Shared};
 #[cfg(feature = "callback")]
@@ -31,7 +30,7 @@ impl Default for DeliverOnceBuilder {
     fn default() -> Self {
         Self {
             ledger: Arc::new(MemoryLedger::default()),
-            key: Arc::new(default_key),
+            key: Arc::new(DeliveryKey::of),
             policy: Policy {
                 deadline: Duration::from_secs(25),
                 #[cfg(feature = "callback")]
@@ -56,9 +55,9 @@ impl DeliverOnceBuilder {
         self
     }
 
-    /// What makes two requests the same delivery. By default the tenant, the
-    /// [`webhookId`](Webhook::id), the event and the payload's value, in which
-    /// the order of members and white space do not count.
+    /// What makes two requests the same delivery; by default
+    /// [`DeliveryKey::of`]: the tenant, the [`webhookId`](Webhook::id), the event
+    /// and the payload's value.
     ///
     /// A key that is the same for two deliveries **drops the second one**, and
     /// gives it the first one's answer. The bare `webhookId` is such a key, if
