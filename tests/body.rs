@@ -162,6 +162,18 @@ async fn a_content_length_that_the_body_belies_is_refused() {
 }
 
 #[tokio::test]
+async fn a_content_length_that_is_no_number_says_nothing() {
+    let tenant = FakeTenant::new(DOMAIN);
+    let layer = receiver(&tenant);
+    for value in ["", "abc", "-1", "1.5", "0x10", "7, 7"] {
+        let delivery = tenant.delivery(TEST_EVENT).issued_at(now());
+        let request = delivery.http_header("content-length", value).request();
+        let outcome = send(&layer, request).await;
+        outcome.expect_token("accepted", value);
+    }
+}
+
+#[tokio::test]
 async fn a_limit_of_a_layer_outside_is_answered_413_as_well() {
     let tenant = FakeTenant::new(DOMAIN);
     let inner = service_fn(async |_: Request<Full<Bytes>>| {

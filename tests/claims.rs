@@ -693,6 +693,30 @@ async fn the_clock_decides_to_the_microsecond() {
 }
 
 #[tokio::test]
+async fn a_clock_may_stand_before_1970() {
+    let tenant = FakeTenant::new(DOMAIN);
+    let clock = clock();
+    let layer = builder(&tenant)
+        .clock(clock.clone())
+        .build()
+        .expect("a good configuration");
+    for (before, code) in [
+        (4000, "token_not_yet_valid"),
+        (3600, "accepted"),
+        (3000, "token_expired"),
+    ] {
+        clock.set(UNIX_EPOCH - Duration::from_secs(before));
+        let delivery = tenant
+            .delivery(TEST_EVENT)
+            .claim("nbf", json!(-3660))
+            .claim("iat", json!(-3600))
+            .claim("exp", json!(-3480));
+        let outcome = send(&layer, delivery.request()).await;
+        outcome.expect_token(code, before);
+    }
+}
+
+#[tokio::test]
 async fn a_token_lives_at_most_10_minutes_unless_told_otherwise() {
     let tenant = FakeTenant::new(DOMAIN);
     let usual = receiver(&tenant);

@@ -886,16 +886,58 @@ async fn a_refresh_heeds_no_pause() {
 
 // ------------------------------------------------------------------- its task
 
+#[tokio::test(start_paused = true)]
+async fn a_forced_fetch_has_time_after_the_one_in_the_air() {
+    let server = Server::new(|_| Reply::keys("a"));
+    let cache = server.cache();
+    server.slow(secs(60));
+    let stuck = async {
+        assert!(cold(&cache).await.is_err());
+    };
+    let forced = async {
+        sleep(Duration::from_millis(1)).await;
+        server.slow(Duration::from_millis(4900));
+        assert_eq!(kid(&cache.refresh().await.unwrap()), "a");
+    };
+    tokio::join!(stuck, forced);
+    assert_eq!(server.gets(), 2);
+}
+
+/// Runs on a runtime of its own, which then ends.
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap()
+        .block_on(future)
+}
+
+#[test]
+fn a_fetch_that_ended_with_its_runtime_is_made_again() {
+    let server = Server::new(|_| Reply::keys("a"));
+    let cache = server.cache();
+    server.slow(secs(2));
+    block_on(async {
+        assert!(timeout(secs(1), cold(&cache)).await.is_err());
+    });
+    server.slow(Duration::ZERO);
+    assert_eq!(kid(&block_on(cold(&cache)).unwrap()), "a");
+    assert_eq!(server.gets(), 2);
+}
+
+#[test]
+fn the_pause_after_a_failure_outlives_a_runtime() {
+    let server = Server::new(|_| Reply::status(500));
+    let cache = server.cache();
+    for _ in 0..3 {
+        assert!(block_on(cold(&cache)).is_err());
+    }
+    assert_eq!(server.gets(), 1);
+}
+
 #[test]
 fn the_cache_outlives_a_runtime() {
-    fn block_on<T>(future: impl Future<Output = T>) -> T {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .unwrap()
-            .block_on(future)
-    }
     let server = Server::new(|n| Reply::keys(&n.to_string()));
     let cache = server.cache();
     assert_eq!(kid(&block_on(cold(&cache)).unwrap()), "0");
@@ -1193,6 +1235,24 @@ fn a_bad_setting_is_refused_with_value_and_remedy() {
 }
 
 #[test]
+fn a_setting_at_its_bound_is_allowed() {
+    let settings: [fn(JwksCacheBuilder) -> JwksCacheBuilder; 8] = [
+        |b| b.max_lifetime(secs(30)),
+        |b| b.max_lifetime(secs(86_400)),
+        |b| b.keep_on_failure(secs(1)),
+        |b| b.keep_on_failure(secs(86_400)),
+        |b| b.timeout(Duration::from_millis(1)),
+        |b| b.timeout(secs(20)),
+        |b| b.max_bytes(1),
+        |b| b.max_bytes(16 * 1024 * 1024),
+    ];
+    for (index, set) in settings.into_iter().enumerate() {
+        let built = set(JwksCache::builder(URL)).build(Server::new(|_| Reply::Silence));
+        assert!(built.is_ok(), "{index}: {built:?}");
+    }
+}
+
+#[test]
 fn debug_shows_the_policy_and_no_secret() {
     let server = Server::new(|_| Reply::Silence);
     let builder = JwksCache::builder("https://example.com/jwks?token=hunter2");
@@ -1232,6 +1292,10 @@ fn keys_from_a_file_are_read_at_once_and_again() {
             .to_string()
             .contains("not a file")
     );
+    // White space counts, and this is just not too much.
+    let text = jwks("a");
+    write(&(text.clone() + &" ".repeat(256 * 1024 - text.len())));
+    assert!(JwksCache::file(&path, secs(60)).is_ok());
     write(&jwks("a"));
     assert!(
         JwksCache::file(&path, Duration::ZERO)

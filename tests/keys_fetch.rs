@@ -170,6 +170,11 @@ async fn an_answer_that_is_too_large_is_not_read_to_its_end() {
         send(format!(
             "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{chunk}0\r\n\r\n"
         )),
+        // Together too large, each alone is not.
+        send(format!(
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{}0\r\n\r\n",
+            "32\r\n12345678901234567890123456789012345678901234567890\r\n".repeat(3)
+        )),
     ];
     for act in endless {
         let server = Server::start(act).await;

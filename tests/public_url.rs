@@ -183,6 +183,8 @@ async fn percent_encodings() {
         (ORIGIN, "/a:b", "https://hooks.example.com/a%3Ab", NO),
         (ORIGIN, "/a%3Ab", "https://hooks.example.com/a:b", NO),
         (ORIGIN, "/a+b", "https://hooks.example.com/a%2Bb", NO),
+        (ORIGIN, "/a%2Fb", "https://hooks.example.com/a%3Fb", NO),
+        (ORIGIN, "/a%2Fb", "https://hooks.example.com/a%2Bb", NO),
         (ORIGIN, "/a+b", "https://hooks.example.com/a%20b", NO),
         (ORIGIN, "/a;b", "https://hooks.example.com/a%3bb", NO),
         (ORIGIN, "/a@b", "https://hooks.example.com/a%40b", NO),
