@@ -1,198 +1,29 @@
-//! `examples/receiver.rs` as its users see it: a process with flags, an
+//! `examples/receiver/` as its users see it: a process with flags, an
 //! environment, two output streams, a port and signals.
 // The example is built with this feature only.
 #![cfg(all(unix, feature = "reqwest"))]
 
+mod process;
 mod support;
 mod wire;
 
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
-use std::process::{ExitStatus, Stdio};
+use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
-use http_body_util::Full;
+use http::{Method, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::client::conn::http2;
 use hyper_util::rt::TokioExecutor;
+use process::{Receiver, command, serve};
 use serde_json::{Value, json};
 use support::{DOMAIN, TEST_EVENT};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::process::{Child, ChildStdout, Command};
-use tokio::sync::watch;
 use tower_conductorone::keys::Algorithm;
-use tower_conductorone::testing::{Delivery, EVENTS, FakeTenant, JwksServer};
-use wire::{Answer, Client, Protocol, Wire, head, streamed, within};
+use tower_conductorone::testing::{Delivery, EVENTS, FakeTenant};
+use wire::{Client, Protocol, Wire, head, streamed, within};
 
-const PUBLIC_URL: [&str; 2] = ["--public-url", "https://hooks.example.com"];
 const PROTOCOLS: [Protocol; 2] = [Protocol::Http1, Protocol::Http2];
-
-/// The built example, with nothing of this process's environment that it would
-/// heed, and with each request in its log.
-fn command() -> Command {
-    let tests = std::env::current_exe().expect("a path");
-    let target = tests.parent().and_then(Path::parent).expect("target/debug");
-    let program = target.join("examples/receiver");
-    assert!(
-        program.is_file(),
-        "{} is not built: `cargo test` builds it, `cargo test --test receiver` does not; \
-         `cargo build --example receiver` does",
-        program.display()
-    );
-    let mut command = Command::new(program);
-    for name in [
-        "C1_LISTEN",
-        "C1_PUBLIC_URL",
-        "C1_TENANT",
-        "C1_JWKS_URL",
-        "C1_MAX_BODY",
-        "C1_LOG_JSON",
-    ] {
-        command.env_remove(name);
-    }
-    command
-        .env("RUST_LOG", "info,tower_http=debug")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
-    command
-}
-
-/// A receiver that runs.
-struct Receiver {
-    child: Child,
-    address: SocketAddr,
-    lines: Lines<BufReader<ChildStdout>>,
-    log: watch::Receiver<String>,
-}
-
-impl Receiver {
-    /// With a free port and [`PUBLIC_URL`].
-    async fn start(flags: &[&str]) -> Self {
-        let mut command = command();
-        command
-            .args(["--listen", "127.0.0.1:0"])
-            .args(PUBLIC_URL)
-            .args(flags);
-        Self::run(command).await
-    }
-
-    /// With the keys of one tenant, already loaded.
-    async fn ready(jwks: &JwksServer, flags: &[&str]) -> Self {
-        let url = jwks.url();
-        let flags = [&["--tenant", DOMAIN, "--jwks-url", &url], flags].concat();
-        let mut receiver = Self::start(&flags).await;
-        receiver
-            .wait_for_log("the keys of every tenant are loaded")
-            .await;
-        receiver
-    }
-
-    async fn run(mut command: Command) -> Self {
-        let mut child = command.spawn().expect("the example starts");
-        let stdout = child.stdout.take().expect("piped");
-        let mut stderr = child.stderr.take().expect("piped");
-        let (log, receiver) = watch::channel(String::new());
-        tokio::spawn(async move {
-            let mut chunk = [0; 4096];
-            while let Ok(read @ 1..) = stderr.read(&mut chunk).await {
-                let text = String::from_utf8_lossy(&chunk[..read]);
-                log.send_modify(|log| log.push_str(&text));
-            }
-        });
-        let mut receiver = Self {
-            child,
-            address: (Ipv4Addr::LOCALHOST, 0).into(),
-            lines: BufReader::new(stdout).lines(),
-            log: receiver,
-        };
-        let log = receiver.wait_for_log("listening").await;
-        let (_, address) = log.split_once("address=").expect("an address in the log");
-        let address = address.split_whitespace().next().unwrap_or_default();
-        receiver.address = address.parse().expect("an address");
-        receiver
-    }
-
-    async fn wait_for_log(&mut self, text: &str) -> String {
-        self.wait_for_logs(text, 1).await
-    }
-
-    /// Waits until the text has been logged so many times.
-    async fn wait_for_logs(&mut self, text: &str, times: usize) -> String {
-        // In lines that are complete.
-        let found = |log: &String| {
-            let lines = log.split_inclusive('\n');
-            lines
-                .filter(|line| line.ends_with('\n') && line.contains(text))
-                .count()
-                >= times
-        };
-        let log = within(text, self.log.wait_for(found)).await;
-        log.expect("the log goes on").clone()
-    }
-
-    fn log(&self) -> String {
-        self.log.borrow().clone()
-    }
-
-    async fn send(&self, protocol: Protocol, delivery: &Delivery) -> Answer {
-        let mut client = Client::connect(protocol, self.address).await;
-        client.send(delivery.request()).await
-    }
-
-    async fn get(&self, protocol: Protocol, path: &str) -> Answer {
-        let request = Request::get(path)
-            .header("host", self.address.to_string())
-            .body(Full::<Bytes>::default())
-            .expect("a request");
-        Client::connect(protocol, self.address)
-            .await
-            .send(request)
-            .await
-    }
-
-    /// The next line on stdout.
-    async fn line(&mut self) -> Value {
-        let line = within("a line on stdout", self.lines.next_line()).await;
-        let line = line.expect("UTF-8").expect("stdout is open");
-        assert!(line.starts_with(r#"{"handled":"#), "{line}");
-        serde_json::from_str(&line).unwrap_or_else(|_| panic!("no JSON: {line:?}"))
-    }
-
-    fn signal(&self, signal: &str) {
-        let id = self.child.id().expect("it runs").to_string();
-        let kill = std::process::Command::new("kill")
-            .args(["-s", signal, &id])
-            .status();
-        assert!(kill.expect("kill(1)").success());
-    }
-
-    async fn exit(&mut self) -> ExitStatus {
-        within("the receiver's exit", self.child.wait())
-            .await
-            .expect("a child")
-    }
-
-    /// Stops it, and gives what it had printed on stdout beside the lines that
-    /// were read.
-    async fn stop(mut self) -> Vec<String> {
-        self.signal("TERM");
-        assert_eq!(self.exit().await.code(), Some(0), "{}", self.log());
-        let mut lines = Vec::new();
-        while let Some(line) = self.lines.next_line().await.expect("UTF-8") {
-            lines.push(line);
-        }
-        lines
-    }
-}
-
-async fn serve(tenant: &FakeTenant) -> JwksServer {
-    tenant.serve().await.expect("a port")
-}
 
 #[tokio::test]
 async fn help_names_every_flag_with_its_variable_and_its_default() {
@@ -210,6 +41,17 @@ async fn help_names_every_flag_with_its_variable_and_its_default() {
             "C1_JWKS_URL",
             Some("https://TENANT/auth/v1/jwks"),
         ),
+        ("--redis-url <URL>", "C1_REDIS_URL", None),
+        ("--respond <HOW>", "C1_RESPOND", Some("sync")),
+        ("--deadline-ms <N>", "C1_DEADLINE_MS", Some("25000")),
+        (
+            "--callback-origin <[TENANT=]URL>",
+            "C1_CALLBACK_ORIGIN",
+            Some("https://TENANT"),
+        ),
+        ("--lease-ms <N>", "C1_LEASE_MS", Some("45000")),
+        ("--work-ms <N>", "C1_WORK_MS", Some("[default: 0]")),
+        ("--fail-first <N>", "C1_FAIL_FIRST", Some("[default: 0]")),
         ("--max-body <BYTES>", "C1_MAX_BODY", Some("2097152")),
         ("--log-json", "C1_LOG_JSON", None),
     ] {
@@ -218,27 +60,59 @@ async fn help_names_every_flag_with_its_variable_and_its_default() {
             .split_once(flag)
             .unwrap_or_else(|| panic!("{flag} in {help}"));
         let text = text.split("\n      --").next().unwrap_or_default();
+        // Of one that may hold a password, the value is never shown.
+        let value = if variable == "C1_REDIS_URL" { "" } else { "=" };
         assert!(
-            text.contains(&format!("[env: {variable}=]")),
+            text.contains(&format!("[env: {variable}{value}]")),
             "{flag}: {text}"
         );
         assert!(text.contains(default.unwrap_or_default()), "{flag}: {text}");
     }
 }
 
+const URL: &str = "--public-url https://hooks.example.com";
+const ONE: &str = "--tenant one.example";
+const GOOD: &str = "--public-url https://hooks.example.com --tenant one.example";
+
+/// Good flags, wrong ones, and what the message says.
+type Misuse<'a> = (&'a str, &'a str, &'a [&'a str]);
+
+async fn ends_at_once(misuses: &[Misuse<'_>]) {
+    for (good, wrong, messages) in misuses {
+        let mut command = command();
+        if !wrong.contains("--listen") {
+            command.args(["--listen", "127.0.0.1:0"]);
+        }
+        command
+            .args(good.split_whitespace())
+            .args(wrong.split_whitespace());
+        let output = within("its exit", command.output()).await.expect("it runs");
+        let message = String::from_utf8(output.stderr).expect("UTF-8");
+        assert!(
+            matches!(output.status.code(), Some(1 | 2)),
+            "{good} {wrong}: {message}"
+        );
+        assert_eq!(output.stdout, b"", "{good} {wrong}");
+        assert!(message.starts_with("error: "), "{good} {wrong}: {message}");
+        assert!(!message.contains("p4ss"), "a password: {message}");
+        for text in *messages {
+            assert!(
+                message.contains(text),
+                "{good} {wrong}: {text:?} in {message}"
+            );
+        }
+    }
+}
+
 #[tokio::test]
 async fn wrong_use_ends_it_at_once_with_a_message() {
-    const URL: &str = "--public-url https://hooks.example.com";
-    const ONE: &str = "--tenant one.example";
-    const GOOD: &str = "--public-url https://hooks.example.com --tenant one.example";
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .await
         .expect("a port");
     let taken = taken.local_addr().expect("an address").to_string();
     let listen_on_it = format!("--listen {taken}");
 
-    // Good flags, the wrong ones, and what the message says.
-    let rows: &[(&str, &str, &[&str])] = &[
+    let rows: &[Misuse] = &[
         ("", "", &["--public-url <URL>", "--tenant <DOMAIN>"]),
         (ONE, "", &["--public-url <URL>"]),
         (
@@ -304,29 +178,45 @@ async fn wrong_use_ends_it_at_once_with_a_message() {
             &["--jwks-url", "TENANT=https://keys.example.com/"],
         ),
     ];
-    for (good, wrong, messages) in rows {
-        let mut command = command();
-        if !wrong.contains("--listen") {
-            command.args(["--listen", "127.0.0.1:0"]);
-        }
-        command
-            .args(good.split_whitespace())
-            .args(wrong.split_whitespace());
-        let output = within("its exit", command.output()).await.expect("it runs");
-        let message = String::from_utf8(output.stderr).expect("UTF-8");
-        assert!(
-            matches!(output.status.code(), Some(1 | 2)),
-            "{good} {wrong}: {message}"
-        );
-        assert_eq!(output.stdout, b"", "{good} {wrong}");
-        assert!(message.starts_with("error: "), "{good} {wrong}: {message}");
-        for text in *messages {
-            assert!(
-                message.contains(text),
-                "{good} {wrong}: {text:?} in {message}"
-            );
-        }
-    }
+    ends_at_once(rows).await;
+}
+
+#[tokio::test]
+async fn wrong_use_of_what_is_done_once_ends_it_at_once_with_a_message() {
+    ends_at_once(&[
+        (
+            GOOD,
+            "--callback-origin http://c1.example.com",
+            &["http://c1.example.com", "https", "loopback"],
+        ),
+        (
+            GOOD,
+            "--callback-origin https://c1.example.com/callback",
+            &["https://c1.example.com", "without path"],
+        ),
+        (
+            GOOD,
+            "--callback-origin two.example=https://c1.example.com",
+            &["--callback-origin", "two.example"],
+        ),
+        (
+            GOOD,
+            "--tenant two.example --callback-origin https://c1.example.com",
+            &["--callback-origin", "TENANT=https://c1.example.com"],
+        ),
+        (
+            GOOD,
+            "--redis-url http://u:p4ss@localhost",
+            &["--redis-url"],
+        ),
+        (GOOD, "--respond later", &["'later'", "sync, async"]),
+        (GOOD, "--deadline-ms 28000", &["deadline 28s", "28s"]),
+        (GOOD, "--lease-ms 999", &["lease 999ms", "from 1 s"]),
+        (GOOD, "--lease-ms 45s", &["'45s'", "--lease-ms"]),
+        (GOOD, "--work-ms -1", &["-1"]),
+        (GOOD, "--fail-first many", &["'many'", "--fail-first"]),
+    ])
+    .await;
 }
 
 #[tokio::test]

@@ -1,0 +1,148 @@
+//! The server: HTTP/1.1 and HTTP/2 on one port, and a stop that leaves nobody
+//! without an answer.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, watch};
+use tokio::time::timeout;
+use tower::ServiceExt;
+use tracing::{debug, info, warn};
+
+/// How long a client may take to say what it wants.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Serves HTTP/1.1 and HTTP/2 until told to stop; then answers what is in
+/// flight.
+pub(crate) async fn serve(listener: TcpListener, app: Router, mut stops: watch::Receiver<u32>) {
+    let (count, mut in_flight) = watch::channel(0_usize);
+    let app = app.layer(middleware::from_fn_with_state(
+        Arc::new(count),
+        count_in_flight,
+    ));
+    let mut http = auto::Builder::new(TokioExecutor::new());
+    http.http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT);
+    http.http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(Duration::from_secs(20));
+    let connections = GracefulShutdown::new();
+    loop {
+        let stream = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    // Out of file descriptors, most likely: they come back.
+                    warn!(%error, "cannot accept");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            },
+            _ = stops.wait_for(|times| *times > 0) => break,
+        };
+        // The time limit on a head begins once it is known which protocol is
+        // spoken, which a client that sends too little never tells.
+        let requested = Arc::new(Notify::new());
+        let service = {
+            let requested = Arc::clone(&requested);
+            app.clone().map_request(move |request: Request<Incoming>| {
+                requested.notify_one();
+                request
+            })
+        };
+        let service = TowerToHyperService::new(service);
+        let connection = http
+            .serve_connection(TokioIo::new(stream), service)
+            .into_owned();
+        let connection = connections.watch(connection);
+        tokio::spawn(async move {
+            tokio::select! {
+                ended = connection => if let Err(error) = ended {
+                    debug!(%error, "connection failed");
+                },
+                Err(_) = timeout(HEAD_TIMEOUT, requested.notified()) => {
+                    debug!("connection closed, on which no request came");
+                }
+            }
+        });
+    }
+    drop(listener);
+    info!("stopping: answering what is in flight");
+    // A client that neither sends nor hangs up does not keep it from stopping:
+    // ten seconds after the last answer, with no new request, it stops anyway.
+    let all_answered = async {
+        loop {
+            let _ = in_flight.wait_for(|count| *count == 0).await;
+            let pause = Duration::from_secs(10);
+            if timeout(pause, in_flight.changed()).await.is_err() {
+                break;
+            }
+        }
+    };
+    tokio::select! {
+        () = connections.shutdown() => {}
+        () = all_answered => warn!("some clients had not hung up"),
+    }
+}
+
+async fn count_in_flight(
+    State(count): State<Arc<watch::Sender<usize>>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    count.send_modify(|count| *count += 1);
+    // Also when the client hangs up and this future is dropped.
+    let _guard = Decrement(count);
+    next.run(request).await
+}
+
+struct Decrement(Arc<watch::Sender<usize>>);
+
+impl Drop for Decrement {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
+}
+
+/// How often this process was told to stop, by SIGTERM or SIGINT.
+pub(crate) fn stops() -> io::Result<watch::Receiver<u32>> {
+    let (count, receiver) = watch::channel(0);
+    #[cfg(unix)]
+    let told = {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        async move || {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        }
+    };
+    #[cfg(not(unix))]
+    let told = async || {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::spawn(async move {
+        let mut told = told;
+        loop {
+            told().await;
+            count.send_modify(|times| *times += 1);
+        }
+    });
+    Ok(receiver)
+}
