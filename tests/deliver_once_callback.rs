@@ -179,7 +179,7 @@ async fn nothing_is_posted_before_the_202_is_written() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_callback_that_came_too_early_is_tried_again_for_a_minute() {
+async fn a_callback_that_came_too_early_is_tried_again_for_minutes() {
     let script = Script::new([status(400), status(400), status(200)]);
     let receiver = Receiver::new(once(&script).always_by_callback(), async |_| {
         document(COMPLETE)
@@ -196,7 +196,7 @@ async fn a_callback_that_came_too_early_is_tried_again_for_a_minute() {
     sleep(seconds(3600)).await;
     let last = script.posts().pop().expect("a post");
     assert!(
-        (60..=70).contains(&last.as_secs()),
+        (240..=250).contains(&last.as_secs()),
         "the last after {last:?}"
     );
 }

@@ -58,7 +58,7 @@ impl DeliverOnceLayer {
     /// crashes before the answer is posted. With an in-memory ledger, it is lost
     /// anyway.
     #[cfg(feature = "callback")]
-    pub fn recover<S, B>(&self, service: S) -> impl Future<Output = ()> + Send + 'static
+    pub fn recover<S, B>(&self, service: S) -> impl Future<Output = ()> + Send + use<S, B>
     where
         S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + 'static,
         S::Error: Into<Box<dyn Error + Send + Sync>>,

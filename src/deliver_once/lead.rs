@@ -19,7 +19,7 @@ use tower_service::Service;
 use super::guard::Verdict;
 #[cfg(feature = "callback")]
 use super::promised::{Accepted, Step, Work};
-use super::run::{LEDGER_PAUSE, Run, persist, release, under_lease};
+use super::run::{LEDGER_PAUSE, Run, ask, persist, release, under_lease};
 use super::runs::{Ending, Progress, Seat};
 use super::shared::{Phase, Shared};
 #[cfg(feature = "callback")]
@@ -30,6 +30,11 @@ use crate::verify::Webhook;
 
 /// How long to wait before looking again at another replica's work.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
+/// For how long a ledger that is out of reach is asked again before the caller
+/// is told so. 50 attempts with the shortest pauses of 3 s then outlast an outage
+/// of 18 minutes.
+const LEDGER_PATIENCE: Duration = Duration::from_secs(20);
 
 /// What there is to do.
 pub(super) struct Job<S> {
@@ -57,10 +62,13 @@ where
     if shared.may_promise(&webhook) {
         return lead_to_promise(shared, seat, webhook, lease, job, arrived).await;
     }
-    let mut run = Run::start(job.ready, job.request, &webhook, lease);
+    let work = async |alive| {
+        let mut run = Run::start(job.ready, job.request, &webhook, lease, alive);
+        run.end().await
+    };
     // If it is cut off, the seat is given up, and those who wait are told to ask
     // again.
-    if let Some(verdict) = under_lease(&shared, lease, run.end()).await {
+    if let Some(verdict) = under_lease(&shared, lease, work).await {
         record(&shared, &seat, lease, verdict).await;
     }
 }
@@ -83,36 +91,57 @@ async fn lead_to_promise<S, B>(
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let (request, service) = (job.request.clone(), job.ready.clone());
-    let start = || Run::start(job.ready, job.request, &webhook, lease);
-    let work = async {
+    let (mut promising, mut written) = (false, None);
+    let work = async |alive| {
+        let start = || Run::start(job.ready, job.request, &webhook, lease, alive);
         if shared.policy.by_callback {
-            let written = promise(&shared, &seat, lease, &webhook).await?;
-            return Some((start().end().await, Some(written)));
+            promising = true;
+            written = Some(promise(&shared, &seat, lease, &webhook).await?);
+            return Some(start().end().await);
         }
         let mut run = start();
         match timeout_at(arrived + shared.policy.deadline, run.end()).await {
-            Ok(verdict) => Some((verdict, None)),
+            Ok(verdict) => Some(verdict),
             Err(_elapsed) => {
-                let written = promise(&shared, &seat, lease, &webhook).await?;
-                Some((run.end().await, Some(written)))
+                promising = true;
+                tokio::select! {
+                    biased;
+                    // What is done need not be promised any more, nor be lost if
+                    // it cannot be.
+                    verdict = run.end() => return Some(verdict),
+                    promised = promise(&shared, &seat, lease, &webhook) => {
+                        written = Some(promised?);
+                    }
+                }
+                Some(run.end().await)
             }
         }
     };
-    match under_lease(&shared, lease, work).await.flatten() {
-        None => {}
-        Some((verdict, None)) => record(&shared, &seat, lease, verdict).await,
-        Some((verdict, Some(written))) => {
-            let work = Work {
-                shared,
-                webhook,
-                request,
-                service,
-                accepted: Accepted::Here(written),
-                seat: Some(seat),
-            };
-            work.pursue(lease.key(), Step::Settle(lease, verdict)).await;
+    let verdict = under_lease(&shared, lease, work).await.flatten();
+    let accepted = match written {
+        Some(written) => Accepted::Here(written),
+        None if promising => Accepted::Unheard,
+        None => {
+            if let Some(verdict) = verdict {
+                record(&shared, &seat, lease, verdict).await;
+            }
+            return;
         }
-    }
+    };
+    let step = match verdict {
+        Some(verdict) => Step::Settle(lease, verdict),
+        // Cut off, as by an outage of the ledger: it is still owed.
+        None => Step::Wait(LEDGER_PAUSE),
+    };
+    let work = Work {
+        shared,
+        webhook,
+        request,
+        service,
+        accepted,
+        seat: Some(seat),
+    };
+    work.pursue(lease.key(), step).await;
 }
 
 /// Claims the delivery, as long as those who ask can wait: while another
@@ -122,7 +151,7 @@ async fn claim(shared: &Shared, seat: &Seat, arrived: Instant) -> Result<Lease, 
     let owner = Owner::random();
     loop {
         let claimed = shared.ledger.claim(seat.key(), owner, shared.policy.lease);
-        let (pause, rejection) = match claimed.await {
+        let (pause, limit, rejection) = match ask(shared, claimed).await {
             Ok(Claimed::Started(lease)) => return Ok(lease),
             Ok(Claimed::Standing(standing)) => match standing {
                 Standing::Answered(answer) => return Err(Ending::Recorded(answer)),
@@ -132,12 +161,13 @@ async fn claim(shared: &Shared, seat: &Seat, arrived: Instant) -> Result<Lease, 
                     return Err(Ending::Ran(Verdict::failed()));
                 }
                 Standing::Running | Standing::Released => {
-                    (LOOK_AGAIN, Rejection::new(RejectionKind::DeliveryRunning))
+                    let running = Rejection::new(RejectionKind::DeliveryRunning);
+                    (LOOK_AGAIN, shared.policy.join, running)
                 }
             },
-            Err(error) => (LEDGER_PAUSE, unavailable(error)),
+            Err(error) => (LEDGER_PAUSE, LEDGER_PATIENCE, unavailable(error)),
         };
-        if arrived.elapsed() + pause >= shared.policy.join {
+        if arrived.elapsed() + pause >= limit {
             return Err(Ending::Refused(rejection));
         }
         tokio::select! {
@@ -169,9 +199,7 @@ async fn promise(
         Hold::Held => {}
         Hold::Lost => return None,
     }
-    let (tell, written) = watch::channel(None);
-    seat.tell(Progress::Promised(tell));
-    Some(written)
+    Some(seat.tell_promised())
 }
 
 /// Records the answer, before anybody is told it.

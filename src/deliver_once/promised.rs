@@ -16,10 +16,10 @@ use tokio::time::{Instant, sleep, timeout};
 use tower_service::Service;
 
 use super::guard::Verdict;
-use super::run::{Run, persist, release, under_lease};
-use super::runs::Seat;
+use super::run::{LEDGER_PAUSE, Run, persist, release, under_lease};
+use super::runs::{Ending, Progress as Told, Seat};
 use super::shared::{Phase, Shared};
-use crate::callback::{Attempt, CallbackError, Progress};
+use crate::callback::{self, Attempt, CallbackError, Progress};
 use crate::event::Reply;
 use crate::ledger::{
     Answer, DeliveryKey, Finished, Hold, Lease, Owner, Sent, Standing, Taken, Work as Todo,
@@ -34,8 +34,11 @@ const MAX_RUNS: u32 = 50;
 /// next attempt gets it, seconds later.
 const WRITTEN: Duration = Duration::from_secs(60);
 
-/// For how long after the 202 a refused callback may have come too early.
-const EARLY: Duration = Duration::from_secs(60);
+/// For how long after the 202 a refused callback may have come too early. If its
+/// client had hung up, ConductorOne hears of it with its next attempt. That may
+/// be refused as a replay as long as its token lives, two minutes; then come its
+/// time-out, the pause, and our leeway.
+const EARLY: Duration = Duration::from_secs(240);
 
 /// How long to wait before an early callback is tried again.
 const EARLY_PAUSE: Duration = Duration::from_secs(5);
@@ -53,6 +56,8 @@ pub(super) struct Work<S> {
 }
 
 pub(super) enum Accepted {
+    /// Not yet: whether the ledger knows of the promise is still to be seen.
+    Unheard,
     /// By this process: this tells when it was written.
     Here(watch::Receiver<Option<Instant>>),
     /// At that time, or before.
@@ -74,6 +79,10 @@ pub(super) enum Step {
 /// Another step, or the end.
 type Next = ControlFlow<(), Step>;
 
+/// Cut off, by the loss of the lease: then another process has it, or after an
+/// outage of the ledger nobody. Or the receiver stops, as is then seen.
+const LATER: Next = ControlFlow::Continue(Step::Wait(LEDGER_PAUSE));
+
 impl<S, B> Work<S>
 where
     S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + 'static,
@@ -88,6 +97,12 @@ where
     // None of these takes `&self`: a service need not be `Sync`.
     pub(super) async fn pursue(mut self, key: DeliveryKey, mut step: Step) {
         loop {
+            if let (Accepted::Unheard, Step::Run(_) | Step::Send(..)) = (&self.accepted, &step) {
+                self.accepted = match &self.seat {
+                    Some(seat) => Accepted::Here(seat.tell_promised()),
+                    None => Accepted::At(Instant::now()),
+                };
+            }
             let next = match step {
                 Step::Run(lease) => self.run(lease).await,
                 Step::Settle(lease, verdict) => self.settle(lease, verdict).await,
@@ -104,18 +119,18 @@ where
     async fn run(&mut self, lease: Lease) -> Next {
         let mut service = self.service.clone();
         let request = self.request.clone();
-        let work = async {
+        let work = async |alive| {
             let is_ready = poll_fn(|cx| service.poll_ready(cx)).await.is_ok();
             if !is_ready {
                 return Verdict::failed();
             }
-            Run::start(service, request, &self.webhook, lease)
+            Run::start(service, request, &self.webhook, lease, alive)
                 .end()
                 .await
         };
         match under_lease(&self.shared, lease, work).await {
             Some(verdict) => ControlFlow::Continue(Step::Settle(lease, verdict)),
-            None => ControlFlow::Break(()),
+            None => LATER,
         }
     }
 
@@ -142,14 +157,22 @@ where
             Some(Finished::Stored(lease)) => {
                 ControlFlow::Continue(Step::Send(lease, answer, Sent::No))
             }
-            Some(Finished::Answered | Finished::Lost) | None => ControlFlow::Break(()),
+            // It never was promised.
+            Some(Finished::Answered) => {
+                if let Some(seat) = &self.seat {
+                    seat.tell(Told::Over(Ending::Ran(Verdict::Answered(answer))));
+                }
+                ControlFlow::Break(())
+            }
+            Some(Finished::Lost) | None => ControlFlow::Break(()),
         }
     }
 
     async fn send(&mut self, lease: Lease, answer: Answer, sent: Sent) -> Next {
         // Never before the 202 was written.
-        let Some(accepted_at) = under_lease(&self.shared, lease, self.accepted.time()).await else {
-            return ControlFlow::Break(());
+        let Some(accepted_at) = under_lease(&self.shared, lease, |_| self.accepted.time()).await
+        else {
+            return LATER;
         };
         let webhook = self.seat.as_ref().and_then(Seat::webhook);
         let webhook = webhook.as_ref().unwrap_or(&self.webhook);
@@ -166,10 +189,17 @@ where
             uncertain: sent == Sent::Perhaps,
         };
         let attempt = callbacks.attempt(&callback, &reply, &mut progress);
-        let Some(outcome) = under_lease(&self.shared, lease, attempt).await else {
-            return ControlFlow::Break(());
+        let Some(outcome) = under_lease(&self.shared, lease, |_| attempt).await else {
+            return LATER;
         };
         let (pause, sent) = match outcome {
+            // A 400 says that an earlier attempt was taken, or that this one came
+            // too early, too.
+            Ok(Attempt::Sent(callback::Sent::ProbablyAccepted))
+                if accepted_at.elapsed() < EARLY =>
+            {
+                (EARLY_PAUSE, Sent::Perhaps)
+            }
             Ok(Attempt::Sent(_)) => return self.over(lease).await,
             Ok(Attempt::Again { after }) if progress.uncertain => (after, Sent::Perhaps),
             Ok(Attempt::Again { after }) => (after, Sent::No),
@@ -229,6 +259,7 @@ where
 impl Accepted {
     async fn time(&mut self) -> Instant {
         let at = match self {
+            Self::Unheard => Instant::now(),
             Self::At(at) => *at,
             Self::Here(written) => {
                 match timeout(WRITTEN, written.wait_for(Option::is_some)).await {

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 use tower_service::Service;
 
 use super::promised::{Accepted, Step, Work};
-use super::run::LEDGER_PAUSE;
+use super::run::{LEDGER_PAUSE, ask};
 use super::shared::{Phase, Shared};
 use crate::ledger::{Owner, Taken};
 use crate::verify::Webhook;
@@ -43,11 +43,8 @@ where
         if work.len() >= MAX_AT_ONCE {
             work.join_next().await;
         }
-        pause = match shared
-            .ledger
-            .take(Owner::random(), shared.policy.lease)
-            .await
-        {
+        let take = shared.ledger.take(Owner::random(), shared.policy.lease);
+        pause = match ask(&shared, take).await {
             Ok(Some(taken)) => {
                 work.spawn(take_up(Arc::clone(&shared), service.clone(), taken));
                 Duration::ZERO

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use http_body_util::Full;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tower_service::Service;
@@ -22,6 +23,9 @@ use crate::verify::Webhook;
 
 /// How long to wait after trouble with the ledger, before asking it again.
 pub(super) const LEDGER_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long the ledger may take to answer.
+const LEDGER_ANSWER: Duration = Duration::from_secs(5);
 
 /// Which run of its delivery a handler is in: in the extensions of the request
 /// that [`DeliverOnce`](crate::DeliverOnce) hands on.
@@ -48,8 +52,11 @@ impl DeliveryRun {
     }
 }
 
-/// A handler at work. Dropping it cuts the handler off.
+/// A handler at work. Dropping it cuts the handler off, at its next `await`.
 pub(super) struct Run(JoinSet<Verdict>);
+
+/// Held by a handler for as long as there is anything left of it.
+pub(super) type Alive = watch::Receiver<()>;
 
 impl Run {
     /// Calls the service, which has to be ready.
@@ -58,6 +65,7 @@ impl Run {
         mut request: Request<Full<Bytes>>,
         webhook: &Webhook,
         lease: Lease,
+        alive: Alive,
     ) -> Self
     where
         S: Service<Request<Full<Bytes>>, Response = Response<B>> + Send + 'static,
@@ -72,6 +80,7 @@ impl Run {
         // A task of its own: if the handler panics, this one does not.
         let mut task = JoinSet::new();
         let work = async move {
+            let _alive = alive;
             match ready.call(request).await.map_err(Into::into) {
                 Ok(response) => guard::judge(&webhook, response).await,
                 Err(error) => {
@@ -132,18 +141,27 @@ pub(super) async fn keep(shared: &Shared, lease: Lease) {
 }
 
 /// Does work as long as the lease is in force and the receiver does not stop;
-/// `None` if it was cut off.
-pub(super) async fn under_lease<T>(
+/// `None` if it was cut off, and nothing is left of it.
+pub(super) async fn under_lease<T, F>(
     shared: &Shared,
     lease: Lease,
-    work: impl Future<Output = T>,
-) -> Option<T> {
-    tokio::select! {
-        biased;
-        done = work => return Some(done),
-        () = keep(shared, lease) => {}
-        () = shared.reached(Phase::Stopped) => {}
+    work: impl FnOnce(Alive) -> F,
+) -> Option<T>
+where
+    F: Future<Output = T>,
+{
+    let (living, alive) = watch::channel(());
+    {
+        let work = work(alive);
+        tokio::select! {
+            biased;
+            done = work => return Some(done),
+            () = keep(shared, lease) => {}
+            () = shared.reached(Phase::Stopped) => {}
+        }
     }
+    // Whoever gets the lease begins at once: first the handler has to be gone.
+    living.closed().await;
     // So that the next who asks need not wait for the lease to run out.
     release(shared, lease, Duration::ZERO).await;
     None
@@ -158,6 +176,19 @@ pub(super) async fn release(shared: &Shared, lease: Lease, pause: Duration) {
     }
 }
 
+/// Asks the ledger, which has to answer soon: the time that a lease has left is
+/// counted from the answer, with that much to spare.
+pub(super) async fn ask<T>(
+    shared: &Shared,
+    step: impl Future<Output = Result<T, LedgerError>>,
+) -> Result<T, LedgerError> {
+    let limit = LEDGER_ANSWER.min(shared.policy.lease / 9);
+    timeout(limit, step).await.unwrap_or_else(|_elapsed| {
+        let reason = format!("no answer within {limit:?}");
+        Err(LedgerError::new(reason))
+    })
+}
+
 /// Takes a step in the ledger, again and again until it is known what became of
 /// it; `None` if the receiver stops first. The lease may run out meanwhile: it
 /// counts until another takes over.
@@ -167,7 +198,7 @@ pub(super) async fn persist<'a, T>(
 ) -> Option<T> {
     let mut stopped = pin!(shared.reached(Phase::Stopped));
     loop {
-        match step().await {
+        match ask(shared, step()).await {
             Ok(reply) => return Some(reply),
             Err(error) => tracing::warn!(%error, "the ledger is out of reach, to be tried again"),
         }

@@ -125,6 +125,15 @@ impl Seat {
         live.get(&self.key).map(|live| live.webhook.clone())
     }
 
+    /// Lets those who ask be told 202. What comes back tells when that was
+    /// written.
+    #[cfg(feature = "callback")]
+    pub(super) fn tell_promised(&self) -> watch::Receiver<Option<Instant>> {
+        let (tell, written) = watch::channel(None);
+        self.tell(Progress::Promised(tell));
+        written
+    }
+
     pub(super) fn tell(&self, progress: Progress) {
         self.progress.send_replace(progress);
     }

@@ -1,10 +1,11 @@
 //! A ledger that several receivers share, and that can be out of reach.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::time::sleep;
 use tower_conductorone::BoxFuture;
 use tower_conductorone::ledger::{
     Answer, Claimed, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError, MemoryLedger, Owner,
@@ -17,6 +18,7 @@ pub struct Shared {
     ledger: Arc<MemoryLedger>,
     is_down: Arc<AtomicBool>,
     calls: Arc<AtomicUsize>,
+    delay: Arc<Mutex<Duration>>,
 }
 
 impl Shared {
@@ -33,12 +35,17 @@ impl Shared {
         self.is_down.store(is_down, Ordering::SeqCst);
     }
 
+    /// From now on, a step that was taken is heard of so much later.
+    pub fn is_slow(&self, delay: Duration) {
+        *self.delay.lock().expect("no panic") = delay;
+    }
+
     /// How many steps were asked for.
     pub fn calls(&self) -> usize {
         self.calls.load(Ordering::SeqCst)
     }
 
-    fn step<'a, T: 'a>(
+    fn step<'a, T: Send + 'a>(
         &'a self,
         step: impl FnOnce(&'a MemoryLedger) -> BoxFuture<'a, Result<T, LedgerError>>,
     ) -> BoxFuture<'a, Result<T, LedgerError>> {
@@ -46,7 +53,16 @@ impl Shared {
         if self.is_down.load(Ordering::SeqCst) {
             return Box::pin(async { Err(LedgerError::new("out of reach")) });
         }
-        step(&self.ledger)
+        let delay = *self.delay.lock().expect("no panic");
+        let step = step(&self.ledger);
+        if delay.is_zero() {
+            return step;
+        }
+        Box::pin(async move {
+            let reply = step.await;
+            sleep(delay).await;
+            reply
+        })
     }
 }
 

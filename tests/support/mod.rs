@@ -12,6 +12,7 @@ pub mod events;
 pub mod host;
 pub mod ledger;
 pub mod scripted;
+pub mod work;
 
 use std::convert::Infallible;
 use std::error::Error;
