@@ -2,6 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::key::KeyOf;
 use super::layer::DeliverOnceLayer;
 use super::shared::{Policy, Shared};
 #[cfg(feature = "callback")]
@@ -13,9 +14,6 @@ use crate::verify::Webhook;
 /// ConductorOne gives an attempt up after 30 s: an answer has to leave sooner.
 const LATEST_ANSWER: Duration = Duration::from_secs(28);
 
-/// How deliveries are told apart.
-pub(super) type KeyOf = dyn Fn(&Webhook) -> DeliveryKey + Send + Sync;
-
 /// Builds a [`DeliverOnceLayer`]; begun with [`DeliverOnceLayer::builder`].
 #[must_use = "a builder does nothing until it is built"]
 pub struct DeliverOnceBuilder {
@@ -24,6 +22,13 @@ pub struct DeliverOnceBuilder {
     policy: Policy,
     #[cfg(feature = "callback")]
     callbacks: Option<CallbackClient>,
+}
+
+impl DeliverOnceLayer {
+    /// A builder with the defaults: an in-memory ledger, and no callbacks.
+    pub fn builder() -> DeliverOnceBuilder {
+        DeliverOnceBuilder::default()
+    }
 }
 
 impl Default for DeliverOnceBuilder {

@@ -6,6 +6,9 @@ use super::canonical::canonical;
 use crate::ledger::DeliveryKey;
 use crate::verify::Webhook;
 
+/// How deliveries are told apart.
+pub(super) type KeyOf = dyn Fn(&Webhook) -> DeliveryKey + Send + Sync;
+
 impl DeliveryKey {
     /// The key of the delivery that brought this webhook: a digest of the
     /// tenant, [`webhookId`](Webhook::id), the event and the payload's value, in

@@ -17,7 +17,6 @@ use tower_layer::Layer;
 #[cfg(feature = "callback")]
 use tower_service::Service;
 
-use super::builder::DeliverOnceBuilder;
 use super::service::DeliverOnce;
 use super::shared::{Phase, Shared};
 
@@ -34,11 +33,6 @@ pub struct DeliverOnceLayer {
 }
 
 impl DeliverOnceLayer {
-    /// A builder with the defaults: an in-memory ledger, and no callbacks.
-    pub fn builder() -> DeliverOnceBuilder {
-        DeliverOnceBuilder::default()
-    }
-
     pub(super) fn new(shared: Shared) -> Self {
         Self {
             shared: Arc::new(shared),
@@ -72,7 +66,7 @@ impl DeliverOnceLayer {
 
     /// Stops: begins no new work, which is answered 503, and waits for what is
     /// running, callbacks included, for as long as the
-    /// [drain timeout](DeliverOnceBuilder::drain_timeout) says. What is not done
+    /// [drain timeout](super::DeliverOnceBuilder::drain_timeout) says. What is not done
     /// by then is cut off and left to other replicas, or to ConductorOne's next
     /// attempt.
     ///

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::builder::KeyOf;
+use super::key::KeyOf;
 use super::runs::Runs;
 #[cfg(feature = "callback")]
 use crate::callback::CallbackClient;
