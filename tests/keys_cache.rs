@@ -887,6 +887,21 @@ async fn a_refresh_heeds_no_pause() {
 // ------------------------------------------------------------------- its task
 
 #[tokio::test(start_paused = true)]
+async fn who_waits_for_keys_joins_the_fetch_in_the_air() {
+    let server = Server::new(|_| Reply::keys("a"));
+    let cache = server.cache();
+    server.slow(secs(2));
+    let ready = async {
+        sleep(secs(1)).await;
+        cache.ready().await;
+    };
+    let (first, ()) = tokio::join!(cold(&cache), ready);
+    assert_eq!(kid(&first.unwrap()), "a");
+    sleep(secs(10)).await;
+    assert_eq!(server.gets(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_forced_fetch_has_time_after_the_one_in_the_air() {
     let server = Server::new(|_| Reply::keys("a"));
     let cache = server.cache();
