@@ -1,0 +1,104 @@
+//! What it costs to have a delivery's work done once, with the in-memory ledger:
+//! the time per delivery that the layer adds to a handler that answers at once.
+//!
+//! ```text
+//! cargo bench --bench deliver_once
+//! ```
+//!
+//! With and without the layer take turns, and the smallest time of each counts:
+//! that is what it costs where nothing else runs.
+
+use std::convert::Infallible;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use serde_json::Value;
+use tower::{Layer, Service, ServiceExt, service_fn};
+use tower_conductorone::keys::{Algorithm, KeySet};
+use tower_conductorone::testing::{FakeTenant, Fixture};
+use tower_conductorone::{DeliverOnceLayer, Tenant, VerifyWebhookLayer, Webhook};
+
+const ROUNDS: usize = 15;
+
+const DOCUMENT: &str = r#"{"version":"v1","complete":{}}"#;
+
+/// How many deliveries are made in a round, each another one.
+const DELIVERIES: usize = 500;
+
+/// What the verifying layer hands on for deliveries with this payload.
+async fn verified(tenant: &FakeTenant, event: &str, payload: &Value) -> Vec<Request<Full<Bytes>>> {
+    let keys = KeySet::from_json(tenant.jwks().as_bytes()).expect("the tenant's own keys");
+    let layer = VerifyWebhookLayer::builder()
+        .public_url("https://hooks.example.com")
+        .tenant(Tenant::new(tenant.domain()).static_keys(keys))
+        .build()
+        .expect("a good configuration");
+    let mut requests = Vec::new();
+    for _ in 0..DELIVERIES {
+        let (handed_on, mut receiver) = tokio::sync::mpsc::unbounded_channel();
+        let inner = service_fn(move |request: Request<Full<Bytes>>| {
+            let sent = handed_on.send(request).is_ok();
+            async move {
+                assert!(sent);
+                Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+            }
+        });
+        let request = tenant.delivery(event).payload(payload.clone()).request();
+        let answer = layer.layer(inner).oneshot(request).await;
+        assert_eq!(answer.expect("infallible").status(), 200);
+        requests.push(receiver.recv().await.expect("handed on"));
+    }
+    requests
+}
+
+/// The time per delivery.
+async fn time<S, B>(service: S, requests: &[Request<Full<Bytes>>]) -> Duration
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<B>, Error = Infallible> + Clone,
+{
+    let requests = requests.to_vec();
+    let count = u32::try_from(requests.len()).expect("not many");
+    let start = Instant::now();
+    for request in requests {
+        let answer = service.clone().oneshot(request).await.expect("infallible");
+        assert_eq!(black_box(answer).status(), 200);
+    }
+    start.elapsed() / count
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let tenant = FakeTenant::with_algorithm("example.conductor.one", Algorithm::EdDsa);
+    let handler = service_fn(async |request: Request<Full<Bytes>>| {
+        assert!(request.extensions().get::<Webhook>().is_some());
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(DOCUMENT)))
+    });
+    println!(
+        "{:<36} {:>7} {:>10} {:>10} {:>10}",
+        "payload", "bytes", "without", "with", "added"
+    );
+    let provisions = Fixture::ALL
+        .iter()
+        .filter(|fixture| fixture.name().starts_with("provision_step/"));
+    for fixture in provisions {
+        let payload = fixture.payload();
+        let requests = verified(&tenant, fixture.event(), &payload).await;
+        let (mut without, mut with) = (Duration::MAX, Duration::MAX);
+        for _ in 0..ROUNDS {
+            without = without.min(time(handler, &requests).await);
+            let once = DeliverOnceLayer::builder().build().expect("the defaults");
+            with = with.min(time(once.layer(handler), &requests).await);
+        }
+        println!(
+            "{:<36} {:>7} {:>10.2?} {:>10.2?} {:>10.2?}",
+            fixture.name(),
+            payload.to_string().len(),
+            without,
+            with,
+            with.saturating_sub(without),
+        );
+    }
+}
