@@ -67,7 +67,7 @@ pub fn command() -> Command {
 pub struct Receiver {
     pub child: Child,
     pub address: SocketAddr,
-    lines: Lines<BufReader<ChildStdout>>,
+    pub lines: Lines<BufReader<ChildStdout>>,
     pub log: watch::Receiver<String>,
 }
 

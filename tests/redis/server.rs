@@ -22,6 +22,7 @@ impl RedisServer {
         // Another process may take the port first: then the next one is tried.
         for _ in 0..10 {
             let port = free_port();
+            clear(port);
             if let Some(process) = launch(port, &options) {
                 return Self {
                     process,
@@ -49,6 +50,12 @@ impl RedisServer {
 
     /// An empty one in the same place.
     pub(crate) fn restart(&mut self) {
+        clear(self.port);
+        self.revive();
+    }
+
+    /// It comes back, with what its append-only file has, if it keeps one.
+    pub(crate) fn revive(&mut self) {
         let started = Instant::now();
         while started.elapsed() < Duration::from_secs(5) {
             if let Some(process) = launch(self.port, &self.options) {
@@ -99,12 +106,16 @@ fn folder(port: u16) -> PathBuf {
     PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("redis-{port}"))
 }
 
+/// Makes its folder, without what another test left behind there.
+fn clear(port: u16) {
+    let folder = folder(port);
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).expect("a folder");
+}
+
 /// The server, once it accepts connections; nothing if it ends instead.
 fn launch(port: u16, options: &[String]) -> Option<Child> {
     let folder = folder(port);
-    // What another test left behind there.
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).expect("a folder");
     let is_sentinel = options.iter().any(|line| line.starts_with("sentinel"));
     let mut lines = vec![
         format!("port {port}"),
