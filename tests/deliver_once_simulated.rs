@@ -314,6 +314,5 @@ async fn a_ledger_out_of_reach_for_a_quarter_of_an_hour_loses_none() {
     // Those that were at work for longer than their leases could be renewed.
     assert!(reruns <= receiver.work.cut_off(), "{reruns}");
     receiver.work.expect_no_overlap();
-    assert!(receiver.work.cut_off() > 0);
     assert!(refused.load(Ordering::SeqCst) > OUTLASTING);
 }
