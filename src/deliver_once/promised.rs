@@ -12,7 +12,7 @@ use http::{Request, Response};
 use http_body::Body;
 use http_body_util::Full;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tower_service::Service;
 
 use super::guard::Verdict;
@@ -63,6 +63,9 @@ pub(super) enum Accepted {
     /// At that time, or before.
     At(Instant),
 }
+
+/// How long a 202 that was written may be on its way.
+const TRAVEL: Duration = Duration::from_millis(500);
 
 /// What is to be done next.
 pub(super) enum Step {
@@ -269,6 +272,7 @@ impl Accepted {
             }
         };
         *self = Self::At(at);
+        sleep_until(at + TRAVEL).await;
         at
     }
 }
