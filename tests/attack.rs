@@ -277,7 +277,7 @@ async fn a_receiver_that_fetches_keys_behind_a_proxy_that_strips_a_prefix_stands
 async fn a_url_that_cannot_be_attacked_is_an_error() {
     let tenant = FakeTenant::new(DOMAIN);
     for url in [
-        "https://127.0.0.1/webhooks",
+        "ftp://127.0.0.1/webhooks",
         "/webhooks",
         "http://127.0.0.1/elsewhere",
         "no URL",

@@ -21,9 +21,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use serde_json::{Value, json};
 use support::{DOMAIN, TEST_EVENT};
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader, Lines};
-use tokio::net::TcpListener;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader, Lines, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::aws_lc_rs::default_provider;
+use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 use tower_conductorone::testing::FakeTenant;
 use tower_conductorone::{Tenant, VerifyWebhookLayer, Webhook};
 use wire::{http1_bytes, within};
@@ -556,6 +560,67 @@ async fn the_example_receiver_stands_every_attack() {
     assert!(lines.len() >= 60, "{}", lines.len());
     assert!(lines.iter().any(|line| line["expected"] == "accepted"));
     assert_eq!(attacked.stderr, "", "progress is for terminals");
+}
+
+/// Ends TLS in front of a server, as `localhost`; gives back the port, and the
+/// certificate that vouches for it.
+async fn behind_tls(server: String) -> (u16, String) {
+    let names = vec!["localhost".to_owned()];
+    let own = rcgen::generate_simple_self_signed(names).expect("a certificate");
+    let key = PrivatePkcs8KeyDer::from(own.signing_key.serialize_der());
+    let config = ServerConfig::builder_with_provider(default_provider().into())
+        .with_safe_default_protocol_versions()
+        .expect("TLS 1.2 and 1.3")
+        .with_no_client_auth()
+        .with_single_cert(vec![own.cert.der().clone()], key.into())
+        .expect("the key of the certificate");
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .await
+        .expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    tokio::spawn(async move {
+        loop {
+            let (outer, _) = listener.accept().await.expect("a connection");
+            let (acceptor, server) = (acceptor.clone(), server.clone());
+            tokio::spawn(async move {
+                // Whoever only looks whether somebody listens hangs up.
+                if let Ok(mut outer) = acceptor.accept(outer).await {
+                    let mut inner = TcpStream::connect(server).await.expect("a server");
+                    let _ = copy_bidirectional(&mut outer, &mut inner).await;
+                }
+            });
+        }
+    });
+    (port, own.cert.pem())
+}
+
+#[tokio::test]
+async fn a_receiver_behind_tls_is_attacked_as_well() {
+    let folder = folder();
+    let (_serve, url) = serve(&folder, "").await;
+    let (_receiver, to) = receiver(&folder, &url, "https://hooks.example.com").await;
+    let server = to.strip_prefix("http://").expect("http");
+    let server = server.strip_suffix("/webhooks").expect("its path");
+    let (port, certificate) = behind_tls(server.to_owned()).await;
+    std::fs::write(folder.join("ca.pem"), certificate).expect("a file");
+
+    let attack = format!("attack --to https://localhost:{port}/webhooks {PUBLIC}");
+    let mut trusting = example("c1", &folder);
+    trusting.args(attack.split_whitespace());
+    trusting.env("SSL_CERT_FILE", folder.join("ca.pem"));
+    let attacked = within("its exit", trusting.output())
+        .await
+        .expect("it runs");
+    let stdout = String::from_utf8(attacked.stdout).expect("UTF-8");
+    assert_eq!(attacked.status.code(), Some(0), "{stdout}");
+    let last = stdout.lines().last().unwrap_or_default();
+    assert!(last.contains(" 0 not"), "{last}");
+
+    // Nobody vouches for it otherwise.
+    let attacked = c1(&folder, &attack).await;
+    assert_eq!(attacked.code, 3, "{attacked:?}");
+    assert!(attacked.stderr.contains("cannot attack"), "{attacked:?}");
 }
 
 #[tokio::test]

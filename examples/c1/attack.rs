@@ -25,7 +25,7 @@ Example:
 Exit codes: 0 it stood all of them, 1 it did not, 2 wrong usage, 3 it is out of
 reach.")]
 pub(crate) struct Attack {
-    /// Where the receiver is; http only: aim behind whatever ends TLS
+    /// Where the receiver is
     #[arg(long, value_name = "URL")]
     to: Uri,
 

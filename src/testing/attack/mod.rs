@@ -139,10 +139,12 @@ impl AttackPack {
     ///
     /// `url` is where the server is, such as `http://127.0.0.1:8080/webhooks`;
     /// it may differ from the webhook's own URL as it does behind a proxy.
-    /// Only `http` is spoken: aim at the port behind whatever ends TLS.
+    /// Of an `https` server, the system's CA certificates have to vouch for the
+    /// name. No proxy is used.
     ///
     /// # Errors
-    /// If the URL is not an absolute `http` URL, or nobody listens there.
+    /// If the URL is not an absolute `http` or `https` URL, or no connection can
+    /// be made.
     pub async fn fire_at(&self, url: &str) -> io::Result<Report> {
         Ok(self.fire_all(Wire::to(url, &self.target).await?).await)
     }

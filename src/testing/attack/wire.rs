@@ -2,7 +2,9 @@
 
 use std::convert::Infallible;
 use std::error::Error;
+use std::future::poll_fn;
 use std::io;
+use std::iter;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -11,17 +13,27 @@ use http::uri::Scheme;
 use http::{Request, Uri};
 use http_body::{Body, Frame, SizeHint};
 use hyper::client::conn::http1;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
+use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
+use tower_service::Service;
 
 use super::receiver::{Outcome, Receiver};
 use super::shot::Framing;
 use crate::testing::{Answer, answer};
 
+type BoxError = Box<dyn Error + Send + Sync>;
+
+type Connection = MaybeHttpsStream<TokioIo<TcpStream>>;
+
 pub(super) struct Wire {
-    /// Host and port.
-    address: String,
+    /// Scheme, host and port; its path does not count.
+    server: Uri,
+    connector: HttpsConnector<HttpConnector>,
     /// What a proxy would strip from the paths of requests.
     prefix: String,
 }
@@ -31,36 +43,53 @@ impl Wire {
     pub(super) async fn to(url: &str, target: &str) -> io::Result<Self> {
         let invalid = |reason| io::Error::new(io::ErrorKind::InvalidInput, reason);
         let uri: Uri = url.parse().map_err(|_| invalid("not a URL"))?;
-        let (Some(scheme), Some(host)) = (uri.scheme(), uri.host()) else {
+        let (Some(scheme), Some(_)) = (uri.scheme(), uri.host()) else {
             return Err(invalid("not an absolute URL"));
         };
-        if *scheme != Scheme::HTTP {
-            return Err(invalid(
-                "only http is spoken: aim at the port behind whatever ends TLS",
-            ));
-        }
+        let connector = if *scheme == Scheme::HTTPS {
+            HttpsConnectorBuilder::new().with_provider_and_native_roots(default_provider())?
+        } else if *scheme == Scheme::HTTP {
+            // Without trust in anyone, which plain HTTP does not need: so it works
+            // on a machine that has no CA certificates.
+            let config = ClientConfig::builder_with_provider(default_provider().into())
+                .with_safe_default_protocol_versions()
+                .map_err(io::Error::other)?
+                .with_root_certificates(RootCertStore::empty())
+                .with_no_client_auth();
+            HttpsConnectorBuilder::new().with_tls_config(config)
+        } else {
+            return Err(invalid("neither an http nor an https URL"));
+        };
+        let connector = connector.https_or_http().enable_http1().build();
         let target: Uri = target.parse().map_err(|_| invalid("no URL is attacked"))?;
         let prefix = target.path().strip_suffix(uri.path()).ok_or_else(|| {
             invalid("the path of the webhook's URL does not end with that of the server's")
         })?;
-        let address = format!("{host}:{}", uri.port_u16().unwrap_or(80));
-        TcpStream::connect(&address).await?;
-        Ok(Self {
-            address,
-            prefix: prefix.to_owned(),
-        })
+        let prefix = prefix.to_owned();
+        let wire = Self {
+            server: uri,
+            connector,
+            prefix,
+        };
+        wire.connect().await.map_err(io_error)?;
+        Ok(wire)
+    }
+
+    async fn connect(&self) -> Result<Connection, BoxError> {
+        let mut connector = self.connector.clone();
+        poll_fn(|cx| connector.poll_ready(cx)).await?;
+        connector.call(self.server.clone()).await
     }
 
     async fn exchange(
         &self,
         mut request: Request<Bytes>,
         framing: Framing,
-    ) -> Result<Answer, Box<dyn Error + Send + Sync>> {
+    ) -> Result<Answer, BoxError> {
         if let Some(path) = request.uri().to_string().strip_prefix(&self.prefix) {
             *request.uri_mut() = path.parse()?;
         }
-        let stream = TcpStream::connect(&self.address).await?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        let (mut sender, connection) = http1::handshake(self.connect().await?).await?;
         let mut running = JoinSet::new();
         running.spawn(connection);
         let response = sender
@@ -68,6 +97,16 @@ impl Wire {
             .await?;
         answer::collect(response).await
     }
+}
+
+/// With the kind of what is at the bottom of it.
+fn io_error(error: BoxError) -> io::Error {
+    let causes = iter::successors(Some(&*error as &dyn Error), |error| (*error).source());
+    let kind = causes
+        .filter_map(|error| error.downcast_ref::<io::Error>())
+        .map(io::Error::kind)
+        .last();
+    io::Error::new(kind.unwrap_or(io::ErrorKind::Other), error)
 }
 
 impl Receiver for Wire {
