@@ -850,9 +850,11 @@ impl Ways {
 
     /// What comes of the request on each way.
     async fn get(&self, headers: &HeaderMap) -> Vec<Result<Response<Bytes>, String>> {
-        let mut fetches: Vec<Box<dyn Fetch>> = vec![Box::new(self.fake.clone())];
-        #[cfg(feature = "reqwest")]
-        fetches.push(Box::new(HttpsFetch::new().unwrap()));
+        let fetches = [
+            Box::new(self.fake.clone()) as Box<dyn Fetch>,
+            #[cfg(feature = "reqwest")]
+            Box::new(HttpsFetch::new().unwrap()),
+        ];
         let mut answers = Vec::new();
         for fetch in fetches {
             let mut request = Request::get(self.server.url()).body(()).unwrap();
