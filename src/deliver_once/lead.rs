@@ -1,22 +1,20 @@
 //! The one who works on a delivery: claims it, runs the handler, records the
 //! answer. Detached from every connection; those who asked watch its progress.
 
-use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
-use http_body::Body;
+use http::Request;
 use http_body_util::Full;
 #[cfg(feature = "callback")]
 use tokio::sync::watch;
 #[cfg(feature = "callback")]
 use tokio::time::timeout_at;
 use tokio::time::{Instant, sleep};
-use tower_service::Service;
 
 use super::guard::Verdict;
+use super::handler::Handler;
 #[cfg(feature = "callback")]
 use super::promised::{Accepted, Step, Work};
 use super::run::{LEDGER_PAUSE, Run, ask, persist, release, under_lease};
@@ -37,22 +35,19 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 const LEDGER_PATIENCE: Duration = Duration::from_secs(20);
 
 /// What there is to do.
-pub(super) struct Job<S> {
+pub(super) struct Job<H> {
     pub(super) request: Request<Full<Bytes>>,
     /// The instance that was polled ready.
-    pub(super) ready: S,
+    pub(super) ready: H,
 }
 
 /// Works on the delivery until it is over.
-pub(super) async fn lead<S, B>(shared: Arc<Shared>, seat: Seat, webhook: Webhook, job: Job<S>)
-where
-    S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + 'static,
-    S::Error: Into<Box<dyn Error + Send + Sync>>,
-    S::Future: Send,
-    B: Body + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<Box<dyn Error + Send + Sync>>,
-{
+pub(super) async fn lead<H: Handler>(
+    shared: Arc<Shared>,
+    seat: Seat,
+    webhook: Webhook,
+    job: Job<H>,
+) {
     let arrived = Instant::now();
     let lease = match claim(&shared, &seat, arrived).await {
         Ok(lease) => lease,
@@ -75,21 +70,14 @@ where
 
 /// The same for a delivery that can be answered later.
 #[cfg(feature = "callback")]
-async fn lead_to_promise<S, B>(
+async fn lead_to_promise<H: Handler>(
     shared: Arc<Shared>,
     seat: Seat,
     webhook: Webhook,
     lease: Lease,
-    job: Job<S>,
+    job: Job<H>,
     arrived: Instant,
-) where
-    S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + 'static,
-    S::Error: Into<Box<dyn Error + Send + Sync>>,
-    S::Future: Send,
-    B: Body + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<Box<dyn Error + Send + Sync>>,
-{
+) {
     let (request, service) = (job.request.clone(), job.ready.clone());
     let (mut promising, mut written) = (false, None);
     let work = async |alive| {

@@ -74,6 +74,7 @@ mod builder;
 mod canonical;
 mod future;
 mod guard;
+mod handler;
 mod key;
 mod layer;
 mod lead;

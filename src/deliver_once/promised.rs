@@ -1,21 +1,18 @@
 //! After a 202: the work has to be done and its answer posted, since nobody will
 //! ask for it again.
 
-use std::error::Error;
-use std::future::poll_fn;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
-use http_body::Body;
+use http::Request;
 use http_body_util::Full;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
-use tower_service::Service;
 
 use super::guard::Verdict;
+use super::handler::Handler;
 use super::run::{LEDGER_PAUSE, Run, persist, release, under_lease};
 use super::runs::{Ending, Progress as Told, Seat};
 use super::shared::{Phase, Shared};
@@ -44,11 +41,11 @@ const EARLY: Duration = Duration::from_secs(240);
 const EARLY_PAUSE: Duration = Duration::from_secs(5);
 
 /// The work on a delivery that was promised.
-pub(super) struct Work<S> {
+pub(super) struct Work<H> {
     pub(super) shared: Arc<Shared>,
     pub(super) webhook: Webhook,
     pub(super) request: Request<Full<Bytes>>,
-    pub(super) service: S,
+    pub(super) service: H,
     /// While those who ask are here, too.
     pub(super) seat: Option<Seat>,
     /// Whether, and when, ConductorOne was told 202.
@@ -86,15 +83,7 @@ type Next = ControlFlow<(), Step>;
 /// outage of the ledger nobody. Or the receiver stops, as is then seen.
 const LATER: Next = ControlFlow::Continue(Step::Wait(LEDGER_PAUSE));
 
-impl<S, B> Work<S>
-where
-    S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + 'static,
-    S::Error: Into<Box<dyn Error + Send + Sync>>,
-    S::Future: Send,
-    B: Body + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<Box<dyn Error + Send + Sync>>,
-{
+impl<H: Handler> Work<H> {
     /// Goes on until ConductorOne has its answer, or can no longer get one, or
     /// another process has taken over.
     // None of these takes `&self`: a service need not be `Sync`.
@@ -123,8 +112,7 @@ where
         let mut service = self.service.clone();
         let request = self.request.clone();
         let work = async |alive| {
-            let is_ready = poll_fn(|cx| service.poll_ready(cx)).await.is_ok();
-            if !is_ready {
+            if !service.is_ready().await {
                 return Verdict::failed();
             }
             Run::start(service, request, &self.webhook, lease, alive)

@@ -1,18 +1,16 @@
 //! Promised work whose replica is gone.
 
-use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Method, Request, Response, Uri};
-use http_body::Body;
+use http::{HeaderValue, Method, Request, Uri};
 use http_body_util::Full;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
-use tower_service::Service;
 
+use super::handler::Handler;
 use super::promised::{Accepted, Step, Work};
 use super::run::{LEDGER_PAUSE, ask};
 use super::shared::{Phase, Shared};
@@ -22,15 +20,7 @@ use crate::verify::Webhook;
 /// How many deliveries are taken up at once.
 const MAX_AT_ONCE: usize = 32;
 
-pub(super) async fn recover<S, B>(shared: Arc<Shared>, service: S)
-where
-    S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + 'static,
-    S::Error: Into<Box<dyn Error + Send + Sync>>,
-    S::Future: Send,
-    B: Body + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<Box<dyn Error + Send + Sync>>,
-{
+pub(super) async fn recover<H: Handler>(shared: Arc<Shared>, service: H) {
     let mut work = JoinSet::new();
     // Replicas that started together do not look together.
     let look_every = shared.policy.lease / 9;
@@ -60,15 +50,7 @@ where
     while work.join_next().await.is_some() {}
 }
 
-async fn take_up<S, B>(shared: Arc<Shared>, service: S, taken: Taken)
-where
-    S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + 'static,
-    S::Error: Into<Box<dyn Error + Send + Sync>>,
-    S::Future: Send,
-    B: Body + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<Box<dyn Error + Send + Sync>>,
-{
+async fn take_up<H: Handler>(shared: Arc<Shared>, service: H, taken: Taken) {
     let _busy = shared.runs.busy();
     let webhook = match Webhook::from_stored(&taken.delivery) {
         Ok(webhook) => webhook,

@@ -1,21 +1,19 @@
 //! One run of the handler, under its lease.
 
-use std::error::Error;
 use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
-use http_body::Body;
+use http::Request;
 use http_body_util::Full;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
-use tower_service::Service;
 use tracing::Instrument;
 
-use super::guard::{self, Verdict};
+use super::guard::Verdict;
+use super::handler::Handler;
 use super::shared::{Phase, Shared};
 use crate::BoxFuture;
 use crate::ledger::{Hold, Lease, LedgerError};
@@ -59,35 +57,21 @@ pub(super) struct Run(JoinSet<Verdict>);
 pub(super) type Alive = watch::Receiver<()>;
 
 impl Run {
-    /// Calls the service, which has to be ready.
-    pub(super) fn start<S, B>(
-        mut ready: S,
+    /// Calls the handler, which has to be ready.
+    pub(super) fn start(
+        ready: impl Handler,
         mut request: Request<Full<Bytes>>,
         webhook: &Webhook,
         lease: Lease,
         alive: Alive,
-    ) -> Self
-    where
-        S: Service<Request<Full<Bytes>>, Response = Response<B>> + Send + 'static,
-        S::Error: Into<Box<dyn Error + Send + Sync>>,
-        S::Future: Send,
-        B: Body + Send + 'static,
-        B::Data: Send,
-        B::Error: Into<Box<dyn Error + Send + Sync>>,
-    {
+    ) -> Self {
         request.extensions_mut().insert(DeliveryRun(lease.run()));
-        let webhook = webhook.clone();
+        let handled = ready.handle(request, webhook.clone());
         // A task of its own: if the handler panics, this one does not.
         let mut task = JoinSet::new();
         let work = async move {
             let _alive = alive;
-            match ready.call(request).await.map_err(Into::into) {
-                Ok(response) => guard::judge(&webhook, response).await,
-                Err(error) => {
-                    tracing::error!(webhook_id = webhook.id(), %error, "the inner service failed");
-                    Verdict::failed()
-                }
-            }
+            handled.await
         };
         task.spawn(work.in_current_span());
         Self(task)

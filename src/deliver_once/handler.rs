@@ -1,0 +1,54 @@
+//! What the layer goes around, as the work sees it.
+
+use std::error::Error;
+use std::future::Future;
+#[cfg(feature = "callback")]
+use std::future::poll_fn;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use http_body_util::Full;
+use tower_service::Service;
+
+use super::guard::{self, Verdict};
+use crate::verify::Webhook;
+
+/// A service that can be called by a task of its own, and again.
+pub(super) trait Handler: Clone + Send + 'static {
+    /// Whether it can be called; waits until it is known.
+    #[cfg(feature = "callback")]
+    fn is_ready(&mut self) -> impl Future<Output = bool> + Send;
+
+    /// Calls it, once it is ready, and judges its response.
+    fn handle(
+        self,
+        request: Request<Full<Bytes>>,
+        webhook: Webhook,
+    ) -> impl Future<Output = Verdict> + Send + 'static;
+}
+
+impl<S, B> Handler for S
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + 'static,
+    S::Error: Into<Box<dyn Error + Send + Sync>>,
+    S::Future: Send,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    #[cfg(feature = "callback")]
+    async fn is_ready(&mut self) -> bool {
+        poll_fn(|cx| self.poll_ready(cx)).await.is_ok()
+    }
+
+    async fn handle(mut self, request: Request<Full<Bytes>>, webhook: Webhook) -> Verdict {
+        match self.call(request).await.map_err(Into::into) {
+            Ok(response) => guard::judge(&webhook, response).await,
+            Err(error) => {
+                tracing::error!(webhook_id = webhook.id(), %error, "the inner service failed");
+                Verdict::failed()
+            }
+        }
+    }
+}
