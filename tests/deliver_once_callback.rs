@@ -366,6 +366,36 @@ async fn what_a_crashed_replica_had_to_post_is_posted_by_another() {
     assert_eq!((one.runs(), two.runs()), (1, 0));
 }
 
+#[tokio::test(start_paused = true)]
+async fn callbacks_that_nobody_takes_do_not_hold_up_the_recovery_of_others() {
+    let script = Script::new([status(503)]);
+    let tenant = FakeTenant::new(DOMAIN);
+    let shared = ledger::Shared::default();
+    let mine = shared.handle();
+    let crashing = once(&script).always_by_callback().ledger(mine.clone());
+    let one = Receiver::of(&tenant, crashing, async |_| {
+        sleep(seconds(100_000)).await;
+        document("never")
+    });
+    for number in 0..100 {
+        let url = format!("{}{number}", own_url());
+        let delivery = one.delivery().callback_url(Some(&url));
+        assert_eq!(one.ask(&delivery).await, accepted());
+    }
+    mine.is_down(true);
+    let two = Receiver::of(&tenant, once(&script).ledger(shared.handle()), async |_| {
+        document(COMPLETE)
+    });
+    tokio::spawn(two.once.recover(two.handlers.clone()));
+    sleep(seconds(600)).await;
+    assert_eq!((two.runs(), script.urls()), (100, 100));
+    // And they are tried again, each run once.
+    let posts = script.posts().len();
+    sleep(seconds(3600)).await;
+    assert!(script.posts().len() >= posts + 100, "{posts}");
+    assert_eq!(two.runs(), 100);
+}
+
 #[test]
 fn answering_by_callback_needs_a_client() {
     let error = DeliverOnceLayer::builder().always_by_callback().build();

@@ -96,6 +96,9 @@ impl<H: Handler> Work<H> {
                 };
             }
             let next = match step {
+                // Who took it over is free for another: the ledger hands it out
+                // again when it is due.
+                Step::Wait(pause) if self.seat.is_none() && pause > EARLY_PAUSE => return,
                 Step::Run(lease) => self.run(lease).await,
                 Step::Settle(lease, verdict) => self.settle(lease, verdict).await,
                 Step::Send(lease, answer, sent) => self.send(lease, answer, sent).await,

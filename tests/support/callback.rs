@@ -1,12 +1,12 @@
 //! What the tests of callbacks share.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, Uri};
 use serde_json::json;
 use tokio::time::Instant;
 use tower_conductorone::BoxFuture;
@@ -72,6 +72,7 @@ pub struct Script {
     started: Instant,
     posts: Arc<Mutex<Vec<Duration>>>,
     documents: Arc<Mutex<Vec<Bytes>>>,
+    urls: Arc<Mutex<HashSet<Uri>>>,
 }
 
 impl Script {
@@ -81,6 +82,7 @@ impl Script {
             started: Instant::now(),
             posts: Arc::default(),
             documents: Arc::default(),
+            urls: Arc::default(),
         }
     }
 
@@ -92,6 +94,11 @@ impl Script {
     /// What each of them had to say.
     pub fn documents(&self) -> Vec<Bytes> {
         self.documents.lock().expect("no panic").clone()
+    }
+
+    /// How many different URLs were posted to.
+    pub fn urls(&self) -> usize {
+        self.urls.lock().expect("no panic").len()
     }
 
     fn next(&self) -> Act {
@@ -117,6 +124,8 @@ impl Post for Script {
         assert_eq!(request.headers()["content-type"], "application/json");
         let at = self.started.elapsed();
         self.posts.lock().expect("no panic").push(at);
+        let url = request.uri().clone();
+        self.urls.lock().expect("no panic").insert(url);
         let mut documents = self.documents.lock().expect("no panic");
         documents.push(request.into_body());
         Box::pin(async {
