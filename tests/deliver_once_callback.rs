@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use tower::ServiceExt;
 use tower_conductorone::deliver_once::DeliverOnceBuilder;
+use tower_conductorone::event::Outcome;
 use tower_conductorone::testing::{Delivery, FakeTenant};
 use tower_conductorone::{
     DeliverOnceLayer, DeliveryRun, Rejection, ReplayPolicy, VerifyWebhookLayer, Webhook,
@@ -394,6 +395,52 @@ async fn callbacks_that_nobody_takes_do_not_hold_up_the_recovery_of_others() {
     sleep(seconds(3600)).await;
     assert!(script.posts().len() >= posts + 100, "{posts}");
     assert_eq!(two.runs(), 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_may_be_gone_for_good_while_its_promise_cannot_be_made() {
+    let script = Script::new([status(200)]);
+    let ledger = ledger::Shared::default();
+    let receiver = Receiver::new(once(&script).ledger(ledger.clone()), async |_| {
+        sleep(seconds(26)).await;
+        Outcome::gone_for_good().into_response()
+    });
+    let delivery = receiver.delivery();
+    let asked = receiver.send(&delivery);
+    sleep(seconds(24)).await;
+    ledger.is_down(true);
+    sleep(seconds(3)).await;
+    ledger.is_down(false);
+    assert_eq!(asked.await.expect("no panic").status(), 410);
+    assert_eq!(receiver.ask(&delivery).await, (410, String::new()));
+    assert_eq!((receiver.runs(), script.posts().len()), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_s_own_202_outlives_a_crash() {
+    let script = Script::new([status(200)]);
+    let tenant = FakeTenant::new(DOMAIN);
+    let shared = ledger::Shared::default();
+    let mine = shared.handle();
+    let crashing = once(&script).always_by_callback().ledger(mine.clone());
+    let one = Receiver::of(&tenant, crashing, async |_| {
+        sleep(seconds(1)).await;
+        Outcome::accepted().into_response()
+    });
+    let two = Receiver::of(&tenant, once(&script).ledger(shared.handle()), async |_| {
+        document("never")
+    });
+    tokio::spawn(two.once.recover(two.handlers.clone()));
+    let delivery = one.delivery();
+    assert_eq!(one.ask(&delivery).await, accepted());
+    // How the run ended is recorded; that nothing is left to do is not.
+    mine.is_slow(seconds(3));
+    sleep(seconds(2)).await;
+    mine.is_down(true);
+    sleep(seconds(120)).await;
+    assert_eq!(two.ask(&delivery).await, accepted());
+    assert_eq!((one.runs(), two.runs()), (1, 0));
+    assert_eq!(script.posts().len(), 0, "it will answer by itself");
 }
 
 #[test]

@@ -130,9 +130,6 @@ impl<H: Handler> Work<H> {
 
     async fn settle(&mut self, lease: Lease, verdict: Verdict) -> Next {
         let answer = match verdict {
-            Verdict::Answered(answer) if answer.status() == 410 => {
-                return self.bury(lease, "the handler is gone for good").await;
-            }
             Verdict::Answered(answer) => answer,
             Verdict::Failed(_) if lease.run() >= MAX_RUNS => {
                 return self.bury(lease, "the handler has failed too often").await;
@@ -146,8 +143,6 @@ impl<H: Handler> Work<H> {
         };
         let finish = || self.shared.ledger.finish(lease, answer.clone());
         match persist(&self.shared, finish).await {
-            // The handler has said 202 itself: it will answer by itself.
-            Some(Finished::Stored(lease)) if answer.status() == 202 => self.over(lease).await,
             Some(Finished::Stored(lease)) => {
                 ControlFlow::Continue(Step::Send(lease, answer, Sent::No))
             }
@@ -163,6 +158,12 @@ impl<H: Handler> Work<H> {
     }
 
     async fn send(&mut self, lease: Lease, answer: Answer, sent: Sent) -> Next {
+        match answer.status() {
+            // The handler has said 202 itself: it will answer by itself.
+            202 => return self.over(lease).await,
+            410 => return self.bury(lease, "the handler is gone for good").await,
+            _ => {}
+        }
         // Never before the 202 was written.
         let Some(accepted_at) = under_lease(&self.shared, lease, |_| self.accepted.time()).await
         else {
