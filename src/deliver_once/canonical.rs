@@ -1,6 +1,8 @@
 //! One text for all the ways to write a JSON value.
 
-use std::ops::Range;
+use std::cmp::Ordering;
+
+use memchr::memchr2;
 
 /// The deepest nesting that is put in order. The work grows with it.
 const MAX_DEPTH: usize = 128;
@@ -11,113 +13,204 @@ const MAX_DEPTH: usize = 128;
 ///
 /// `json` has to be valid JSON. `None` if it is nested too deep.
 pub(super) fn canonical(json: &[u8]) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(json.len());
-    let mut open: Vec<Option<Object>> = Vec::new();
+    let mut text = Text {
+        out: Vec::with_capacity(json.len()),
+        ..Text::default()
+    };
     let mut rest = json;
-    while let Some((&byte, after)) = rest.split_first() {
+    while let Some(&byte) = rest.first() {
         let mut length = 1;
         match byte {
             b' ' | b'\t' | b'\n' | b'\r' => {}
-            b'{' | b'[' if open.len() == MAX_DEPTH => return None,
-            b'{' => open.push(Some(Object::at(out.len()))),
-            b'[' => {
-                open.push(None);
-                out.push(byte);
-            }
-            b'}' => {
-                if let Some(Some(object)) = open.pop() {
-                    object.close(&mut out);
-                }
-            }
-            b']' => {
-                open.pop();
-                out.push(byte);
-            }
-            b',' => match open.last_mut() {
-                Some(Some(object)) => object.next_member(out.len()),
-                _ => out.push(byte),
-            },
+            b'{' | b'[' if text.open.len() == MAX_DEPTH => return None,
+            b'{' | b'[' => text.begin(byte),
+            b'}' | b']' => text.end(byte),
+            b',' => text.separate(),
+            b':' => text.name(),
             b'"' => {
-                length = 1 + string_length(after);
-                push_string(&mut out, rest.get(..length).unwrap_or(rest));
+                let (string, has_escapes) = string_at_start_of(rest);
+                length = string.len();
+                text.push_string(string, has_escapes);
             }
-            // A colon, a digit or a letter: as it is.
-            _ => out.push(byte),
+            _ => {
+                let scalar = scalar_at_start_of(rest);
+                length = scalar.len();
+                text.out.extend_from_slice(scalar);
+            }
         }
         rest = rest.get(length..).unwrap_or_default();
     }
-    Some(out)
+    Some(text.out)
 }
 
-/// An object that is being written: its members, so far without separators.
-struct Object {
-    members: Vec<Range<usize>>,
-    member: usize,
+/// The text that is being written.
+#[derive(Default)]
+struct Text {
+    out: Vec<u8>,
+    /// What is open, from the outside inwards.
+    open: Vec<Open>,
+    /// The members, so far, of all the objects that are open.
+    members: Vec<Member>,
+    /// Where members are put in order; kept for the next object.
+    ordered: Vec<u8>,
 }
 
-impl Object {
-    fn at(start: usize) -> Self {
-        Self {
-            members: Vec::new(),
-            member: start,
+enum Open {
+    Array,
+    Object {
+        start: usize,
+        /// How many of the members are those of the objects around it.
+        outer: usize,
+    },
+}
+
+/// A member, where it stands in what is written.
+#[derive(Clone, Copy)]
+struct Member {
+    start: usize,
+    /// Where its name ends, with its quotation marks.
+    name: usize,
+    end: usize,
+    /// The first bytes of its name: most names differ there.
+    prefix: u64,
+}
+
+impl Text {
+    fn begin(&mut self, bracket: u8) {
+        let start = self.out.len();
+        self.out.push(bracket);
+        let outer = self.members.len();
+        self.open.push(match bracket {
+            b'{' => Open::Object { start, outer },
+            _ => Open::Array,
+        });
+        self.begin_member();
+    }
+
+    fn separate(&mut self) {
+        self.end_member();
+        self.out.push(b',');
+        self.begin_member();
+    }
+
+    fn end(&mut self, bracket: u8) {
+        self.end_member();
+        self.out.push(bracket);
+        if let Some(Open::Object { start, outer }) = self.open.pop() {
+            self.put_in_order(start, outer);
+            self.members.truncate(outer);
         }
     }
 
-    fn next_member(&mut self, end: usize) {
-        self.members.push(self.member..end);
-        self.member = end;
-    }
-
-    /// Puts the members in order. Those of one name keep theirs.
-    fn close(mut self, out: &mut Vec<u8>) {
-        let start = self
-            .members
-            .first()
-            .map_or(self.member, |first| first.start);
-        self.next_member(out.len());
-        let written = out.split_off(start);
-        let mut members: Vec<_> = self
-            .members
-            .iter()
-            .filter_map(|range| written.get(range.start - start..range.end - start))
-            .collect();
-        members.sort_by_key(|member| name(member));
-        out.push(b'{');
-        out.extend(members.join(&b','));
-        out.push(b'}');
-    }
-}
-
-/// A member's name, with its quotation marks.
-fn name(member: &[u8]) -> &[u8] {
-    let length = member.get(1..).map_or(0, string_length);
-    member.get(..=length).unwrap_or(member)
-}
-
-/// How long a string is from after its opening quotation mark to its end.
-fn string_length(text: &[u8]) -> usize {
-    let mut bytes = text.iter();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'"' => break,
-            b'\\' => drop(bytes.next()),
-            _ => {}
+    fn begin_member(&mut self) {
+        if let Some(Open::Object { .. }) = self.open.last() {
+            let start = self.out.len();
+            self.members.push(Member {
+                start,
+                name: start,
+                end: start,
+                prefix: 0,
+            });
         }
     }
-    text.len() - bytes.len()
+
+    fn name(&mut self) {
+        if let Some(member) = self.members.last_mut() {
+            member.name = self.out.len();
+            let name = self.out.get(member.start + 1..).unwrap_or_default();
+            member.prefix = prefix(name);
+        }
+        self.out.push(b':');
+    }
+
+    fn end_member(&mut self) {
+        if let (Some(Open::Object { .. }), Some(member)) =
+            (self.open.last(), self.members.last_mut())
+        {
+            member.end = self.out.len();
+        }
+    }
+
+    /// Puts the members of the object in order, which has just been closed.
+    /// Those of one name keep theirs.
+    fn put_in_order(&mut self, start: usize, outer: usize) {
+        let Self {
+            out,
+            members,
+            ordered,
+            ..
+        } = self;
+        let members = members.get_mut(outer..).unwrap_or_default();
+        let by_name = |one: &Member, other: &Member| {
+            let name = |member: &Member| out.get(member.start..member.name);
+            let prefixes = one.prefix.cmp(&other.prefix);
+            prefixes.then_with(|| name(one).cmp(&name(other)))
+        };
+        if members.is_sorted_by(|one, other| by_name(one, other) != Ordering::Greater) {
+            return;
+        }
+        members.sort_by(by_name);
+        ordered.clear();
+        for member in members {
+            ordered.push(b',');
+            ordered.extend_from_slice(out.get(member.start..member.end).unwrap_or_default());
+        }
+        ordered.push(b'}');
+        // In place of the comma before the first.
+        out.truncate(start + 1);
+        out.extend_from_slice(ordered.get(1..).unwrap_or_default());
+    }
+
+    fn push_string(&mut self, string: &[u8], has_escapes: bool) {
+        let written = self.out.len();
+        if has_escapes
+            && let Ok(string) = serde_json::from_slice::<String>(string)
+            && serde_json::to_writer(&mut self.out, &string).is_ok()
+        {
+            return;
+        }
+        // Without escapes; or with half of a surrogate pair, which no `String` holds.
+        self.out.truncate(written);
+        self.out.extend_from_slice(string);
+    }
 }
 
-fn push_string(out: &mut Vec<u8>, text: &[u8]) {
-    let written = out.len();
-    if text.contains(&b'\\')
-        && let Ok(string) = serde_json::from_slice::<String>(text)
-        && serde_json::to_writer(&mut *out, &string).is_ok()
+/// The first eight bytes, as a number that orders as they do.
+fn prefix(name: &[u8]) -> u64 {
+    let first = name.first_chunk().copied().unwrap_or_else(|| {
+        let mut first = [0; 8];
+        for (to, byte) in first.iter_mut().zip(name) {
+            *to = *byte;
+        }
+        first
+    });
+    u64::from_be_bytes(first)
+}
+
+/// The string with its quotation marks, and whether there are escapes in it.
+fn string_at_start_of(json: &[u8]) -> (&[u8], bool) {
+    let (mut end, mut has_escapes) = (1, false);
+    while let Some(rest) = json.get(end..)
+        && let Some(at) = memchr2(b'"', b'\\', rest)
     {
-        return;
+        end += at + 1;
+        if rest.get(at) == Some(&b'"') {
+            return (json.get(..end).unwrap_or(json), has_escapes);
+        }
+        // What is escaped.
+        end += 1;
+        has_escapes = true;
     }
-    // Without escapes; or with half of a surrogate pair, which no `String` holds.
-    out.truncate(written);
-    out.extend_from_slice(text);
+    (json, has_escapes)
+}
+
+/// The number, `true`, `false` or `null`.
+fn scalar_at_start_of(json: &[u8]) -> &[u8] {
+    let is_part = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'z' | b'E' | b'+' | b'-' | b'.');
+    let end = json.iter().position(|byte| !is_part(*byte));
+    // One byte at least, so that what is no JSON ends, too.
+    let end = end.map_or(json.len(), |end| end.max(1));
+    json.get(..end).unwrap_or(json)
 }
 
 #[cfg(test)]
