@@ -55,7 +55,7 @@ pub(super) async fn lead<H: Handler>(
     };
     #[cfg(feature = "callback")]
     if shared.may_promise(&webhook) {
-        return lead_to_promise(shared, seat, webhook, lease, job, arrived).await;
+        return Box::pin(lead_to_promise(shared, seat, webhook, lease, job, arrived)).await;
     }
     let work = async |alive| {
         let mut run = Run::start(job.ready, job.request, &webhook, lease, alive);
@@ -129,7 +129,8 @@ async fn lead_to_promise<H: Handler>(
         accepted,
         seat: Some(seat),
     };
-    work.pursue(lease.key(), step).await;
+    // Apart: few deliveries come to that, and it is large.
+    Box::pin(work.pursue(lease.key(), step)).await;
 }
 
 /// Claims the delivery, as long as those who ask can wait: while another

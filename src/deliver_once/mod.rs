@@ -67,6 +67,13 @@
 //!   stored; other headers of its response do not leave this layer.
 //! - **Task-local values** of outer layers: the handler runs in a task of its
 //!   own. What is in the request's extensions and the `tracing` span come along.
+//!
+//! # What it costs
+//!
+//! Two steps of the ledger for a delivery that is answered in time, one for each
+//! duplicate: round trips, with Redis. Besides, on a server's core, about 8 µs and
+//! for each KB of the payload another 2 µs, in which it is put into canonical form
+//! and hashed (`cargo bench --bench deliver_once`).
 
 mod answer;
 mod body;

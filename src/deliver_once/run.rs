@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
-use tokio::sync::watch;
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tracing::Instrument;
@@ -54,7 +54,7 @@ impl DeliveryRun {
 pub(super) struct Run(JoinSet<Verdict>);
 
 /// Held by a handler for as long as there is anything left of it.
-pub(super) type Alive = watch::Receiver<()>;
+pub(super) type Alive = oneshot::Sender<()>;
 
 impl Run {
     /// Calls the handler, which has to be ready.
@@ -134,7 +134,7 @@ pub(super) async fn under_lease<T, F>(
 where
     F: Future<Output = T>,
 {
-    let (living, alive) = watch::channel(());
+    let (alive, gone) = oneshot::channel();
     {
         let work = work(alive);
         tokio::select! {
@@ -145,7 +145,7 @@ where
         }
     }
     // Whoever gets the lease begins at once: first the handler has to be gone.
-    living.closed().await;
+    let _ = gone.await;
     // So that the next who asks need not wait for the lease to run out.
     release(shared, lease, Duration::ZERO).await;
     None

@@ -79,7 +79,11 @@ impl Runs {
 
     /// Counts as work in progress until it is dropped.
     pub(super) fn busy(self: &Arc<Self>) -> Busy {
-        self.busy.send_modify(|count| *count += 1);
+        // Nobody waits for that.
+        self.busy.send_if_modified(|count| {
+            *count += 1;
+            false
+        });
         Busy(Arc::clone(self))
     }
 
@@ -102,7 +106,10 @@ pub(super) struct Busy(Arc<Runs>);
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.busy.send_modify(|count| *count -= 1);
+        self.0.busy.send_if_modified(|count| {
+            *count -= 1;
+            *count == 0
+        });
     }
 }
 
