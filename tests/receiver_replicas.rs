@@ -159,6 +159,13 @@ struct Run {
     seen: Instant,
 }
 
+/// How many deliveries there are, in all and at a time.
+#[derive(Clone, Copy)]
+struct Load {
+    count: usize,
+    at_once: usize,
+}
+
 /// All that was seen.
 #[derive(Default)]
 struct Seen {
@@ -259,16 +266,16 @@ async fn attempt(
     answer.await.map_err(io::Error::from)?
 }
 
-/// Delivers so many, 64 at a time, each attempt to any of the replicas.
+/// Delivers so many, some at a time, each attempt to any of the replicas.
 async fn deliver(
     world: Arc<World>,
-    count: usize,
+    Load { count, at_once }: Load,
     replicas: Vec<Arc<Mutex<SocketAddr>>>,
     done: Arc<AtomicUsize>,
 ) -> Vec<(String, Report)> {
     let (mut senders, mut reports) = (JoinSet::new(), Vec::new());
     for number in 0..count {
-        if senders.len() == 64 {
+        if senders.len() == at_once {
             reports.push(senders.join_next().await.expect("one").expect("no panic"));
             done.fetch_add(1, Ordering::Relaxed);
         }
@@ -295,22 +302,28 @@ async fn deliver(
     reports
 }
 
+/// What became of a load while processes crashed.
+#[derive(Debug, Default)]
+struct Tally {
+    /// Of receivers, besides one of Redis.
+    crashes: usize,
+    by_callback: usize,
+    runs: usize,
+    /// Runs that repeated what the crash of a receiver had cut off.
+    cut_off: usize,
+    /// Runs that repeated what could not be recorded while Redis was away.
+    unrecorded: usize,
+}
+
 /// Three replicas, of which one answers directly, one at a deadline before the
 /// work is done, and one always by callback, are killed at random; in the middle,
 /// Redis is killed as well, and comes back three seconds later with what its
 /// append-only file has.
 ///
-/// A kill cuts off all runs of its process that were not yet recorded, of which
-/// there are several: each of them is done again, after its process has died. No
-/// other work is, but for what could not be recorded while Redis was away. So runs
-/// are no more than deliveries and runs cut off, whoever crashed how often.
-///
-/// 1,000 deliveries, or as many as `C1_TEST_DELIVERIES` says.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_crashes_each_delivery_is_done_once_at_a_time_and_none_is_lost() {
-    let count = std::env::var("C1_TEST_DELIVERIES");
-    let count: usize = count.map_or(1_000, |count| count.parse().expect("a number"));
-    let started = Instant::now();
+/// Each delivery is to end well, and no work is to be done again but what a kill
+/// has cut off, after its process has died, and what could not be recorded while
+/// Redis was away.
+async fn crash_under(load: Load) -> Tally {
     let world = Arc::new(World::new().await);
     let seen = Arc::new(Seen::default());
     let mut replicas = Vec::new();
@@ -319,13 +332,13 @@ async fn whatever_crashes_each_delivery_is_done_once_at_a_time_and_none_is_lost(
     }
     let addresses = replicas.iter().map(|it| Arc::clone(&it.address)).collect();
     let done = Arc::new(AtomicUsize::new(0));
-    let delivered = deliver(Arc::clone(&world), count, addresses, Arc::clone(&done));
+    let delivered = deliver(Arc::clone(&world), load, addresses, Arc::clone(&done));
     let delivered = tokio::spawn(delivered);
 
-    let (mut crashes, mut outage) = (0, None);
+    let (mut tally, mut outage) = (Tally::default(), None);
     while !delivered.is_finished() {
         sleep(Duration::from_millis(fastrand::u64(300..1500))).await;
-        if outage.is_none() && done.load(Ordering::Relaxed) >= count / 2 {
+        if outage.is_none() && done.load(Ordering::Relaxed) >= load.count / 2 {
             let begun = Instant::now();
             world.redis().kill();
             sleep(Duration::from_secs(3)).await;
@@ -334,7 +347,7 @@ async fn whatever_crashes_each_delivery_is_done_once_at_a_time_and_none_is_lost(
         }
         let replica = replicas.swap_remove(fastrand::usize(..replicas.len()));
         replicas.push(replica.crash(&world, &seen).await);
-        crashes += 1;
+        tally.crashes += 1;
     }
     let reports = delivered.await.expect("no panic");
     for replica in replicas {
@@ -343,11 +356,10 @@ async fn whatever_crashes_each_delivery_is_done_once_at_a_time_and_none_is_lost(
 
     let (runs, killed) = (seen.runs.lock(), seen.killed.lock());
     let (mut runs, killed) = (runs.expect("no panic"), killed.expect("no panic"));
-    let (mut cut_off, mut unrecorded, mut by_callback) = (0, 0, 0);
-    assert_eq!(reports.len(), count);
+    assert_eq!(reports.len(), load.count);
     for (id, report) in &reports {
         assert!(report.is_success(), "{id} was lost: {report:?}");
-        by_callback += usize::from(report.end() == &End::CompletedByCallback);
+        tally.by_callback += usize::from(report.end() == &End::CompletedByCallback);
         let runs = runs.get_mut(id);
         let runs = runs.unwrap_or_else(|| panic!("{id} was never done: {report:?}"));
         runs.sort_by_key(|run| run.seen);
@@ -358,23 +370,40 @@ async fn whatever_crashes_each_delivery_is_done_once_at_a_time_and_none_is_lost(
             match (killed.get(&before.process).filter(is_cut_off), outage) {
                 (Some(dead), _) => {
                     assert!(*dead <= after.seen, "{id}: two at once");
-                    cut_off += 1;
+                    tally.cut_off += 1;
                 }
                 (None, Some((from, until))) if from < end + RECORDED && before.seen < until => {
                     assert!(end <= after.seen, "{id}: two at once");
-                    unrecorded += 1;
+                    tally.unrecorded += 1;
                 }
                 _ => panic!("{id} was done again: {report:?}"),
             }
         }
     }
-    let total: usize = runs.values().map(Vec::len).sum();
-    assert_eq!(total, count + cut_off + unrecorded, "work on nothing");
-    eprintln!(
-        "{count} deliveries, {by_callback} of them by callback, in {:?}: {crashes} crashes, \
-         {total} runs: {cut_off} repeated what a crash cut off, {unrecorded} what could not be \
-         recorded while Redis was away",
-        started.elapsed()
-    );
-    assert!(outage.is_some() && crashes > 0);
+    tally.runs = runs.values().map(Vec::len).sum();
+    let explained = load.count + tally.cut_off + tally.unrecorded;
+    assert_eq!(tally.runs, explained, "work on nothing: {tally:?}");
+    assert!(outage.is_some() && tally.crashes > 0, "{tally:?}");
+    tally
+}
+
+/// With many at a time, a kill cuts off several runs, all of which are repeated.
+///
+/// 1,000 deliveries, or as many as `C1_TEST_DELIVERIES` says.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_crashes_each_delivery_is_done_once_at_a_time_and_none_is_lost() {
+    let count = std::env::var("C1_TEST_DELIVERIES");
+    let count: usize = count.map_or(1_000, |count| count.parse().expect("a number"));
+    let started = Instant::now();
+    let tally = crash_under(Load { count, at_once: 64 }).await;
+    eprintln!("{count} deliveries in {:?}: {tally:?}", started.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_at_a_time_there_are_no_more_runs_than_deliveries_and_crashes() {
+    let (count, at_once) = (20, 1);
+    let tally = crash_under(Load { count, at_once }).await;
+    // One of the crashes is that of Redis.
+    assert!(tally.runs <= count + tally.crashes + 1, "{tally:?}");
+    assert!(tally.cut_off <= tally.crashes, "{tally:?}");
 }
