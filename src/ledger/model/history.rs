@@ -1,6 +1,6 @@
 //! What happened, and whether it should have.
 
-use super::world::{Reply, Request};
+use super::replica::{Reply, Request};
 use crate::ledger::state::{Record, Stage};
 use crate::ledger::{Answer, Finished};
 

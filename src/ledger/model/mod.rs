@@ -10,6 +10,7 @@
 //! jump. ConductorOne sends duplicates at any time to any of them.
 
 mod history;
+mod replica;
 mod store;
 mod world;
 
@@ -19,8 +20,9 @@ use std::time::Duration;
 use stateright::{Checker, HasDiscoveries, Model, Property};
 
 use self::history::{Told, Wrong};
+use self::replica::{Doing, Request};
 use self::store::Bug;
-use self::world::{Doing, Request, World};
+use self::world::World;
 use super::DeliveryKey;
 use super::state::{Millis, Stage, millis};
 

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use super::world::{ClockError, Reply, Request, World};
+use super::replica::{ClockError, Reply, Request, result_of};
+use super::world::World;
 use super::{Deliveries, KEY, TERM};
+use crate::ledger::Retention;
 use crate::ledger::state::{Millis, Record, Stage, Steps};
-use crate::ledger::{Answer, Lease, Retention};
 
 /// What is planted into the store, to see that the check notices.
 #[derive(Clone, Copy, PartialEq)]
@@ -85,11 +86,6 @@ impl Deliveries {
             .judge(before.as_ref(), world.record.as_ref(), request, &reply);
         reply
     }
-}
-
-/// Each run comes to another result.
-pub(super) fn result_of(lease: Lease) -> Answer {
-    Answer::new(200, lease.owner().as_bytes().to_vec())
 }
 
 /// When records expire is left out: it is days after everything here.

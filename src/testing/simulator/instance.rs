@@ -8,7 +8,7 @@ use http::StatusCode;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::report::{CallbackPost, CallbackRefusal};
+use super::post::{CallbackPost, CallbackRefusal};
 use crate::event::Reply;
 use crate::testing::lock;
 

@@ -73,6 +73,7 @@ mod callback;
 mod callback_server;
 mod instance;
 mod machine;
+mod post;
 mod report;
 mod requests;
 mod switches;
@@ -92,7 +93,8 @@ use tower_service::Service;
 pub use self::attempt::{Answer, Attempt};
 pub use self::callback::CallbackEndpoint;
 pub use self::callback_server::CallbackServer;
-pub use self::report::{CallbackPost, CallbackRefusal, End, Failure, Report};
+pub use self::post::{CallbackPost, CallbackRefusal};
+pub use self::report::{End, Failure, Report};
 pub use self::switches::Switches;
 
 use self::machine::Machine;

@@ -4,10 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::StatusCode;
-
 use super::attempt::Attempt;
 use super::instance::Instance;
+use super::post::CallbackPost;
 use crate::event::{Reply, ReplyError};
 
 /// What became of a delivery. Its `Debug` shows no token, no callback URL and
@@ -104,53 +103,4 @@ pub enum Failure {
     Attempts,
     /// The callback time-out was over first.
     TimedOut,
-}
-
-/// A document that was posted to a callback URL.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CallbackPost {
-    at: Duration,
-    refusal: Option<CallbackRefusal>,
-}
-
-impl CallbackPost {
-    pub(super) fn new(at: Duration, refusal: Option<CallbackRefusal>) -> Self {
-        Self { at, refusal }
-    }
-
-    /// How long after the first attempt it came.
-    #[must_use]
-    pub fn at(&self) -> Duration {
-        self.at
-    }
-
-    /// What it was answered with: 200 if it was taken, else 400.
-    #[must_use]
-    pub fn status(&self) -> StatusCode {
-        match self.refusal {
-            None => StatusCode::OK,
-            Some(_) => StatusCode::BAD_REQUEST,
-        }
-    }
-
-    /// Why it was refused, if it was.
-    #[must_use]
-    pub fn refusal(&self) -> Option<&CallbackRefusal> {
-        self.refusal.as_ref()
-    }
-}
-
-/// Why a callback was refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum CallbackRefusal {
-    /// It came before a 202 was received; see
-    /// [`refuse_early_callbacks`](super::Switches::refuse_early_callbacks).
-    Early,
-    /// The URL was used before, or the delivery has ended otherwise.
-    Over,
-    /// The callback time-out was over.
-    Expired,
-    /// The document does not answer the event.
-    Document(ReplyError),
 }

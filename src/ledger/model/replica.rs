@@ -1,0 +1,92 @@
+//! What a replica does, asks the store, and hears from it.
+
+use super::TERM;
+use crate::ledger::state::{Millis, millis};
+use crate::ledger::{Answer, Claimed, Finished, Hold, Lease, Owner, Sent, Taken};
+
+/// How far a replica's own clock is off: ahead, if at all.
+pub(super) type ClockError = Millis;
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Replica {
+    pub(super) clock_error: ClockError,
+    pub(super) doing: Doing,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) enum Doing {
+    #[default]
+    Nothing,
+    /// It runs the handler or posts the answer, under a lease that is in force
+    /// for as long as it was told.
+    Acts(Turn),
+    /// It does not know whether the store has served this.
+    Waits(Request),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Turn {
+    pub(super) lease: Lease,
+    pub(super) until: Millis,
+    pub(super) promised: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Request {
+    Claim(Owner),
+    Take(Owner),
+    Renew(Turn),
+    Promise(Turn),
+    Finish(Lease),
+    Release(Lease),
+    Postpone(Lease, Sent),
+    CalledBack(Lease),
+    Bury(Lease),
+}
+
+#[derive(Debug)]
+pub(super) enum Reply {
+    Claimed(Claimed),
+    Taken(Option<Taken>),
+    Hold(Hold),
+    Finished(Finished),
+}
+
+impl Turn {
+    pub(super) fn next_requests(self, now: Millis) -> Vec<Request> {
+        let Self {
+            lease, promised, ..
+        } = self;
+        let sends = lease.attempt() > 0;
+        let renewable = self.until < now + millis(TERM);
+        [
+            (renewable, Request::Renew(self)),
+            (!promised, Request::Promise(self)),
+            (!sends, Request::Finish(lease)),
+            (!sends, Request::Release(lease)),
+            (sends, Request::Postpone(lease, Sent::No)),
+            (sends, Request::Postpone(lease, Sent::Perhaps)),
+            (sends, Request::CalledBack(lease)),
+            (promised, Request::Bury(lease)),
+        ]
+        .into_iter()
+        .filter_map(|(possible, request)| possible.then_some(request))
+        .collect()
+    }
+}
+
+impl Request {
+    /// What its sender does if it waits no longer: the work goes on, or its
+    /// result is lost.
+    pub(super) fn without_reply(self) -> Doing {
+        match self {
+            Self::Renew(turn) | Self::Promise(turn) => Doing::Acts(turn),
+            _ => Doing::Nothing,
+        }
+    }
+}
+
+/// Each run comes to another result.
+pub(super) fn result_of(lease: Lease) -> Answer {
+    Answer::new(200, lease.owner().as_bytes().to_vec())
+}
