@@ -9,8 +9,9 @@ use std::time::Duration;
 use crate::clock::{Clock, SystemClock};
 #[cfg(feature = "reqwest")]
 use crate::keys::HttpsFetch;
-use crate::keys::{JwksCache, KeySet, KeySource, RedactedUrl, StaticKeys};
+use crate::keys::{JwksCache, KeySet, KeySource, StaticKeys};
 use crate::replay::{MemoryReplayStore, ReplayStore};
+use crate::url::RedactedUrl;
 use crate::verify::{
     BodyPolicy, ClaimPolicy, PublicUrl, ReplayGuard, ReplayPolicy, Tenants, UrlError, Verifier,
 };
@@ -38,6 +39,15 @@ pub struct VerifyWebhookBuilder {
     replay_store_timeout: Duration,
     fetching: Fetching,
     clock: Arc<dyn Clock>,
+}
+
+impl VerifyWebhookLayer {
+    /// A builder with the defaults. Name the [public
+    /// URL](VerifyWebhookBuilder::public_url) and at least one
+    /// [tenant](VerifyWebhookBuilder::tenant).
+    pub fn builder() -> VerifyWebhookBuilder {
+        VerifyWebhookBuilder::default()
+    }
 }
 
 impl Default for VerifyWebhookBuilder {

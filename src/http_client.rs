@@ -7,7 +7,7 @@ use http::Uri;
 use http::uri::Scheme;
 use reqwest::Client;
 
-use crate::keys::is_loopback;
+use crate::url::is_loopback;
 
 /// A client for https, and one for plain http with loopback hosts.
 ///

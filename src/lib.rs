@@ -125,6 +125,7 @@ pub mod replay;
 mod retry_after;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod url;
 mod verify;
 mod verify_webhook;
 

@@ -7,7 +7,7 @@ use reqwest::Url;
 
 use super::{Callback, CallbackError};
 use crate::config::ConfigError;
-use crate::keys::{RedactedUrl, is_loopback};
+use crate::url::{RedactedUrl, is_loopback};
 
 /// The origins that were configured. A tenant without any has its own domain.
 #[derive(Debug, Default)]

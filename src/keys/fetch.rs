@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::io::Read;
-use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -51,17 +50,6 @@ impl FetchError {
     pub(super) fn too_large(max_body: usize) -> Self {
         Self::new(format_args!("the answer is longer than {max_body} bytes"))
     }
-}
-
-/// Whether `host`, as it stands in a URL, is this very machine: `localhost`, an
-/// address in 127.0.0.0/8, or `[::1]`.
-pub(crate) fn is_loopback(host: &str) -> bool {
-    let v6 = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'));
-    host.eq_ignore_ascii_case("localhost")
-        || host.parse().is_ok_and(|v4: Ipv4Addr| v4.is_loopback())
-        || v6.is_some_and(|v6| v6.parse().is_ok_and(|v6: Ipv6Addr| v6.is_loopback()))
 }
 
 /// Reads a key set from a file, whatever URL is asked for, so that a file gets

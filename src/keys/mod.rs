@@ -21,7 +21,6 @@ mod fetch;
 #[cfg(feature = "reqwest")]
 mod https;
 mod jwk;
-mod redacted;
 mod set;
 #[cfg(test)]
 mod set_tests;
@@ -35,13 +34,11 @@ use std::time::Duration;
 #[cfg(feature = "callback")]
 pub(crate) use self::cache::retry_after;
 pub use self::cache::{JwksCache, JwksCacheBuilder, JwksCacheError};
-pub(crate) use self::fetch::is_loopback;
 pub use self::fetch::{Fetch, FetchError};
 #[cfg(feature = "reqwest")]
 pub use self::https::HttpsFetch;
 pub(crate) use self::jwk::MAX_KID_BYTES;
 pub use self::jwk::{Algorithm, SkipReason};
-pub(crate) use self::redacted::RedactedUrl;
 pub(crate) use self::set::VerifyError;
 pub use self::set::{KeyInfo, KeySet, KeySetError, SkippedKey, StaticKeys};
 use crate::BoxFuture;

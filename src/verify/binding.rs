@@ -10,7 +10,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use http::HeaderMap;
 
 use crate::excerpt::for_log;
-use crate::keys::is_loopback;
+use crate::url::is_loopback;
 
 /// Where ConductorOne reaches this receiver: an origin, plus the prefix that a
 /// proxy strips from the path.

@@ -7,7 +7,6 @@ use tower_layer::Layer;
 
 use super::service::VerifyWebhook;
 use crate::BoxFuture;
-use crate::config::VerifyWebhookBuilder;
 use crate::keys::{KeyHealth, KeysUnavailable};
 use crate::verify::Verifier;
 
@@ -21,13 +20,6 @@ pub struct VerifyWebhookLayer {
 }
 
 impl VerifyWebhookLayer {
-    /// A builder with the defaults. Name the [public
-    /// URL](VerifyWebhookBuilder::public_url) and at least one
-    /// [tenant](VerifyWebhookBuilder::tenant).
-    pub fn builder() -> VerifyWebhookBuilder {
-        VerifyWebhookBuilder::default()
-    }
-
     pub(crate) fn new(verifier: Verifier) -> Self {
         Self {
             verifier: Arc::new(verifier),

@@ -9,8 +9,8 @@ use http::uri::Scheme;
 use super::worker::MIN_LIFETIME;
 use super::{Config, JwksCache};
 use crate::keys::KeySet;
-use crate::keys::fetch::{Fetch, FileFetch, is_loopback};
-use crate::keys::redacted::RedactedUrl;
+use crate::keys::fetch::{Fetch, FileFetch};
+use crate::url::{RedactedUrl, is_loopback};
 
 /// Builds a [`JwksCache`]; see [`JwksCache::builder`].
 ///

@@ -1,6 +1,7 @@
-//! URLs as they may be shown.
+//! URLs: how they may be shown, and where they lead.
 
 use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// A URL that is shown without what might be a secret.
 #[derive(Clone)]
@@ -28,4 +29,15 @@ impl fmt::Debug for RedactedUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "\"{self}\"")
     }
+}
+
+/// Whether `host`, as it stands in a URL, is this very machine: `localhost`, an
+/// address in 127.0.0.0/8, or `[::1]`.
+pub(crate) fn is_loopback(host: &str) -> bool {
+    let v6 = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse().is_ok_and(|v4: Ipv4Addr| v4.is_loopback())
+        || v6.is_some_and(|v6| v6.parse().is_ok_and(|v6: Ipv6Addr| v6.is_loopback()))
 }
