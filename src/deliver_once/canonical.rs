@@ -296,6 +296,11 @@ mod tests {
         }
 
         #[test]
+        fn what_is_no_json_does_no_harm(text in r#"[\[\]{}:,"\\a1 ]{0,64}"#) {
+            let _ = canonical(text.as_bytes());
+        }
+
+        #[test]
         fn two_values_have_two_texts(one in json(), other in json()) {
             prop_assert_eq!(one == other, of(&one.to_string()) == of(&other.to_string()));
         }
