@@ -15,7 +15,9 @@ const MAX_DEPTH: usize = 128;
 pub(super) fn canonical(json: &[u8]) -> Option<Vec<u8>> {
     let mut text = Text {
         out: Vec::with_capacity(json.len()),
-        ..Text::default()
+        open: Vec::with_capacity(16),
+        members: Vec::with_capacity(64),
+        ordered: Vec::with_capacity(json.len()),
     };
     let mut rest = json;
     while let Some(&byte) = rest.first() {
@@ -44,7 +46,6 @@ pub(super) fn canonical(json: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// The text that is being written.
-#[derive(Default)]
 struct Text {
     out: Vec<u8>,
     /// What is open, from the outside inwards.

@@ -71,8 +71,8 @@
 //! # What it costs
 //!
 //! Two steps of the ledger for a delivery that is answered in time, one for each
-//! duplicate: round trips, with Redis. Besides, on a server's core, about 8 µs and
-//! for each KB of the payload another 2 µs, in which it is put into canonical form
+//! duplicate: round trips, with Redis. Besides, on a server's core, about 7 µs and
+//! for each KB of the payload 2 µs more, in which it is put into canonical form
 //! and hashed (`cargo bench --bench deliver_once`).
 
 mod answer;
