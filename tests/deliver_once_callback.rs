@@ -4,13 +4,14 @@
 
 mod support;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use axum::Router;
+use axum::http::Uri;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use axum::{Extension, Router};
 use http_body_util::BodyExt;
 use support::callback::{PROVISION, Script, own_url, status};
 use support::{DOMAIN, builder, ledger, now};
@@ -46,6 +47,8 @@ struct Receiver {
     handlers: Router,
     app: Router,
     runs: Arc<AtomicU32>,
+    /// Where each run was asked for.
+    uris: Arc<Mutex<Vec<String>>>,
     once: DeliverOnceLayer,
 }
 
@@ -71,8 +74,11 @@ impl Receiver {
         let once = once.build().expect("a good configuration");
         let runs = Arc::new(AtomicU32::new(0));
         let counted = Arc::clone(&runs);
-        let handler = move |_: Webhook, axum::Extension(run): axum::Extension<DeliveryRun>| {
+        let uris = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&uris);
+        let handler = move |uri: Uri, _: Webhook, Extension(run): Extension<DeliveryRun>| {
             counted.fetch_add(1, Ordering::SeqCst);
+            seen.lock().expect("no panic").push(uri.to_string());
             handler(run.number())
         };
         let verify: VerifyWebhookLayer = builder(tenant)
@@ -85,6 +91,7 @@ impl Receiver {
             app: handlers.clone().layer(once.clone()).layer(verify),
             handlers,
             runs,
+            uris,
             once,
         }
     }
@@ -441,6 +448,155 @@ async fn a_handler_s_own_202_outlives_a_crash() {
     assert_eq!(two.ask(&delivery).await, accepted());
     assert_eq!((one.runs(), two.runs()), (1, 0));
     assert_eq!(script.posts().len(), 0, "it will answer by itself");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_handler_is_called_again_where_it_was_called_first() {
+    let script = Script::new([status(200)]);
+    let tenant = FakeTenant::new(DOMAIN);
+    let shared = ledger::Shared::default();
+    let mine = shared.handle();
+    let crashing = once(&script).always_by_callback().ledger(mine.clone());
+    let one = Receiver::of(&tenant, crashing, async |_| {
+        sleep(seconds(100_000)).await;
+        document("never")
+    });
+    let two = Receiver::of(&tenant, once(&script).ledger(shared.handle()), async |_| {
+        document(COMPLETE)
+    });
+    tokio::spawn(two.once.recover(two.handlers.clone()));
+    // A proxy that strips a prefix looks the same.
+    let url = "https://hooks.example.com/c1/webhooks?region=eu";
+    let nested = Router::new().nest("/c1", one.app.clone());
+    let request = one.delivery().to(url).request();
+    assert_eq!(
+        nested.oneshot(request).await.expect("infallible").status(),
+        202
+    );
+    sleep(seconds(1)).await;
+    mine.is_down(true);
+    sleep(seconds(120)).await;
+    let uris = |receiver: &Receiver| receiver.uris.lock().expect("no panic").clone();
+    assert_eq!(uris(&one), ["/webhooks?region=eu"]);
+    assert_eq!(uris(&two), uris(&one));
+    assert_eq!(script.documents(), [COMPLETE]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_promise_that_the_ledger_has_lost_is_kept() {
+    let script = Script::new([status(503), status(200)]);
+    let ledger = ledger::Shared::default();
+    ledger.loses_promises();
+    let receiver = Receiver::new(once(&script).ledger(ledger.clone()), async |_| {
+        sleep(seconds(60)).await;
+        document(COMPLETE)
+    });
+    assert_eq!(receiver.ask(&receiver.delivery()).await, accepted());
+    sleep(seconds(120)).await;
+    assert_eq!(script.documents(), [COMPLETE, COMPLETE]);
+    assert_eq!(receiver.runs(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_promise_that_is_lost_with_its_lease_is_made_again() {
+    let script = Script::new([status(200)]);
+    let ledger = ledger::Shared::default();
+    ledger.loses_promises();
+    let receiver = Receiver::new(once(&script).ledger(ledger.clone()), async |_| {
+        sleep(seconds(100)).await;
+        document(COMPLETE)
+    });
+    assert_eq!(receiver.ask(&receiver.delivery()).await, accepted());
+    ledger.is_down(true);
+    sleep(seconds(60)).await;
+    ledger.is_down(false);
+    sleep(seconds(300)).await;
+    assert_eq!((receiver.runs(), script.documents().len()), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delivery_that_the_ledger_has_forgotten_is_finished() {
+    let script = Script::new([status(200)]);
+    let ledger = ledger::Shared::default();
+    let by_callback = once(&script).always_by_callback().ledger(ledger.clone());
+    let receiver = Receiver::new(by_callback, async |run| {
+        sleep(seconds(60)).await;
+        assert!(run < 3);
+        document(COMPLETE)
+    });
+    assert_eq!(receiver.ask(&receiver.delivery()).await, accepted());
+    sleep(seconds(1)).await;
+    ledger.forget();
+    sleep(seconds(120)).await;
+    // It was cut off, and could not know that nobody else had it.
+    assert_eq!(receiver.runs(), 2);
+    assert_eq!(script.documents(), [COMPLETE]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_run_for_a_callback_that_is_over() {
+    let script = Script::new([status(200)]);
+    let tenant = FakeTenant::new(DOMAIN);
+    let shared = ledger::Shared::default();
+    let mine = shared.handle();
+    let crashing = once(&script).always_by_callback().ledger(mine.clone());
+    let one = Receiver::of(&tenant, crashing, async |_| {
+        sleep(seconds(100_000_000)).await;
+        document("never")
+    });
+    let two = Receiver::of(&tenant, once(&script).ledger(shared.handle()), async |_| {
+        document(COMPLETE)
+    });
+    let delivery = one.delivery();
+    assert_eq!(one.ask(&delivery).await, accepted());
+    mine.is_down(true);
+    sleep(seconds(8 * 24 * 60 * 60)).await;
+    tokio::spawn(two.once.recover(two.handlers.clone()));
+    sleep(seconds(60)).await;
+    assert_eq!((two.runs(), script.posts().len()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_taken_up_while_the_receiver_stops() {
+    let script = Script::new([status(200)]);
+    let tenant = FakeTenant::new(DOMAIN);
+    let shared = ledger::Shared::default();
+    let mine = shared.handle();
+    let crashing = once(&script).always_by_callback().ledger(mine.clone());
+    let one = Receiver::of(&tenant, crashing, async |_| {
+        sleep(seconds(100_000)).await;
+        document("never")
+    });
+    let stopping = shared.handle();
+    stopping.is_slow(seconds(3));
+    let two = Receiver::of(
+        &tenant,
+        once(&script).ledger(stopping.clone()),
+        async |_| document("never"),
+    );
+    assert_eq!(one.ask(&one.delivery()).await, accepted());
+    mine.is_down(true);
+    sleep(seconds(60)).await;
+    let recovered = tokio::spawn(two.once.recover(two.handlers.clone()));
+    while stopping.calls() == 0 {
+        sleep(Duration::from_millis(10)).await;
+    }
+    // It waits for what is asked for.
+    let start = Instant::now();
+    assert!(two.once.drain().await);
+    assert!(start.elapsed() > seconds(2));
+    recovered.await.expect("no panic");
+    assert_eq!(two.runs(), 0);
+    // What was taken meanwhile is free for others.
+    let three = Receiver::of(&tenant, once(&script).ledger(shared.handle()), async |_| {
+        document(COMPLETE)
+    });
+    tokio::spawn(three.once.recover(three.handlers.clone()));
+    sleep(seconds(10)).await;
+    assert_eq!(
+        (three.runs(), script.documents()),
+        (1, vec![COMPLETE.into()])
+    );
 }
 
 #[test]

@@ -24,7 +24,7 @@ use tokio::time::sleep;
 use tower::{BoxError, Layer, Service, ServiceExt, service_fn};
 use tower_conductorone::callback::CallbackClient;
 use tower_conductorone::keys::Algorithm;
-use tower_conductorone::testing::simulator::{End, Report, Simulator};
+use tower_conductorone::testing::simulator::{End, Report, Simulator, Switches};
 use tower_conductorone::testing::{Delivery, FakeTenant, VirtualClock};
 use tower_conductorone::{BoxFuture, DeliverOnceLayer, DeliveryRun, ReplayPolicy, Webhook};
 
@@ -408,6 +408,30 @@ async fn a_promise_that_was_made_unheard_is_kept() {
     });
     assert_eq!(report.end(), &End::CompletedByCallback, "{report:?}");
     assert!(report.took() < secs(600), "{report:?}");
+    world.work.expect_no_overlap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_promise_that_was_made_unheard_is_told_whoever_keeps_it() {
+    // The ledger is back before the lease has run out, and the recovery takes it.
+    let mut world = World::new(1, 0);
+    let mut switches = Switches::default();
+    switches.refuse_early_callbacks = true;
+    world.simulator = world.simulator.switches(switches);
+    let one = world.start(&world.hosts[0], |_| secs(200));
+    let delivery = numbered(&world.tenant, PROVISION, 0);
+    let delivered = world.simulator.deliver(world.hosts[0].clone(), delivery);
+    let (report, ()) = tokio::join!(delivered, async {
+        sleep(secs(24)).await;
+        one.way.is_slow(secs(6));
+        sleep(secs(2)).await;
+        one.way.is_down(true);
+        sleep(secs(37)).await;
+        one.way.is_down(false);
+        one.way.is_slow(Duration::ZERO);
+    });
+    assert_eq!(report.end(), &End::CompletedByCallback, "{report:?}");
+    assert!(report.attempts().len() <= 4, "{report:?}");
     world.work.expect_no_overlap();
 }
 

@@ -44,6 +44,11 @@ impl CallbackClient {
         self.0.origins.check(callback).map(drop)
     }
 
+    /// Whether it is too late for any document.
+    pub(crate) fn is_over(&self, callback: &Callback) -> bool {
+        self.time_left(callback).is_zero()
+    }
+
     /// Answers an event of a known type, as [`send`](Self::send) does.
     ///
     /// # Errors

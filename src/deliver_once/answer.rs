@@ -18,17 +18,22 @@ use crate::rejection::{Rejection, RejectionKind};
 /// Marks an answer that was made for an earlier request.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
-/// The answer, as soon as there is one.
+/// The answer, as soon as there is one; or, after the limit, that there is none.
 pub(super) async fn wait(
     mut progress: watch::Receiver<Progress>,
     is_first: bool,
     limit: Duration,
+    overdue: impl FnOnce(),
 ) -> Response<DocumentBody> {
     let arrived = progress.wait_for(|progress| !matches!(progress, Progress::Working));
     let progress = match timeout(limit, arrived).await {
         Ok(Ok(progress)) => progress.clone(),
-        // Too long, or whoever worked on it has gone without a word.
-        Ok(Err(_)) | Err(_) => return refused(Rejection::new(RejectionKind::DeliveryRunning)),
+        // Whoever worked on it has gone without a word.
+        Ok(Err(_)) => return refused(Rejection::new(RejectionKind::DeliveryRunning)),
+        Err(_elapsed) => {
+            overdue();
+            return refused(Rejection::new(RejectionKind::DeliveryRunning));
+        }
     };
     match progress {
         #[cfg(feature = "callback")]

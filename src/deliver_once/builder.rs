@@ -87,7 +87,8 @@ impl DeliverOnceBuilder {
     ///
     /// Without a [callback client](Self::callbacks), or for a delivery whose
     /// callback URL may not be used, there is no 202: the caller gets 503 after
-    /// 28 s, and the answer with one of ConductorOne's next attempts.
+    /// 28 s, and the answer with one of ConductorOne's next attempts, if the
+    /// handler does not outlast them all: 50, which can be over in 20 minutes.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.policy.deadline = deadline;
         self

@@ -99,6 +99,11 @@ impl Verdict {
 }
 
 impl Failure {
+    #[cfg(feature = "callback")]
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
     pub(super) fn response(self) -> Response<DocumentBody> {
         let mut response = Response::new(DocumentBody::new(self.body));
         *response.status_mut() = self.status;

@@ -45,8 +45,9 @@ impl DeliverOnceLayer {
     /// ends with [`drain`](Self::drain).
     ///
     /// `service` is what this layer goes around (not the wrapped one): it gets
-    /// requests as from the network, with the path of the URL that was called,
-    /// and the [`Webhook`](crate::Webhook) in their extensions.
+    /// requests with the URI that they had there, path and query, with the body,
+    /// and with the [`Webhook`](crate::Webhook) in their extensions, but without
+    /// what outer layers have added.
     ///
     /// Without it, a delivery that was answered 202 is lost if its replica
     /// crashes before the answer is posted. With an in-memory ledger, it is lost

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Request;
+#[cfg(feature = "callback")]
+use http::Uri;
 use http_body_util::Full;
 #[cfg(feature = "callback")]
 use tokio::sync::watch;
@@ -58,7 +60,8 @@ pub(super) async fn lead<H: Handler>(
         return Box::pin(lead_to_promise(shared, seat, webhook, lease, job, arrived)).await;
     }
     let work = async |alive| {
-        let mut run = Run::start(job.ready, job.request, &webhook, lease, alive);
+        let number = lease.run();
+        let mut run = Run::start(job.ready, job.request, &webhook, number, alive);
         run.end().await
     };
     // If it is cut off, the seat is given up, and those who wait are told to ask
@@ -81,10 +84,11 @@ async fn lead_to_promise<H: Handler>(
     let (request, service) = (job.request.clone(), job.ready.clone());
     let (mut promising, mut written) = (false, None);
     let work = async |alive| {
-        let start = || Run::start(job.ready, job.request, &webhook, lease, alive);
+        let number = lease.run();
+        let start = || Run::start(job.ready, job.request, &webhook, number, alive);
         if shared.policy.by_callback {
             promising = true;
-            written = Some(promise(&shared, &seat, lease, &webhook).await?);
+            written = Some(promise(&shared, &seat, lease, &webhook, request.uri()).await?);
             return Some(start().end().await);
         }
         let mut run = start();
@@ -97,7 +101,7 @@ async fn lead_to_promise<H: Handler>(
                     // What is done need not be promised any more, nor be lost if
                     // it cannot be.
                     verdict = run.end() => return Some(verdict),
-                    promised = promise(&shared, &seat, lease, &webhook) => {
+                    promised = promise(&shared, &seat, lease, &webhook, request.uri()) => {
                         written = Some(promised?);
                     }
                 }
@@ -127,6 +131,7 @@ async fn lead_to_promise<H: Handler>(
         request,
         service,
         accepted,
+        runs: lease.run(),
         seat: Some(seat),
     };
     // Apart: few deliveries come to that, and it is large.
@@ -181,8 +186,9 @@ async fn promise(
     seat: &Seat,
     lease: Lease,
     webhook: &Webhook,
+    uri: &Uri,
 ) -> Option<watch::Receiver<Option<Instant>>> {
-    let delivery = webhook.to_stored();
+    let delivery = webhook.to_stored(uri);
     let promised = persist(shared, || shared.ledger.promise(lease, delivery.clone()));
     match promised.await? {
         Hold::Held => {}

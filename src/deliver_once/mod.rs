@@ -64,7 +64,8 @@
 //!   Redis that fails over may forget what it had acknowledged, and a delivery
 //!   then runs again.
 //! - **The handler's headers.** Status and document are what counts and what is
-//!   stored; other headers of its response do not leave this layer.
+//!   stored; other headers of its response do not leave this layer, but for
+//!   `Retry-After` and `Content-Type` of a run that has failed.
 //! - **Task-local values** of outer layers: the handler runs in a task of its
 //!   own. What is in the request's extensions and the `tracing` span come along.
 //!

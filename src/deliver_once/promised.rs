@@ -16,15 +16,15 @@ use super::handler::Handler;
 use super::run::{LEDGER_PAUSE, Run, persist, release, under_lease};
 use super::runs::{Ending, Progress as Told, Seat};
 use super::shared::{Phase, Shared};
-use crate::callback::{self, Attempt, CallbackError, Progress};
+use crate::callback::{self, Attempt, Callback, CallbackClient, CallbackError, Progress};
 use crate::event::Reply;
 use crate::ledger::{
-    Answer, DeliveryKey, Finished, Hold, Lease, Owner, Sent, Standing, Taken, Work as Todo,
+    Answer, Claimed, DeliveryKey, Finished, Hold, Lease, Owner, Sent, Standing, Taken, Work as Todo,
 };
 use crate::verify::Webhook;
 
-/// How often a handler may fail before its work is given up: as often as
-/// ConductorOne itself would try.
+/// How often a handler may be called before its work is given up, whether it
+/// failed or was cut off: as often as ConductorOne itself would try.
 const MAX_RUNS: u32 = 50;
 
 /// How long the 202 may take to be written. If whoever asked has hung up, his
@@ -50,6 +50,8 @@ pub(super) struct Work<H> {
     pub(super) seat: Option<Seat>,
     /// Whether, and when, ConductorOne was told 202.
     pub(super) accepted: Accepted,
+    /// How many runs have begun: the ledger may forget.
+    pub(super) runs: u32,
 }
 
 pub(super) enum Accepted {
@@ -112,13 +114,20 @@ impl<H: Handler> Work<H> {
     }
 
     async fn run(&mut self, lease: Lease) -> Next {
+        if lease.run() > MAX_RUNS {
+            return self.bury(lease, "the handler was cut off too often").await;
+        }
+        if self.is_too_late() {
+            return self.bury(lease, "the callback's deadline has passed").await;
+        }
+        self.runs = lease.run().max(self.runs.saturating_add(1));
         let mut service = self.service.clone();
         let request = self.request.clone();
         let work = async |alive| {
             if !service.is_ready().await {
                 return Verdict::failed();
             }
-            Run::start(service, request, &self.webhook, lease, alive)
+            Run::start(service, request, &self.webhook, self.runs, alive)
                 .end()
                 .await
         };
@@ -134,9 +143,18 @@ impl<H: Handler> Work<H> {
             Verdict::Failed(_) if lease.run() >= MAX_RUNS => {
                 return self.bury(lease, "the handler has failed too often").await;
             }
-            Verdict::Failed(_) => {
+            Verdict::Failed(failure) => {
                 // As ConductorOne would try again.
                 let pause = Duration::from_millis(fastrand::u64(3_000..15_000));
+                tracing::warn!(
+                    tenant = self.webhook.tenant(),
+                    webhook_id = self.webhook.id(),
+                    event = self.webhook.event(),
+                    run = lease.run(),
+                    status = failure.status().as_u16(),
+                    ?pause,
+                    "a promised run has failed, and is repeated"
+                );
                 release(&self.shared, lease, pause).await;
                 return ControlFlow::Continue(Step::Wait(pause));
             }
@@ -146,6 +164,7 @@ impl<H: Handler> Work<H> {
             Some(Finished::Stored(lease)) => {
                 ControlFlow::Continue(Step::Send(lease, answer, Sent::No))
             }
+            Some(Finished::Answered) if self.is_owed() => self.send_once(answer).await,
             // It never was promised.
             Some(Finished::Answered) => {
                 if let Some(seat) = &self.seat {
@@ -169,15 +188,9 @@ impl<H: Handler> Work<H> {
         else {
             return LATER;
         };
-        let webhook = self.seat.as_ref().and_then(Seat::webhook);
-        let webhook = webhook.as_ref().unwrap_or(&self.webhook);
-        let (Some(callbacks), Some(callback)) = (&self.shared.callbacks, webhook.callback()) else {
-            return self.bury(lease, "there is no callback").await;
-        };
-        let Ok(reply) = Reply::from_json(webhook.event(), answer.document().clone()) else {
-            return self
-                .bury(lease, "the stored document is none for this event")
-                .await;
+        let (callbacks, callback, reply) = match self.post(&answer) {
+            Ok(post) => post,
+            Err(reason) => return self.bury(lease, reason).await,
         };
         let mut progress = Progress {
             attempts: lease.attempt().saturating_sub(1),
@@ -223,11 +236,84 @@ impl<H: Handler> Work<H> {
         if let Some(taken) = persist(shared, resume).await.flatten() {
             return ControlFlow::Continue(Step::of(taken));
         }
-        match persist(shared, || shared.ledger.find(key)).await.flatten() {
+        match persist(shared, || shared.ledger.find(key)).await {
             // Not quite due; or another process has it, which may crash.
-            Some(Standing::Promised) => ControlFlow::Continue(Step::Wait(shared.policy.lease / 3)),
+            Some(Some(Standing::Promised)) => {
+                let pause = shared.policy.lease / 3;
+                if let (Accepted::Unheard, Some(seat)) = (&self.accepted, &self.seat) {
+                    self.accepted = Accepted::Here(seat.tell_promised());
+                }
+                ControlFlow::Continue(Step::Wait(pause))
+            }
+            Some(None | Some(Standing::Released)) if self.is_owed() => {
+                self.promise_again(key).await
+            }
             _ => ControlFlow::Break(()),
         }
+    }
+
+    /// The ledger has forgotten the promise, on which ConductorOne counts.
+    async fn promise_again(&mut self, key: DeliveryKey) -> Next {
+        self.log_forgotten();
+        let (shared, owner) = (&*self.shared, Owner::random());
+        let claim = || shared.ledger.claim(key, owner, shared.policy.lease);
+        let Some(Claimed::Started(lease)) = persist(shared, claim).await else {
+            return ControlFlow::Break(());
+        };
+        let delivery = self.webhook.to_stored(self.request.uri());
+        let promise = || shared.ledger.promise(lease, delivery.clone());
+        match persist(shared, promise).await {
+            Some(Hold::Held) => ControlFlow::Continue(Step::Run(lease)),
+            Some(Hold::Lost) | None => ControlFlow::Break(()),
+        }
+    }
+
+    /// The same, but the answer is there, and the ledger has it for an answer that
+    /// was given: it takes no more steps.
+    async fn send_once(&mut self, answer: Answer) -> Next {
+        self.log_forgotten();
+        self.accepted.time().await;
+        let Ok((callbacks, callback, reply)) = self.post(&answer) else {
+            return ControlFlow::Break(());
+        };
+        tokio::select! {
+            // It logs what becomes of it.
+            _ = callbacks.send(&callback, &reply) => {}
+            () = self.shared.reached(Phase::Stopped) => {}
+        }
+        ControlFlow::Break(())
+    }
+
+    /// What is to be posted, where, and by whom.
+    fn post(&self, answer: &Answer) -> Result<(CallbackClient, Callback, Reply), &'static str> {
+        let webhook = self.seat.as_ref().and_then(Seat::webhook);
+        let webhook = webhook.as_ref().unwrap_or(&self.webhook);
+        let callbacks = self.shared.callbacks.clone();
+        let callback = callbacks.zip(webhook.callback());
+        let (callbacks, callback) = callback.ok_or("there is no callback")?;
+        let reply = Reply::from_json(webhook.event(), answer.document().clone());
+        let reply = reply.map_err(|_| "the stored document is none for this event")?;
+        Ok((callbacks, callback, reply))
+    }
+
+    /// Whether ConductorOne was told 202.
+    fn is_owed(&self) -> bool {
+        !matches!(self.accepted, Accepted::Unheard)
+    }
+
+    fn is_too_late(&self) -> bool {
+        let callbacks = self.shared.callbacks.as_ref();
+        let callback = callbacks.zip(self.webhook.callback());
+        callback.is_some_and(|(callbacks, callback)| callbacks.is_over(&callback))
+    }
+
+    fn log_forgotten(&self) {
+        tracing::error!(
+            tenant = self.webhook.tenant(),
+            webhook_id = self.webhook.id(),
+            event = self.webhook.event(),
+            "the ledger has forgotten a promised delivery, which goes on all the same"
+        );
     }
 
     async fn over(&mut self, lease: Lease) -> Next {

@@ -12,7 +12,8 @@ use tokio::time::{Instant, sleep};
 
 use super::handler::Handler;
 use super::promised::{Accepted, Step, Work};
-use super::run::{LEDGER_PAUSE, ask};
+use super::run::{LEDGER_PAUSE, ask, release};
+use super::runs::Busy;
 use super::shared::{Phase, Shared};
 use crate::ledger::{Owner, Taken};
 use crate::verify::Webhook;
@@ -33,10 +34,20 @@ pub(super) async fn recover<H: Handler>(shared: Arc<Shared>, service: H) {
         if work.len() >= MAX_AT_ONCE {
             work.join_next().await;
         }
+        // From here on, so that nobody who waits for the end misses it.
+        let busy = shared.runs.busy();
+        if shared.phase() != Phase::Serving {
+            break;
+        }
         let take = shared.ledger.take(Owner::random(), shared.policy.lease);
         pause = match ask(&shared, take).await {
+            Ok(Some(taken)) if shared.phase() != Phase::Serving => {
+                release(&shared, taken.lease, Duration::ZERO).await;
+                break;
+            }
             Ok(Some(taken)) => {
-                work.spawn(take_up(Arc::clone(&shared), service.clone(), taken));
+                let service = service.clone();
+                work.spawn(take_up(Arc::clone(&shared), busy, service, taken));
                 Duration::ZERO
             }
             Ok(None) => look_every,
@@ -50,10 +61,9 @@ pub(super) async fn recover<H: Handler>(shared: Arc<Shared>, service: H) {
     while work.join_next().await.is_some() {}
 }
 
-async fn take_up<H: Handler>(shared: Arc<Shared>, service: H, taken: Taken) {
-    let _busy = shared.runs.busy();
-    let webhook = match Webhook::from_stored(&taken.delivery) {
-        Ok(webhook) => webhook,
+async fn take_up<H: Handler>(shared: Arc<Shared>, _busy: Busy, service: H, taken: Taken) {
+    let (webhook, uri) = match Webhook::from_stored(&taken.delivery) {
+        Ok(stored) => stored,
         Err(error) => {
             // Of a newer version, perhaps, which will take it up.
             tracing::error!(%error, lease = ?taken.lease, "a promised delivery cannot be read");
@@ -68,24 +78,23 @@ async fn take_up<H: Handler>(shared: Arc<Shared>, service: H, taken: Taken) {
         "a promised delivery is taken up"
     );
     let work = Work {
-        request: request(&webhook),
+        request: request(&webhook, uri),
         webhook,
         service,
         seat: None,
         // At the latest: how long ago is not known.
         accepted: Accepted::At(Instant::now()),
+        runs: 0,
         shared,
     };
     work.pursue(taken.lease.key(), Step::of(taken)).await;
 }
 
 /// The request as the handler got it, as far as a handler should care.
-fn request(webhook: &Webhook) -> Request<Full<Bytes>> {
-    let uri: Uri = webhook.claims().target().parse().unwrap_or_default();
-    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+fn request(webhook: &Webhook, uri: Uri) -> Request<Full<Bytes>> {
     let mut request = Request::new(Full::new(webhook.body().clone()));
     *request.method_mut() = Method::POST;
-    *request.uri_mut() = path.parse().unwrap_or_default();
+    *request.uri_mut() = uri;
     let json = HeaderValue::from_static("application/json");
     request.headers_mut().insert(CONTENT_TYPE, json);
     request.extensions_mut().insert(webhook.clone());

@@ -16,7 +16,7 @@ use super::guard::Verdict;
 use super::handler::Handler;
 use super::shared::{Phase, Shared};
 use crate::BoxFuture;
-use crate::ledger::{Hold, Lease, LedgerError};
+use crate::ledger::{Hold, Lease, LedgerError, Sent};
 use crate::verify::Webhook;
 
 /// How long to wait after trouble with the ledger, before asking it again.
@@ -51,7 +51,10 @@ impl DeliveryRun {
 }
 
 /// A handler at work. Dropping it cuts the handler off, at its next `await`.
-pub(super) struct Run(JoinSet<Verdict>);
+pub(super) struct Run {
+    task: JoinSet<Verdict>,
+    webhook: Webhook,
+}
 
 /// Held by a handler for as long as there is anything left of it.
 pub(super) type Alive = oneshot::Sender<()>;
@@ -62,10 +65,10 @@ impl Run {
         ready: impl Handler,
         mut request: Request<Full<Bytes>>,
         webhook: &Webhook,
-        lease: Lease,
+        number: u32,
         alive: Alive,
     ) -> Self {
-        request.extensions_mut().insert(DeliveryRun(lease.run()));
+        request.extensions_mut().insert(DeliveryRun(number));
         let handled = ready.handle(request, webhook.clone());
         // A task of its own: if the handler panics, this one does not.
         let mut task = JoinSet::new();
@@ -74,16 +77,24 @@ impl Run {
             handled.await
         };
         task.spawn(work.in_current_span());
-        Self(task)
+        Self {
+            task,
+            webhook: webhook.clone(),
+        }
     }
 
     /// Waits for its end. May be dropped and called again.
     pub(super) async fn end(&mut self) -> Verdict {
-        match self.0.join_next().await {
+        match self.task.join_next().await {
             Some(Ok(verdict)) => verdict,
             Some(Err(error)) => {
                 // What it panicked with, the panic hook has told.
-                tracing::error!(panicked = error.is_panic(), "the handler broke off");
+                tracing::error!(
+                    webhook_id = self.webhook.id(),
+                    event = self.webhook.event(),
+                    panicked = error.is_panic(),
+                    "the handler broke off"
+                );
                 Verdict::failed()
             }
             None => Verdict::failed(),
@@ -137,7 +148,10 @@ where
     F: Future<Output = T>,
 {
     let (alive, gone) = oneshot::channel();
-    {
+    if shared.phase() == Phase::Stopped {
+        // Nothing is begun any more.
+        drop(alive);
+    } else {
         let work = work(alive);
         tokio::select! {
             biased;
@@ -156,7 +170,11 @@ where
 /// Gives up a run, or an attempt to send its answer. If the ledger is out of
 /// reach, the lease runs out instead.
 pub(super) async fn release(shared: &Shared, lease: Lease, pause: Duration) {
-    let released = shared.ledger.release(lease, pause);
+    let released = if lease.attempt() == 0 {
+        shared.ledger.release(lease, pause)
+    } else {
+        shared.ledger.postpone(lease, pause, Sent::Perhaps)
+    };
     if let Ok(Err(error)) = timeout(LEDGER_PAUSE, released).await {
         tracing::warn!(%error, "a lease could not be given back: it runs out");
     }
@@ -169,10 +187,12 @@ pub(super) async fn ask<T>(
     step: impl Future<Output = Result<T, LedgerError>>,
 ) -> Result<T, LedgerError> {
     let limit = LEDGER_ANSWER.min(shared.policy.lease / 9);
-    timeout(limit, step).await.unwrap_or_else(|_elapsed| {
-        let reason = format!("no answer within {limit:?}");
-        Err(LedgerError::new(reason))
-    })
+    let asked = Instant::now();
+    match timeout(limit, step).await {
+        // One that was there in time, but found nobody awake, is as old.
+        Ok(reply) if asked.elapsed() <= limit => reply,
+        Ok(_) | Err(_) => Err(LedgerError::new(format!("no answer within {limit:?}"))),
+    }
 }
 
 /// Takes a step in the ledger, again and again until it is known what became of

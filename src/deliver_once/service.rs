@@ -92,7 +92,7 @@ where
             Joined::New(seat, progress) => {
                 let request = request.map(|_| Full::new(webhook.body().clone()));
                 let job = Job { request, ready };
-                let work = lead(Arc::clone(&self.shared), seat, webhook, job);
+                let work = lead(Arc::clone(&self.shared), seat, webhook.clone(), job);
                 // Whoever asks may hang up: the work goes on.
                 tokio::spawn(work.in_current_span());
                 (progress, true)
@@ -104,7 +104,13 @@ where
         } else {
             policy.join
         };
-        ResponseFuture::new(answer::wait(progress, is_first, limit))
+        let shared = Arc::clone(&self.shared);
+        let overdue = move || {
+            if is_first {
+                shared.log_overdue(&webhook);
+            }
+        };
+        ResponseFuture::new(answer::wait(progress, is_first, limit, overdue))
     }
 }
 

@@ -1,3 +1,5 @@
+#[cfg(feature = "callback")]
+use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +13,6 @@ use crate::callback::CallbackClient;
 use crate::ledger::Ledger;
 #[cfg(feature = "callback")]
 use crate::rejection::{Rejection, RejectionKind};
-#[cfg(feature = "callback")]
 use crate::verify::Webhook;
 
 /// What the clones of a layer and its services share.
@@ -90,6 +91,27 @@ impl Shared {
                 .map_err(|error| Rejection::because(kind, error)),
             None => Err(Rejection::new(kind)),
         }
+    }
+
+    /// The handler needs longer than ConductorOne waits, and no 202 was answered.
+    pub(super) fn log_overdue(&self, webhook: &Webhook) {
+        #[cfg(feature = "callback")]
+        let reason = match (&self.callbacks, self.check_callback(webhook)) {
+            (None, _) => "no callback client is configured".to_owned(),
+            (Some(_), Err(rejection)) => rejection
+                .source()
+                .map_or_else(String::new, ToString::to_string),
+            (Some(_), Ok(())) => "the ledger is out of reach".to_owned(),
+        };
+        #[cfg(not(feature = "callback"))]
+        let reason = "the feature `callback` is off";
+        tracing::warn!(
+            tenant = webhook.tenant(),
+            webhook_id = webhook.id(),
+            event = webhook.event(),
+            %reason,
+            "slower than ConductorOne waits, and not answered 202: answered 503"
+        );
     }
 
     pub(super) fn phase(&self) -> Phase {

@@ -100,8 +100,8 @@ use crate::BoxFuture;
 ///
 /// **Repeatable.** Who does not hear the reply of a step may take it again with
 /// the same arguments: a step that has been taken answers the same the second
-/// time. Only [`take`](Self::take) does not: what it handed out unheard comes
-/// back when the lease has run out.
+/// time. Only [`take`](Self::take) and [`resume`](Self::resume) do not: what
+/// they handed out unheard comes back when the lease has run out.
 ///
 /// **Retention.** A record is kept for [`Retention::finished`] after its last
 /// step, and a promised one at least until [`Retention::callback`] after the

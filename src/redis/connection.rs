@@ -1,6 +1,7 @@
 use std::fmt;
+use std::mem;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::sentinel::SentinelClient;
@@ -16,16 +17,18 @@ use super::store::describe;
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 /// How long a server may take to reply.
 const REPLY_LIMIT: Duration = Duration::from_secs(3);
+/// How long a server may be silent to a caller who then gives up.
+const SILENCE_LIMIT: Duration = Duration::from_millis(100);
 
 /// A connection to the Redis server that takes the writes, for as long as the
 /// process lives: clones share it.
 ///
-/// It connects with the first command. Whenever the server does not reply within
-/// 3 seconds, hangs up, or turns out to be a replica after a fail-over, the
-/// command fails and the next one connects anew, within 2 seconds: to wherever
-/// the server's name then leads, or the Sentinels then say. No command is queued
-/// while there is no connection, nor repeated. Where the server tells that it may
-/// evict keys, a warning is logged.
+/// It connects with the first command. Whenever the server hangs up, does not
+/// reply within 3 seconds or before the caller gives up, or turns out to be a
+/// replica after a fail-over, the command fails and the next one connects anew,
+/// within 2 seconds: to wherever the server's name then leads, or the Sentinels
+/// then say. No command is queued while there is no connection, nor repeated.
+/// Where the server tells that it may evict keys, a warning is logged.
 #[derive(Clone)]
 pub struct RedisConnection {
     shared: Arc<Mutex<Shared>>,
@@ -95,6 +98,14 @@ impl RedisConnection {
         Ok((shared.serial, connection))
     }
 
+    fn awaited(&self, serial: u64) -> Awaited<'_> {
+        Awaited {
+            connection: self,
+            serial,
+            since: Instant::now(),
+        }
+    }
+
     /// Leaves a connection that is of no use any more, if nobody else has.
     async fn leave_if_useless(&self, serial: u64, error: &RedisError) {
         let useless = match error.kind() {
@@ -111,6 +122,33 @@ impl RedisConnection {
         };
         let mut shared = self.shared.lock().await;
         if useless && shared.serial == serial {
+            shared.live = None;
+        }
+    }
+}
+
+/// A command whose reply is awaited. If the caller gives up sooner than the
+/// connection would, the connection is left all the same: it may be dead.
+struct Awaited<'a> {
+    connection: &'a RedisConnection,
+    serial: u64,
+    since: Instant,
+}
+
+impl Awaited<'_> {
+    /// There is a reply, or an error.
+    fn over(self) {
+        mem::forget(self);
+    }
+}
+
+impl Drop for Awaited<'_> {
+    fn drop(&mut self) {
+        // Whoever has the lock is connecting, or leaving it himself.
+        if self.since.elapsed() >= SILENCE_LIMIT
+            && let Ok(mut shared) = self.connection.shared.try_lock()
+            && shared.serial == self.serial
+        {
             shared.live = None;
         }
     }
@@ -164,7 +202,9 @@ impl ConnectionLike for RedisConnection {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
         Box::pin(async move {
             let (serial, mut connection) = self.live().await?;
+            let awaited = self.awaited(serial);
             let reply = connection.send_packed_command(cmd).await;
+            awaited.over();
             let reply = reply.and_then(Value::extract_error);
             if let Err(error) = &reply {
                 self.leave_if_useless(serial, error).await;
@@ -181,9 +221,11 @@ impl ConnectionLike for RedisConnection {
     ) -> RedisFuture<'a, Vec<Value>> {
         Box::pin(async move {
             let (serial, mut connection) = self.live().await?;
+            let awaited = self.awaited(serial);
             let replies = connection
                 .send_packed_commands(pipeline, offset, count)
                 .await;
+            awaited.over();
             if let Err(error) = &replies {
                 self.leave_if_useless(serial, error).await;
             }

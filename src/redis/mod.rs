@@ -27,7 +27,8 @@
 //!   scripts for `TIME`, `DEL` and the commands of hashes, sorted sets and expiry.
 //! - **`maxmemory-policy noeviction`.** Every key expires by itself, and every
 //!   policy but this one removes others when memory is short: a delivery would
-//!   then run again, or be lost. With it, what is new is refused meanwhile: 503.
+//!   then run again, or be lost. With it, what is new is refused meanwhile (503),
+//!   what is under way goes on, and what crashed replicas have left waits.
 //! - **Trusted.** It holds callback URLs, each of which lets its bearer answer
 //!   for the receiver once, and the deliveries and answers themselves. So it
 //!   wants a password, TLS on networks that are shared, and no other users of

@@ -2,7 +2,8 @@
 //! later one, takes up.
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::uri::InvalidUri;
+use http::{HeaderMap, Uri};
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -16,6 +17,8 @@ use crate::json::{JsonError, UniqueMembers};
 /// the token it has the claims, not the signature.
 #[derive(Deserialize)]
 struct Stored<'a> {
+    /// Where it was handed on to: not always where it was sent to.
+    uri: String,
     tenant: String,
     #[serde(borrow)]
     claims: &'a RawValue,
@@ -28,6 +31,8 @@ pub(crate) enum StoredError {
     // Not the parser's own text, which may quote the body.
     #[error("not a stored webhook: see line {line} column {column}")]
     Json { line: usize, column: usize },
+    #[error("the URI is not what it was: {0}")]
+    Uri(#[from] InvalidUri),
     #[error("the claims are not what they were: {0}")]
     Claims(#[from] JsonError),
     #[error("the claims are not what they were: {0}")]
@@ -39,9 +44,10 @@ pub(crate) enum StoredError {
 impl Webhook {
     /// For a store that this receiver trusts: whoever can write to it can make
     /// webhooks of his own.
-    pub(crate) fn to_stored(&self) -> Bytes {
+    pub(crate) fn to_stored(&self, uri: &Uri) -> Bytes {
         let claims = self.claims();
         let stored = json!({
+            "uri": uri.to_string(),
             "tenant": self.tenant(),
             "claims": claims.to_json(),
             // An envelope is UTF-8.
@@ -50,17 +56,18 @@ impl Webhook {
         stored.to_string().into()
     }
 
-    pub(crate) fn from_stored(stored: &[u8]) -> Result<Self, StoredError> {
+    pub(crate) fn from_stored(stored: &[u8]) -> Result<(Self, Uri), StoredError> {
         let stored: Stored<'_> =
             serde_json::from_slice(stored).map_err(|error| StoredError::Json {
                 line: error.line(),
                 column: error.column(),
             })?;
+        let uri = stored.uri.parse()?;
         let claims = UniqueMembers::parse(stored.claims.get().as_bytes())?;
         let claims = Claims::read(&claims)?;
         let body = Bytes::from(stored.body);
         let envelope = Envelope::parse(&body, &HeaderMap::new())?;
-        Ok(Self::from(Proven {
+        let webhook = Self::from(Proven {
             tenant: stored.tenant.into(),
             version: envelope::VERSION,
             id: envelope.webhook_id,
@@ -70,6 +77,7 @@ impl Webhook {
             payload: envelope.payload,
             body,
             replay: false,
-        }))
+        });
+        Ok((webhook, uri))
     }
 }

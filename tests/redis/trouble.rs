@@ -9,7 +9,8 @@ use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tower_conductorone::ledger::{Answer, Claimed, Finished, Ledger, Standing};
+use tokio::time::timeout;
+use tower_conductorone::ledger::{Answer, Claimed, Finished, Hold, Ledger, Sent, Standing};
 use tower_conductorone::redis::{RedisConnection, RedisLedger};
 
 use crate::server::RedisServer;
@@ -105,18 +106,55 @@ async fn a_server_that_became_a_replica_is_left_for_the_new_master() {
 }
 
 #[tokio::test]
+async fn a_server_that_falls_silent_is_left_by_whoever_gives_up() {
+    let (old, new) = (RedisServer::start(&[]), RedisServer::start(&[]));
+    let (switch, to) = watch::channel(old.port());
+    let port = relay(to).await;
+    let ledger = RedisLedger::at(format!("redis://127.0.0.1:{port}")).expect("a good URL");
+    start(&ledger, 1).await;
+    old.pause();
+    switch.send(new.port()).expect("a relay");
+    let impatient = timeout(Duration::from_millis(500), claim(&ledger, 2));
+    assert!(impatient.await.is_err(), "the old one is silent");
+    let patient = timeout(Duration::from_secs(2), claim(&ledger, 2));
+    let claimed = patient.await.expect("the new one").expect("a reply");
+    assert!(matches!(claimed, Claimed::Started(_)), "{claimed:?}");
+    old.resume();
+}
+
+#[tokio::test]
 async fn full_memory_refuses_new_deliveries_and_ends_those_it_knows() {
     let server = RedisServer::start(&["maxmemory-policy noeviction"]);
     let ledger = RedisLedger::new(connection(&server));
     let lease = start(&ledger, 1).await;
     let answered = start(&ledger, 2).await;
+    let (released, promised) = (start(&ledger, 4).await, start(&ledger, 5).await);
+    let stored = start(&ledger, 6).await;
+    let held = ledger.promise(stored, "work".into()).await;
+    assert_eq!(held.expect("a reply"), Hold::Held);
     let finished = ledger.finish(answered, Answer::new(200, "{}")).await;
     assert_eq!(finished.expect("a reply"), Finished::Answered);
     let () = ask(&server, &["CONFIG", "SET", "maxmemory", "1"]).await;
     let error = claim(&ledger, 3).await.expect_err("full").to_string();
     assert!(error.contains("OOM"), "{error}");
+    let term = Duration::from_secs(45);
+    assert_eq!(
+        ledger.renew(lease, term).await.expect("a reply"),
+        Hold::Held
+    );
     let finished = ledger.finish(lease, Answer::new(200, "{}")).await;
     assert_eq!(finished.expect("a reply"), Finished::Answered);
+    let held = ledger.release(released, Duration::ZERO).await;
+    assert_eq!(held.expect("a reply"), Hold::Held);
+    let held = ledger.promise(promised, "work".into()).await;
+    assert_eq!(held.expect("a reply"), Hold::Held);
+    let finished = ledger.finish(stored, Answer::new(200, "{}")).await;
+    let finished = finished.expect("a reply");
+    let Finished::Stored(sending) = finished else {
+        panic!("{finished:?}");
+    };
+    let held = ledger.postpone(sending, term, Sent::No).await;
+    assert_eq!(held.expect("a reply"), Hold::Held);
     let known = Standing::Answered(Answer::new(200, "{}"));
     let again = claim(&ledger, 2).await.expect("a reply");
     assert_eq!(again, Claimed::Standing(known));

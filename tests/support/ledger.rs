@@ -16,6 +16,10 @@ use tower_conductorone::ledger::{
 #[derive(Clone, Debug, Default)]
 pub struct Shared {
     ledger: Arc<MemoryLedger>,
+    /// What it is once all is forgotten.
+    fresh: Arc<MemoryLedger>,
+    has_forgotten: Arc<AtomicBool>,
+    loses_promises: Arc<AtomicBool>,
     is_down: Arc<AtomicBool>,
     calls: Arc<AtomicUsize>,
     delay: Arc<Mutex<Duration>>,
@@ -26,6 +30,8 @@ impl Shared {
     pub fn handle(&self) -> Self {
         Self {
             ledger: Arc::clone(&self.ledger),
+            fresh: Arc::clone(&self.fresh),
+            has_forgotten: Arc::clone(&self.has_forgotten),
             ..Self::default()
         }
     }
@@ -38,6 +44,16 @@ impl Shared {
     /// From now on, a step that was taken is heard of so much later.
     pub fn is_slow(&self, delay: Duration) {
         *self.delay.lock().expect("no panic") = delay;
+    }
+
+    /// All replicas' records are lost, as by a crash of the store.
+    pub fn forget(&self) {
+        self.has_forgotten.store(true, Ordering::SeqCst);
+    }
+
+    /// From now on, promises are acknowledged and lost, as by a fail-over.
+    pub fn loses_promises(&self) {
+        self.loses_promises.store(true, Ordering::SeqCst);
     }
 
     /// How many steps were asked for.
@@ -54,7 +70,12 @@ impl Shared {
             return Box::pin(async { Err(LedgerError::new("out of reach")) });
         }
         let delay = *self.delay.lock().expect("no panic");
-        let step = step(&self.ledger);
+        let has_forgotten = self.has_forgotten.load(Ordering::SeqCst);
+        let step = step(if has_forgotten {
+            &self.fresh
+        } else {
+            &self.ledger
+        });
         if delay.is_zero() {
             return step;
         }
@@ -85,6 +106,9 @@ impl Ledger for Shared {
     }
 
     fn promise(&self, lease: Lease, delivery: Bytes) -> BoxFuture<'_, Result<Hold, LedgerError>> {
+        if self.loses_promises.load(Ordering::SeqCst) {
+            return Box::pin(async { Ok(Hold::Held) });
+        }
         self.step(|ledger| ledger.promise(lease, delivery))
     }
 

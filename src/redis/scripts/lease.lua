@@ -7,3 +7,9 @@ if not record then
   return false
 end
 local ours = is_lease(record, owner, run, attempt)
+-- What is known is gone on with when memory is full, too: once a script has
+-- written, Redis lets it, and this takes no memory.
+local left = ours and redis.call('PTTL', key) or 0
+if left > 0 then
+  redis.call('PEXPIRE', key, left)
+end
