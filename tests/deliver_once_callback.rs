@@ -539,18 +539,24 @@ async fn nothing_is_run_for_a_callback_that_is_over() {
     let tenant = FakeTenant::new(DOMAIN);
     let shared = ledger::Shared::default();
     let mine = shared.handle();
-    let crashing = once(&script).always_by_callback().ledger(mine.clone());
+    let day = seconds(24 * 60 * 60);
+    let building = || {
+        let client = support::callback::builder().deadline(day);
+        let client = client.post(script.clone()).build().expect("good");
+        DeliverOnceLayer::builder().callbacks(client)
+    };
+    let crashing = building().always_by_callback().ledger(mine.clone());
     let one = Receiver::of(&tenant, crashing, async |_| {
         sleep(seconds(100_000_000)).await;
         document("never")
     });
-    let two = Receiver::of(&tenant, once(&script).ledger(shared.handle()), async |_| {
+    let two = Receiver::of(&tenant, building().ledger(shared.handle()), async |_| {
         document(COMPLETE)
     });
     let delivery = one.delivery();
     assert_eq!(one.ask(&delivery).await, accepted());
     mine.is_down(true);
-    sleep(seconds(8 * 24 * 60 * 60)).await;
+    sleep(day).await;
     tokio::spawn(two.once.recover(two.handlers.clone()));
     sleep(seconds(60)).await;
     assert_eq!((two.runs(), script.posts().len()), (0, 0));

@@ -482,6 +482,20 @@ async fn a_ledger_that_never_answers_is_one_out_of_reach() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_claim_that_is_heard_of_after_its_lease_is_made_again() {
+    let world = World::new(1, 0);
+    let one = world.start_alone(&world.hosts[0], |_| Duration::ZERO);
+    one.way.stalls_once(secs(60));
+    let delivery = numbered(&world.tenant, PROVISION, 0).issued_at(now());
+    let asked = ask(&world, 0, &delivery);
+    assert_eq!(asked.await.0, 503, "for as long as those who ask can wait");
+    assert_eq!(world.work.total(), 0);
+    sleep(secs(60)).await;
+    assert_eq!(ask(&world, 0, &delivery).await.0, 200);
+    assert_eq!(world.work.total(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_delivery_that_is_answered_at_once_takes_two_steps_in_the_ledger() {
     let world = World::new(1, 0);
     let one = world.start_alone(&world.hosts[0], |_| Duration::ZERO);

@@ -62,7 +62,8 @@
 //!   its next `await`. What it left to another thread or task goes on.
 //! - **The ledger's own losses.** One in memory forgets everything in a crash. A
 //!   Redis that fails over may forget what it had acknowledged, and a delivery
-//!   then runs again.
+//!   then runs again; or is lost, if it was promised and the replica at work on
+//!   it crashes as well.
 //! - **The handler's headers.** Status and document are what counts and what is
 //!   stored; other headers of its response do not leave this layer, but for
 //!   `Retry-After` and `Content-Type` of a run that has failed.

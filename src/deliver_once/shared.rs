@@ -109,6 +109,7 @@ impl Shared {
             tenant = webhook.tenant(),
             webhook_id = webhook.id(),
             event = webhook.event(),
+            after = ?self.policy.latest_answer,
             %reason,
             "slower than ConductorOne waits, and not answered 202: answered 503"
         );

@@ -1,11 +1,12 @@
 //! A ledger that several receivers share, and that can be out of reach.
 
+use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::sleep;
+use tokio::time::{advance, sleep};
 use tower_conductorone::BoxFuture;
 use tower_conductorone::ledger::{
     Answer, Claimed, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError, MemoryLedger, Owner,
@@ -23,6 +24,7 @@ pub struct Shared {
     is_down: Arc<AtomicBool>,
     calls: Arc<AtomicUsize>,
     delay: Arc<Mutex<Duration>>,
+    stall: Arc<Mutex<Duration>>,
 }
 
 impl Shared {
@@ -56,6 +58,11 @@ impl Shared {
         self.loses_promises.store(true, Ordering::SeqCst);
     }
 
+    /// When the next step's reply comes, nobody is awake for so long.
+    pub fn stalls_once(&self, time: Duration) {
+        *self.stall.lock().expect("no panic") = time;
+    }
+
     /// How many steps were asked for.
     pub fn calls(&self) -> usize {
         self.calls.load(Ordering::SeqCst)
@@ -76,6 +83,14 @@ impl Shared {
         } else {
             &self.ledger
         });
+        let stall = mem::take(&mut *self.stall.lock().expect("no panic"));
+        if !stall.is_zero() {
+            return Box::pin(async move {
+                let reply = step.await;
+                advance(stall).await;
+                reply
+            });
+        }
         if delay.is_zero() {
             return step;
         }
