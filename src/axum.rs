@@ -9,6 +9,7 @@ use axum_core::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::request::Parts;
 
+use crate::deliver_once::DeliveryRun;
 use crate::event::{Acknowledgement, Event, Outcome, Payload, PayloadError};
 use crate::rejection::Rejection;
 use crate::verify::Webhook;
@@ -46,6 +47,40 @@ impl<S: Sync> OptionalFromRequestParts<S> for Webhook {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Infallible> {
         Ok(parts.extensions.get::<Self>().cloned())
+    }
+}
+
+/// A handler asked for a [`DeliveryRun`] on a route that
+/// [`DeliverOnceLayer`](crate::DeliverOnceLayer) does not wrap. Answered 500.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error(
+    "no delivery's run in the request's extensions: is DeliverOnceLayer installed on this route?"
+)]
+#[non_exhaustive]
+pub struct MissingDeliveryRun;
+
+impl IntoResponse for MissingDeliveryRun {
+    fn into_response(self) -> Response {
+        (StatusCode::INTERNAL_SERVER_ERROR, self.to_string()).into_response()
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for DeliveryRun {
+    type Rejection = MissingDeliveryRun;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, MissingDeliveryRun> {
+        parts.extensions.get::<Self>().copied().ok_or_else(|| {
+            tracing::error!("{MissingDeliveryRun}");
+            MissingDeliveryRun
+        })
+    }
+}
+
+impl<S: Sync> OptionalFromRequestParts<S> for DeliveryRun {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Infallible> {
+        Ok(parts.extensions.get::<Self>().copied())
     }
 }
 
@@ -156,6 +191,13 @@ impl<S: Sync, E: Event> FromRequestParts<S> for Typed<E> {
 impl IntoResponse for Outcome {
     fn into_response(self) -> Response {
         self.response().into_response()
+    }
+}
+
+/// 422, without quoting the payload.
+impl IntoResponse for PayloadError {
+    fn into_response(self) -> Response {
+        TypedRejection::from(self).into_response()
     }
 }
 

@@ -81,7 +81,7 @@
 //! | --- | --- | --- |
 //! | `reqwest` | yes | fetches the tenants' keys over HTTPS |
 //! | `callback` | no | sends answers to the callback URL, days later if need be: [`callback`] |
-//! | `axum` | no | for axum 0.8: [`Webhook`] and [`Typed`] as extractors; nested routers' original URI |
+//! | `axum` | no | for axum 0.8: [`Webhook`], [`Typed`] and [`DeliveryRun`] as extractors; nested routers' original URI |
 //! | `redis` | no | a ledger and a replay store in [Redis](redis) or Valkey, shared by all replicas |
 //! | `testing` | no | a fake tenant, a simulator of deliveries, an attack pack, explanations, and more: [`testing`] |
 //!
@@ -133,7 +133,7 @@ mod verify_webhook;
 mod axum;
 
 #[cfg(feature = "axum")]
-pub use self::axum::{MissingWebhook, Typed, TypedRejection};
+pub use self::axum::{MissingDeliveryRun, MissingWebhook, Typed, TypedRejection};
 pub use self::clock::{Clock, SystemClock};
 pub use self::config::{ConfigError, Tenant, VerifyWebhookBuilder};
 pub use self::deliver_once::{DeliverOnce, DeliverOnceLayer, DeliveryRun};

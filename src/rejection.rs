@@ -85,7 +85,7 @@ kinds! {
     MissingClaim => UNAUTHORIZED, "missing_claim", Token;
     /// **401**: a claim has a wrong type or form.
     InvalidClaim => UNAUTHORIZED, "invalid_claim", Token;
-    /// **401**: `iss` is none of the configured tenants. The log names both.
+    /// **401**: `iss` is none of the configured tenants. The log names it.
     UnknownTenant => UNAUTHORIZED, "unknown_tenant", Token;
     /// **401**: the tenant's JWKS has no key for this token, also after a look
     /// at the newest one, as far as the limit on fetching allowed that.

@@ -17,10 +17,12 @@ use serde_json::{Value, json};
 use support::{DOMAIN, TEST_EVENT, builder, now, receiver};
 use tower::ServiceExt;
 use tower_conductorone::event::{
-    Comment, Event, Outcome, PolicyApprovalStep, ProvisionReply, ProvisionStep,
+    Comment, Event, Outcome, PayloadError, PolicyApprovalStep, ProvisionReply, ProvisionStep,
 };
 use tower_conductorone::testing::{Delivery, FakeTenant};
-use tower_conductorone::{MissingWebhook, Rejection, Typed, VerifyWebhookLayer, Webhook};
+use tower_conductorone::{
+    DeliverOnceLayer, DeliveryRun, MissingWebhook, Rejection, Typed, VerifyWebhookLayer, Webhook,
+};
 
 fn delivery(tenant: &FakeTenant) -> Delivery {
     tenant.delivery(TEST_EVENT).issued_at(now())
@@ -329,4 +331,38 @@ async fn a_route_takes_events_of_one_type() {
     let (response, body) = answer(&app, request(&unverified)).await;
     assert_eq!(response.status(), 500);
     assert!(body.contains("VerifyWebhookLayer"), "{body}");
+}
+
+#[tokio::test]
+async fn a_handler_can_ask_which_run_it_is_in() {
+    async fn handle(run: DeliveryRun, _: Webhook) -> Outcome {
+        assert_eq!(run.number(), 1);
+        Outcome::accepted()
+    }
+    let tenant = FakeTenant::new(DOMAIN);
+    let verify = builder(&tenant).build().expect("good");
+    let handlers = Router::new().route("/webhooks", post(handle));
+    let once = DeliverOnceLayer::builder().build().expect("good");
+    let app = handlers.clone().layer(once).layer(verify.clone());
+    let (response, _) = answer(&app, request(&delivery(&tenant))).await;
+    assert_eq!(response.status(), 202);
+
+    let (response, text) = answer(&handlers.layer(verify), request(&delivery(&tenant))).await;
+    assert_eq!(response.status(), 500);
+    assert!(text.contains("DeliverOnceLayer"), "{text}");
+}
+
+#[tokio::test]
+async fn an_odd_payload_is_422_whoever_reads_it() {
+    async fn handle(webhook: Webhook) -> Result<Outcome, PayloadError> {
+        webhook.payload()?;
+        Ok(Outcome::accepted())
+    }
+    let tenant = FakeTenant::new(DOMAIN);
+    let verify = builder(&tenant).build().expect("good");
+    let app = Router::new().route("/webhooks", post(handle)).layer(verify);
+    let odd = delivery(&tenant).payload(json!("s3cret"));
+    let (response, text) = answer(&app, request(&odd)).await;
+    assert_eq!(response.status(), 422);
+    assert!(!text.contains("s3cret"), "{text}");
 }

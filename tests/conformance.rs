@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -22,6 +22,12 @@ use tower_conductorone::testing::conformance;
 #[tokio::test(start_paused = true)]
 async fn the_ledger_in_memory_keeps_all_the_rules() {
     conformance::ledger(async || MemoryLedger::default(), advance).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_does_a_ledger_that_several_hold() {
+    let shared = async || Arc::new(MemoryLedger::default());
+    conformance::ledger(shared, advance).await;
 }
 
 #[tokio::test]

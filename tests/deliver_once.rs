@@ -187,7 +187,7 @@ async fn a_duplicate_gets_the_first_answer_byte_for_byte() {
     for _ in 0..3 {
         // With the same token, and with a new one.
         assert_eq!(receiver.ask(&delivery).await, replayed(200, COMPLETE));
-        let retried = delivery.clone().claim("jti", json!("another"));
+        let retried = delivery.retried();
         assert_eq!(receiver.ask(&retried).await, replayed(200, COMPLETE));
     }
     assert_eq!(receiver.runs(), 1);

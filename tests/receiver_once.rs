@@ -15,7 +15,6 @@ use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use process::{Receiver, command, serve};
-use serde_json::json;
 use support::DOMAIN;
 use tokio::net::TcpListener;
 use tower::service_fn;
@@ -79,12 +78,6 @@ async fn send_to(
     Client::connect(HTTP1, address).await.begin(request).await
 }
 
-/// The next attempt: the same, with a token of its own.
-fn retry(delivery: &Delivery) -> Delivery {
-    let id = format!("jti-{}", fastrand::u64(..));
-    delivery.clone().claim("jti", json!(id))
-}
-
 /// The lines that it prints from now on until it has stopped.
 async fn lines_left(receiver: Receiver) -> usize {
     receiver.stop().await.len()
@@ -96,7 +89,7 @@ async fn duplicates_share_one_run_and_then_get_its_answer_again() {
     let receiver = world.receiver("--work-ms 700").await;
     let delivery = world.tenant.delivery(PROVISION);
     let [first, second, third] = [HTTP1, Protocol::Http2, HTTP1].map(|protocol| {
-        let (receiver, attempt) = (&receiver, retry(&delivery));
+        let (receiver, attempt) = (&receiver, delivery.retried());
         async move { receiver.send(protocol, &attempt).await }
     });
     let (first, second, third) = tokio::join!(first, second, third);
@@ -108,13 +101,13 @@ async fn duplicates_share_one_run_and_then_get_its_answer_again() {
 
     for protocol in [HTTP1, Protocol::Http2] {
         let asked = Instant::now();
-        let again = receiver.send(protocol, &retry(&delivery)).await;
+        let again = receiver.send(protocol, &delivery.retried()).await;
         assert_eq!((again.status.as_u16(), &again.body), (200, &document));
         assert_eq!(again.headers["idempotent-replayed"], "true");
         assert!(asked.elapsed() < Duration::from_millis(700), "it ran again");
     }
     // A token is good for one attempt all the same.
-    let replayed = retry(&delivery);
+    let replayed = delivery.retried();
     assert_eq!(receiver.send(HTTP1, &replayed).await.status, 200);
     assert_eq!(receiver.send(HTTP1, &replayed).await.status, 401);
     assert_eq!(lines_left(receiver).await, 1);
@@ -131,7 +124,7 @@ async fn the_work_survives_a_client_that_hangs_up() {
     assert_eq!(line["handled"], delivery.envelope()["webhookId"]);
     drop(wire);
 
-    let answer = receiver.send(HTTP1, &retry(&delivery)).await;
+    let answer = receiver.send(HTTP1, &delivery.retried()).await;
     assert_eq!(answer.status, 200);
     assert_eq!(answer.headers["idempotent-replayed"], "true");
     assert_eq!(lines_left(receiver).await, 0);
@@ -143,7 +136,7 @@ async fn the_first_runs_fail_if_they_are_told_to() {
     let receiver = world.receiver("--fail-first 2").await;
     let delivery = world.tenant.delivery(PROVISION);
     for status in [500, 500, 200, 200] {
-        let answer = receiver.send(HTTP1, &retry(&delivery)).await;
+        let answer = receiver.send(HTTP1, &delivery.retried()).await;
         assert_eq!(answer.status, status, "{answer:?}");
     }
     assert_eq!(lines_left(receiver).await, 3, "one for each run");
@@ -178,7 +171,7 @@ async fn the_document_comes_by_callback_after_a_202_at_once_or_at_the_deadline()
         // One that comes again is not done again.
         let delivery = world.delivery();
         for _ in 0..2 {
-            let answer = receiver.send(HTTP1, &retry(&delivery)).await;
+            let answer = receiver.send(HTTP1, &delivery.retried()).await;
             assert_eq!(answer.status, 202, "{flags}");
         }
         assert_eq!(lines_left(receiver).await, EVENTS.len() + 1, "{flags}");
@@ -266,7 +259,7 @@ async fn a_slow_handler_without_a_callback_is_asked_again_after_28_seconds() {
     assert!(answer.headers.contains_key("retry-after"), "{answer:?}");
     let waited = asked.elapsed().as_millis();
     assert!((28_000..30_000).contains(&waited), "{waited} ms");
-    let answer = receiver.send(HTTP1, &retry(&delivery)).await;
+    let answer = receiver.send(HTTP1, &delivery.retried()).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(lines_left(receiver).await, 1);
 }

@@ -24,7 +24,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use process::{PUBLIC_URL, Receiver, command, serve};
 use redis_server::RedisServer;
-use serde_json::{Value, json};
+use serde_json::Value;
 use support::DOMAIN;
 use tokio::net::TcpStream;
 use tokio::process::Child;
@@ -32,7 +32,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 use tower::service_fn;
 use tower_conductorone::testing::simulator::{CallbackServer, End, Report, Simulator};
-use tower_conductorone::testing::{Delivery, EVENTS, FakeTenant, JwksServer};
+use tower_conductorone::testing::{EVENTS, FakeTenant, JwksServer};
 use wire::{BoxError, Protocol, within};
 
 const PROVISION: &str = EVENTS[1];
@@ -95,12 +95,6 @@ impl World {
     }
 }
 
-/// The next attempt: the same, with a token of its own.
-fn retry(delivery: &Delivery) -> Delivery {
-    let id = format!("jti-{}", fastrand::u64(..));
-    delivery.clone().claim("jti", json!(id))
-}
-
 #[tokio::test]
 async fn one_replica_knows_what_another_has_done() {
     let world = World::new().await;
@@ -109,7 +103,7 @@ async fn one_replica_knows_what_another_has_done() {
     let first = one.send(HTTP1, &delivery).await;
     assert_eq!(first.status, 200, "{first:?}");
 
-    let again = other.send(HTTP1, &retry(&delivery)).await;
+    let again = other.send(HTTP1, &delivery.retried()).await;
     assert_eq!((again.status, again.body), (first.status, first.body));
     assert_eq!(again.headers["idempotent-replayed"], "true");
     // Nor does a token pass twice.
@@ -148,7 +142,7 @@ async fn while_redis_hangs_the_answer_is_503_and_then_all_is_well_by_itself() {
     assert!((1..=60).contains(&wait.parse().expect("seconds")), "{wait}");
     assert!(asked.elapsed() < Duration::from_secs(30));
     world.redis().resume();
-    let answer = receiver.send(HTTP1, &retry(&delivery)).await;
+    let answer = receiver.send(HTTP1, &delivery.retried()).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(receiver.stop().await.len(), 1);
 }

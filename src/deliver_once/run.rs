@@ -28,6 +28,8 @@ const LEDGER_ANSWER: Duration = Duration::from_secs(5);
 /// Which run of its delivery a handler is in: in the extensions of the request
 /// that [`DeliverOnce`](crate::DeliverOnce) hands on.
 ///
+/// With the feature `axum` it is an extractor as well.
+///
 /// More than 1 says that an earlier run failed or never ended: it may have done
 /// a part of the work, or all of it.
 ///

@@ -65,6 +65,7 @@
 //! although its lease ran out, may have done some of its work; the next run
 //! repeats it, and is told by [`Lease::run`] that it is not the first.
 
+mod arc;
 mod error;
 mod lease;
 mod memory;

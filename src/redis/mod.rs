@@ -2,12 +2,13 @@
 //! receiver.
 //!
 //! ```no_run
-//! use tower_conductorone::VerifyWebhookLayer;
+//! use tower_conductorone::{DeliverOnceLayer, VerifyWebhookLayer};
 //! use tower_conductorone::redis::{RedisConnection, RedisLedger, RedisReplayStore};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let redis = RedisConnection::to_server("redis://:password@redis.example.com:6379")?;
 //! let ledger = RedisLedger::new(redis.clone());
+//! let once = DeliverOnceLayer::builder().ledger(ledger).build()?;
 //! let verify = VerifyWebhookLayer::builder()
 //!     .public_url("https://hooks.example.com")
 //!     .tenant("example.conductor.one")

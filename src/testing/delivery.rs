@@ -18,8 +18,8 @@ use super::{Answer, FakeTenant, answer, id, payload};
 /// One delivery of a webhook, as ConductorOne sends it until a knob is turned.
 ///
 /// Made by [`FakeTenant::delivery`]. Two deliveries never share a `jti` or a
-/// webhook id; one of them, built twice, is the same delivery sent twice: that
-/// is a replay.
+/// webhook id; one of them, built twice, is the same request sent twice: that
+/// is a replay. An attempt more is [`retried`](Self::retried).
 ///
 /// What a knob says directly always stands; what follows from other things
 /// (`aud` and `htu` from [`to`](Self::to), the hash in the token from the
@@ -109,6 +109,15 @@ impl Delivery {
     pub fn callback_url(mut self, url: Option<&str>) -> Self {
         self.callback_url = url.map(Into::into);
         self
+    }
+
+    /// The same delivery, tried again as ConductorOne does: with a token of its
+    /// own. (The same token again is a replay.)
+    pub fn retried(&self) -> Self {
+        let mut retried = self.clone();
+        retried.claims.retain(|(name, _)| name != "jti");
+        retried.jti = id::ksuid();
+        retried
     }
 
     /// When the token was issued: by default, when this delivery was made. It

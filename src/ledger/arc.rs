@@ -1,0 +1,82 @@
+//! A ledger that several hold.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::{
+    Answer, Claimed, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError, Owner, Sent,
+    Standing, Taken,
+};
+use crate::BoxFuture;
+
+/// For layers that share a ledger in one process.
+impl<L: Ledger + ?Sized> Ledger for Arc<L> {
+    fn claim(
+        &self,
+        key: DeliveryKey,
+        owner: Owner,
+        term: Duration,
+    ) -> BoxFuture<'_, Result<Claimed, LedgerError>> {
+        (**self).claim(key, owner, term)
+    }
+
+    fn find(&self, key: DeliveryKey) -> BoxFuture<'_, Result<Option<Standing>, LedgerError>> {
+        (**self).find(key)
+    }
+
+    fn renew(&self, lease: Lease, term: Duration) -> BoxFuture<'_, Result<Hold, LedgerError>> {
+        (**self).renew(lease, term)
+    }
+
+    fn promise(&self, lease: Lease, delivery: Bytes) -> BoxFuture<'_, Result<Hold, LedgerError>> {
+        (**self).promise(lease, delivery)
+    }
+
+    fn finish(&self, lease: Lease, answer: Answer) -> BoxFuture<'_, Result<Finished, LedgerError>> {
+        (**self).finish(lease, answer)
+    }
+
+    fn release(&self, lease: Lease, pause: Duration) -> BoxFuture<'_, Result<Hold, LedgerError>> {
+        (**self).release(lease, pause)
+    }
+
+    fn take(
+        &self,
+        owner: Owner,
+        term: Duration,
+    ) -> BoxFuture<'_, Result<Option<Taken>, LedgerError>> {
+        (**self).take(owner, term)
+    }
+
+    fn resume(
+        &self,
+        key: DeliveryKey,
+        owner: Owner,
+        term: Duration,
+    ) -> BoxFuture<'_, Result<Option<Taken>, LedgerError>> {
+        (**self).resume(key, owner, term)
+    }
+
+    fn postpone(
+        &self,
+        lease: Lease,
+        pause: Duration,
+        sent: Sent,
+    ) -> BoxFuture<'_, Result<Hold, LedgerError>> {
+        (**self).postpone(lease, pause, sent)
+    }
+
+    fn called_back(&self, lease: Lease) -> BoxFuture<'_, Result<Hold, LedgerError>> {
+        (**self).called_back(lease)
+    }
+
+    fn bury<'a>(
+        &'a self,
+        lease: Lease,
+        reason: &'a str,
+    ) -> BoxFuture<'a, Result<Hold, LedgerError>> {
+        (**self).bury(lease, reason)
+    }
+}
