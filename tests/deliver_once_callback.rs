@@ -20,6 +20,7 @@ use tokio::time::{Instant, sleep};
 use tower::ServiceExt;
 use tower_conductorone::deliver_once::DeliverOnceBuilder;
 use tower_conductorone::event::Outcome;
+use tower_conductorone::ledger::{Claimed, DeliveryKey, Hold, Ledger, Owner, Standing};
 use tower_conductorone::testing::{Delivery, FakeTenant};
 use tower_conductorone::{
     DeliverOnceLayer, DeliveryRun, Rejection, ReplayPolicy, VerifyWebhookLayer, Webhook,
@@ -560,6 +561,30 @@ async fn nothing_is_run_for_a_callback_that_is_over() {
     tokio::spawn(two.once.recover(two.handlers.clone()));
     sleep(seconds(60)).await;
     assert_eq!((two.runs(), script.posts().len()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_no_version_can_read_is_given_up_after_hours() {
+    let ledger = ledger::Shared::default();
+    let key = DeliveryKey::from_bytes([7; 32]);
+    let claimed = ledger.claim(key, Owner::random(), seconds(45)).await;
+    let Ok(Claimed::Started(lease)) = claimed else {
+        panic!("{claimed:?}");
+    };
+    let held = ledger.promise(lease, "of a newer version".into()).await;
+    assert_eq!(held.expect("a reply"), Hold::Held);
+    let script = Script::new([status(200)]);
+    let receiver = Receiver::new(once(&script).ledger(ledger.clone()), async |_| {
+        document("never")
+    });
+    tokio::spawn(receiver.once.recover(receiver.handlers.clone()));
+    sleep(seconds(3 * 60 * 60)).await;
+    let standing = ledger.find(key).await.expect("a reply");
+    assert_eq!(standing, Some(Standing::Promised));
+    sleep(seconds(3 * 60 * 60)).await;
+    let standing = ledger.find(key).await.expect("a reply");
+    assert!(matches!(standing, Some(Standing::Dead(_))), "{standing:?}");
+    assert_eq!(receiver.runs(), 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -25,7 +25,7 @@ use crate::verify::Webhook;
 
 /// How often a handler may be called before its work is given up, whether it
 /// failed or was cut off: as often as ConductorOne itself would try.
-const MAX_RUNS: u32 = 50;
+pub(super) const MAX_RUNS: u32 = 50;
 
 /// How long the 202 may take to be written. If whoever asked has hung up, his
 /// next attempt gets it, seconds later.

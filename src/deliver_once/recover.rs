@@ -11,15 +11,18 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use super::handler::Handler;
-use super::promised::{Accepted, Step, Work};
-use super::run::{LEDGER_PAUSE, ask, release};
+use super::promised::{Accepted, MAX_RUNS, Step, Work};
+use super::run::{LEDGER_PAUSE, ask, persist, release};
 use super::runs::Busy;
 use super::shared::{Phase, Shared};
-use crate::ledger::{Owner, Taken};
+use crate::ledger::{Lease, Owner, Taken};
 use crate::verify::Webhook;
 
 /// How many deliveries are taken up at once.
 const MAX_AT_ONCE: usize = 32;
+
+/// When a delivery that cannot be read is looked at again.
+const UNREAD: Duration = Duration::from_secs(5 * 60);
 
 pub(super) async fn recover<H: Handler>(shared: Arc<Shared>, service: H) {
     let mut work = JoinSet::new();
@@ -65,9 +68,8 @@ async fn take_up<H: Handler>(shared: Arc<Shared>, _busy: Busy, service: H, taken
     let (webhook, uri) = match Webhook::from_stored(&taken.delivery) {
         Ok(stored) => stored,
         Err(error) => {
-            // Of a newer version, perhaps, which will take it up.
             tracing::error!(%error, lease = ?taken.lease, "a promised delivery cannot be read");
-            return;
+            return leave_unread(&shared, taken.lease).await;
         }
     };
     tracing::info!(
@@ -88,6 +90,17 @@ async fn take_up<H: Handler>(shared: Arc<Shared>, _busy: Busy, service: H, taken
         shared,
     };
     work.pursue(taken.lease.key(), Step::of(taken)).await;
+}
+
+/// Leaves it to a newer version of this crate, which may be able to read it, but
+/// not for ever.
+async fn leave_unread(shared: &Shared, lease: Lease) {
+    if lease.run().max(lease.attempt()) > MAX_RUNS {
+        let bury = || shared.ledger.bury(lease, "it cannot be read");
+        let _ = persist(shared, bury).await;
+    } else {
+        release(shared, lease, UNREAD).await;
+    }
 }
 
 /// The request as the handler got it, as far as a handler should care.

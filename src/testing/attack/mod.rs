@@ -40,7 +40,8 @@ use crate::clock::{Clock, SystemClock};
 /// [`jwks`](FakeTenant::jwks)) and is configured for the same public URL.
 /// Nothing else of it is known: it need not be made with this crate. It gets
 /// administrator's tests (`c1.webhooks.v1.PayloadTest`), a few of which reach
-/// its handler.
+/// its handler. Under [`ReplayPolicy::Mark`](crate::ReplayPolicy::Mark) it accepts
+/// the attacks that are replays, as it was told to, and the report says so.
 ///
 /// ```
 /// # #[cfg(feature = "axum")] mod of_a_feature {
