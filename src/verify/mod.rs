@@ -107,8 +107,8 @@ impl Verifier {
         let (mut parts, body) = request.into_parts();
         let signed = self.authenticate(&parts).await;
         let (tenant, claims) = signed.inspect_err(log_unsigned)?;
-        let proven = self.prove(&parts, body, tenant, claims).await;
-        let webhook = proven.inspect_err(log_signed)?;
+        let proven = self.prove(&parts, body, Arc::clone(&tenant), claims).await;
+        let webhook = proven.inspect_err(|rejection| log_signed(rejection, Some(&tenant)))?;
         debug!(
             tenant = webhook.tenant(),
             webhook_id = webhook.id(),
@@ -219,7 +219,7 @@ pub(crate) fn original_path(parts: &Parts) -> &str {
 /// anybody can provoke it, unless the trouble is our own.
 fn log_unsigned(rejection: &Rejection) {
     if rejection.status().is_server_error() {
-        log_signed(rejection);
+        log_signed(rejection, None);
     } else {
         info!(
             code = rejection.code(),
@@ -231,8 +231,9 @@ fn log_unsigned(rejection: &Rejection) {
 }
 
 /// Says why a request was refused that a tenant has signed.
-fn log_signed(rejection: &Rejection) {
+fn log_signed(rejection: &Rejection, tenant: Option<&str>) {
     warn!(
+        tenant,
         code = rejection.code(),
         status = rejection.status().as_u16(),
         cause = causes(rejection),
