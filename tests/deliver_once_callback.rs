@@ -123,6 +123,22 @@ impl Receiver {
     }
 }
 
+/// A replica whose handler never ends, and its way to the ledger: once that is
+/// down, all others take it for one that has crashed.
+fn endless(
+    tenant: &FakeTenant,
+    shared: &ledger::Shared,
+    once: DeliverOnceBuilder,
+) -> (Receiver, ledger::Shared) {
+    let mine = shared.handle();
+    let once = once.always_by_callback().ledger(mine.clone());
+    let receiver = Receiver::of(tenant, once, async |_| {
+        sleep(seconds(100_000_000)).await;
+        document("never")
+    });
+    (receiver, mine)
+}
+
 fn accepted() -> (u16, String) {
     (202, String::new())
 }
@@ -322,12 +338,7 @@ async fn what_a_crashed_replica_promised_is_run_again_by_another() {
     let script = Script::new([status(200)]);
     let tenant = FakeTenant::new(DOMAIN);
     let shared = ledger::Shared::default();
-    let mine = shared.handle();
-    let crashing = once(&script).always_by_callback().ledger(mine.clone());
-    let one = Receiver::of(&tenant, crashing, async |_| {
-        sleep(seconds(100_000)).await;
-        document("never")
-    });
+    let (one, mine) = endless(&tenant, &shared, once(&script));
     let two = Receiver::of(
         &tenant,
         once(&script).ledger(shared.handle()),
@@ -380,12 +391,7 @@ async fn callbacks_that_nobody_takes_do_not_hold_up_the_recovery_of_others() {
     let script = Script::new([status(503)]);
     let tenant = FakeTenant::new(DOMAIN);
     let shared = ledger::Shared::default();
-    let mine = shared.handle();
-    let crashing = once(&script).always_by_callback().ledger(mine.clone());
-    let one = Receiver::of(&tenant, crashing, async |_| {
-        sleep(seconds(100_000)).await;
-        document("never")
-    });
+    let (one, mine) = endless(&tenant, &shared, once(&script));
     for number in 0..100 {
         let url = format!("{}{number}", own_url());
         let delivery = one.delivery().callback_url(Some(&url));
@@ -456,12 +462,7 @@ async fn the_handler_is_called_again_where_it_was_called_first() {
     let script = Script::new([status(200)]);
     let tenant = FakeTenant::new(DOMAIN);
     let shared = ledger::Shared::default();
-    let mine = shared.handle();
-    let crashing = once(&script).always_by_callback().ledger(mine.clone());
-    let one = Receiver::of(&tenant, crashing, async |_| {
-        sleep(seconds(100_000)).await;
-        document("never")
-    });
+    let (one, mine) = endless(&tenant, &shared, once(&script));
     let two = Receiver::of(&tenant, once(&script).ledger(shared.handle()), async |_| {
         document(COMPLETE)
     });
@@ -539,18 +540,13 @@ async fn nothing_is_run_for_a_callback_that_is_over() {
     let script = Script::new([status(200)]);
     let tenant = FakeTenant::new(DOMAIN);
     let shared = ledger::Shared::default();
-    let mine = shared.handle();
     let day = seconds(24 * 60 * 60);
     let building = || {
         let client = support::callback::builder().deadline(day);
         let client = client.post(script.clone()).build().expect("good");
         DeliverOnceLayer::builder().callbacks(client)
     };
-    let crashing = building().always_by_callback().ledger(mine.clone());
-    let one = Receiver::of(&tenant, crashing, async |_| {
-        sleep(seconds(100_000_000)).await;
-        document("never")
-    });
+    let (one, mine) = endless(&tenant, &shared, building());
     let two = Receiver::of(&tenant, building().ledger(shared.handle()), async |_| {
         document(COMPLETE)
     });
@@ -592,12 +588,7 @@ async fn nothing_is_taken_up_while_the_receiver_stops() {
     let script = Script::new([status(200)]);
     let tenant = FakeTenant::new(DOMAIN);
     let shared = ledger::Shared::default();
-    let mine = shared.handle();
-    let crashing = once(&script).always_by_callback().ledger(mine.clone());
-    let one = Receiver::of(&tenant, crashing, async |_| {
-        sleep(seconds(100_000)).await;
-        document("never")
-    });
+    let (one, mine) = endless(&tenant, &shared, once(&script));
     let stopping = shared.handle();
     stopping.is_slow(seconds(3));
     let two = Receiver::of(
