@@ -560,6 +560,36 @@ async fn nothing_is_run_for_a_callback_that_is_over() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_handler_that_takes_its_process_down_is_called_fifty_times_at_most() {
+    let script = Script::new([status(200)]);
+    let tenant = FakeTenant::new(DOMAIN);
+    let shared = ledger::Shared::default();
+    let (one, mine) = endless(&tenant, &shared, once(&script));
+    assert_eq!(one.ask(&one.delivery()).await, accepted());
+    mine.is_down(true);
+    sleep(seconds(60)).await;
+    // Each run is begun by another process, and ends with it.
+    let mut begun = 1;
+    let mut key = None;
+    while begun < 50 {
+        let taken = shared.take(Owner::random(), seconds(45)).await;
+        let lease = taken.expect("a reply").expect("due").lease;
+        begun = lease.run();
+        key = Some(lease.key());
+        sleep(seconds(46)).await;
+    }
+    let last = Receiver::of(&tenant, once(&script).ledger(shared.handle()), async |_| {
+        document(COMPLETE)
+    });
+    tokio::spawn(last.once.recover(last.handlers.clone()));
+    sleep(seconds(60)).await;
+    let standing = shared.find(key.expect("it was taken")).await;
+    let standing = standing.expect("a reply");
+    assert!(matches!(standing, Some(Standing::Dead(_))), "{standing:?}");
+    assert_eq!((last.runs(), script.posts().len()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_no_version_can_read_is_given_up_after_hours() {
     let ledger = ledger::Shared::default();
     let key = DeliveryKey::from_bytes([7; 32]);

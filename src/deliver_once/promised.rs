@@ -114,13 +114,13 @@ impl<H: Handler> Work<H> {
     }
 
     async fn run(&mut self, lease: Lease) -> Next {
-        if lease.run() > MAX_RUNS {
+        self.runs = lease.run().max(self.runs.saturating_add(1));
+        if self.runs > MAX_RUNS {
             return self.bury(lease, "the handler was cut off too often").await;
         }
         if self.is_too_late() {
             return self.bury(lease, "the callback's deadline has passed").await;
         }
-        self.runs = lease.run().max(self.runs.saturating_add(1));
         let mut service = self.service.clone();
         let request = self.request.clone();
         let work = async |alive| {
