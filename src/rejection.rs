@@ -88,7 +88,8 @@ kinds! {
     /// **401**: `iss` is none of the configured tenants. The log names it.
     UnknownTenant => UNAUTHORIZED, "unknown_tenant", Token;
     /// **401**: the tenant's JWKS has no key for this token, also after a look
-    /// at the newest one, as far as the limit on fetching allowed that.
+    /// at the newest one, as far as the limit on fetching and the endpoint allowed
+    /// that.
     UnknownKey => UNAUTHORIZED, "unknown_key", Token;
     /// **401**: the key that `kid` names is for another algorithm than `alg`.
     AlgorithmMismatch => UNAUTHORIZED, "algorithm_mismatch", Token;
@@ -131,8 +132,8 @@ kinds! {
     /// **400**: a `Webhook-*` header contradicts the body.
     HeaderMismatch => BAD_REQUEST, "header_mismatch", Plain;
 
-    /// **503**: the tenant's keys are out of reach for now. ConductorOne
-    /// retries; the log says why.
+    /// **503**: the tenant's keys are out of reach for now, or so old that one for
+    /// this token may be missing. ConductorOne retries; the log says why.
     KeysUnavailable => SERVICE_UNAVAILABLE, "keys_unavailable", Retry;
     /// **503**: the replay store is out of reach for now, or full. ConductorOne
     /// retries; the log says why.

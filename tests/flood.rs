@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -101,4 +102,82 @@ async fn a_flood_of_forgeries_costs_few_fetches_and_no_delivery_any_time() {
         let span = three[2] - three[0];
         assert!(span >= Duration::from_secs(10), "three within {span:?}");
     }
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("no panic").write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    /// What was written since the last time, without the cache's own lines.
+    fn take(&self) -> Vec<String> {
+        let text = std::mem::take(&mut *self.0.lock().expect("no panic"));
+        let text = String::from_utf8(text).expect("text");
+        let own = ["cannot fetch the key set", "the key set has changed"];
+        text.lines()
+            .filter(|line| !own.iter().any(|own| line.contains(own)))
+            .map(str::to_owned)
+            .collect()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_endpoint_is_down_a_forgery_raises_no_alarm() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::INFO)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _capturing = tracing::subscriber::set_default(subscriber);
+    let tenant = FakeTenant::with_algorithm(DOMAIN, Algorithm::EdDsa);
+    let fetch = tenant.fetch();
+    let cache = JwksCache::builder("https://example.conductor.one/auth/v1/jwks")
+        .build(fetch.clone())
+        .expect("good");
+    let layer = VerifyWebhookLayer::builder()
+        .public_url("https://hooks.example.com")
+        .tenant(Tenant::new(DOMAIN).key_source(cache))
+        .clock(clock())
+        .build()
+        .expect("good");
+    layer.ready().await;
+    fetch.set_fault(Some(Fault::Down));
+    let forger = FakeTenant::with_algorithm(DOMAIN, Algorithm::EdDsa);
+    let rotated = tenant.rotate(Algorithm::EdDsa);
+    log.take();
+
+    // The keys are as fresh as the server has said: no newer one is missing.
+    // Then they are not: a genuine token of a new key could not be told from
+    // a forged one, and it is our trouble.
+    for (after, status, code) in [(0, 401, "unknown_key"), (600, 503, "keys_unavailable")] {
+        advance(Duration::from_secs(after)).await;
+        for signer in [&forger, &tenant] {
+            let delivery = signer.delivery(TEST_EVENT).issued_at(now());
+            let outcome = send(&layer, delivery.request()).await;
+            assert_eq!((outcome.status.as_u16(), outcome.code()), (status, code));
+            let lines = log.take();
+            let [line] = &lines[..] else {
+                panic!("one line: {lines:?}")
+            };
+            assert!(line.contains("INFO") && line.contains(code), "{line}");
+        }
+    }
+    // ConductorOne's next attempt, once the server is back.
+    fetch.set_fault(None);
+    advance(Duration::from_secs(40)).await;
+    let delivery = tenant.delivery(TEST_EVENT).issued_at(now());
+    let outcome = send(&layer, delivery.request()).await;
+    assert_eq!(outcome.code(), "accepted", "{}", outcome.reason());
+    assert_eq!(tenant.signing_key(), rotated);
 }

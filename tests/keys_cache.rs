@@ -397,10 +397,10 @@ async fn what_operators_ask_for_does_not_count_against_requests() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unknown_kid_while_the_endpoint_is_down_is_not_the_tokens_fault() {
+async fn while_the_endpoint_is_down_fresh_keys_are_the_newest_and_stale_ones_perhaps_not() {
     let server = Server::new(|n| {
         if n == 0 {
-            Reply::keys("a")
+            Reply::new(200, &[("cache-control", "max-age=100")], jwks("a"))
         } else {
             Reply::NoAnswer("refused")
         }
@@ -408,22 +408,93 @@ async fn an_unknown_kid_while_the_endpoint_is_down_is_not_the_tokens_fault() {
     let cache = server.cache();
     cache.ready().await;
     let seen = cache.current().unwrap();
-    // The one that fetches, those that join it, and those that come after.
+    // The one that fetches, those that join it, and those that come after: the
+    // server has said how long its keys stay, so it is the token's fault.
     let (one, two) = tokio::join!(cache.renew(Some(&seen)), cache.renew(Some(&seen)));
     let start = Instant::now();
     for outcome in [one, two, cache.renew(Some(&seen)).await] {
-        let error = outcome.unwrap_err();
-        assert!(error.to_string().starts_with("refused"), "{error}");
-        assert!(error.retry_after() >= secs(1));
+        assert!(Arc::ptr_eq(&seen, &outcome.unwrap()));
     }
     assert_eq!(start.elapsed(), Duration::ZERO);
     assert_eq!(server.gets(), 2);
+
+    // From then on there may be newer ones that only the failure hides.
+    sleep(secs(100)).await;
+    let error = cache.renew(Some(&seen)).await.unwrap_err();
+    assert!(error.to_string().starts_with("refused"), "{error}");
+    assert!(error.retry_after() >= secs(1));
     // A token with a known kid does not notice.
     assert!(Arc::ptr_eq(&seen, &cache.current().unwrap()));
     // When it is over, it is over.
     server.set(|_| Reply::keys("b"));
-    sleep(secs(2)).await;
+    sleep(secs(40)).await;
     assert_eq!(kid(&unknown_kid(&cache).await.unwrap()), "b");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bounded_number_of_requests_wait_and_the_others_are_told_at_once() {
+    const PLACES: usize = 1024;
+    const MORE: usize = 100;
+
+    let server = Server::new(|n| Reply::keys(if n == 0 { "a" } else { "b" }));
+    server.slow(secs(3));
+    let cache = server.cache();
+    for seen in [None, Some("a")] {
+        let keys = cache.current();
+        assert_eq!(keys.as_deref().map(kid).as_deref(), seen);
+        let start = Instant::now();
+        let mut requests = JoinSet::new();
+        for _ in 0..PLACES + MORE {
+            let (cache, keys) = (cache.clone(), keys.clone());
+            requests.spawn(async move {
+                let outcome = cache.renew(keys.as_ref()).await;
+                let outcome = outcome.map(|keys| kid(&keys)).map_err(|e| e.to_string());
+                (outcome, start.elapsed())
+            });
+        }
+        let (mut waited, mut told) = (0, 0);
+        for (outcome, after) in requests.join_all().await {
+            if after.is_zero() {
+                told += 1;
+                match seen {
+                    // The token is refused.
+                    Some(seen) => assert_eq!(outcome.unwrap(), seen),
+                    None => assert!(outcome.unwrap_err().contains("too many requests wait")),
+                }
+            } else {
+                waited += 1;
+                assert_eq!(after, secs(3));
+                assert_eq!(outcome.unwrap(), if seen.is_none() { "a" } else { "b" });
+            }
+        }
+        assert_eq!((waited, told), (PLACES, MORE), "seen {seen:?}");
+    }
+    assert_eq!(server.gets(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_goes_away_leaves_its_place_to_another() {
+    let server = Server::new(|_| Reply::keys("a"));
+    server.slow(secs(3));
+    let cache = server.cache();
+    for _ in 0..3 {
+        let mut requests = JoinSet::new();
+        for _ in 0..1024 {
+            let cache = cache.clone();
+            requests.spawn(async move { cold(&cache).await.is_ok() });
+        }
+        sleep(Duration::from_millis(100)).await;
+        assert_eq!(requests.len(), 1024);
+        assert!(requests.try_join_next().is_none(), "they all wait");
+        // Whoever runs the receiver needs no place.
+        assert!(
+            timeout(Duration::from_millis(1), cache.refresh())
+                .await
+                .is_err()
+        );
+        requests.shutdown().await;
+    }
+    assert!(cold(&cache).await.is_ok());
 }
 
 // -------------------------------------------------------------------- failures
@@ -605,13 +676,15 @@ async fn each_failure_keeps_the_old_set_for_an_hour_after_the_last_success() {
 
         let error = cache.refresh().await.unwrap_err();
         assert!(error.to_string().contains(reason), "{name}: {error}");
-        assert!(cache.renew(Some(&old)).await.is_err(), "{name}");
+        let fresh = cache.renew(Some(&old)).await.unwrap();
+        assert!(Arc::ptr_eq(&old, &fresh), "{name}");
         let health = cache.health();
         assert!(health.usable && health.failures == 1, "{name}: {health:?}");
         assert!(health.last_error.unwrap().contains(reason), "{name}");
 
         sleep(loaded + secs(3599) - Instant::now()).await;
         assert!(Arc::ptr_eq(&old, &cache.current().unwrap()), "{name}");
+        assert!(cache.renew(Some(&old)).await.is_err(), "{name}: stale");
         assert!(server.gets() > 100, "{name}: it does not give up");
         sleep(secs(1)).await;
         assert!(cache.current().is_none(), "{name}");

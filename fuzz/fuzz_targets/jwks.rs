@@ -75,7 +75,7 @@ fn usable(entry: &RawValue) -> Option<(Option<String>, Algorithm)> {
     let algorithm = match (text("kty")?.as_str(), text("crv").as_deref()) {
         ("RSA", _) => {
             let bits = number("n")?.iter().skip_while(|byte| **byte == 0).count() * 8;
-            (2048..=8192).contains(&bits).then_some(Algorithm::Rs256)?
+            (2048..=4096).contains(&bits).then_some(Algorithm::Rs256)?
         }
         ("EC", Some("P-256")) if is_coordinate("x") && is_coordinate("y") => Algorithm::Es256,
         ("OKP", Some("Ed25519")) if is_coordinate("x") => Algorithm::EdDsa,

@@ -15,11 +15,10 @@ use serde_json::value::RawValue;
 /// The longest `kid`, in bytes, that a key or a token may carry.
 pub(crate) const MAX_KID_BYTES: usize = 256;
 
-const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
-
-/// The widest public exponent that aws-lc takes: a wider one only serves to
-/// make verification slow.
-const RSA_EXPONENT_BITS: usize = 33;
+/// A longer modulus, or a wider exponent, only serves to make verification slow:
+/// an 8192-bit key costs 70 times a 2048-bit one.
+const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
+const RSA_EXPONENT_BITS: usize = 32;
 
 /// A signature algorithm that ConductorOne signs with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -103,14 +102,14 @@ pub enum SkipReason {
     /// A member is not base64url without padding in its one canonical form.
     #[error("member {0:?} is not canonical base64url without padding")]
     Base64(&'static str),
-    /// The RSA modulus does not have 2048 to 8192 bits.
-    #[error("the RSA modulus has {0} bits instead of 2048 to 8192")]
+    /// The RSA modulus does not have 2048 to 4096 bits.
+    #[error("the RSA modulus has {0} bits instead of 2048 to 4096")]
     RsaModulusSize(usize),
     /// The RSA modulus is an even number.
     #[error("the RSA modulus is even")]
     RsaModulusEven,
-    /// The RSA public exponent is even, below 3, or wider than 33 bits.
-    #[error("the RSA exponent is not an odd number from 3 to 2^33 - 1")]
+    /// The RSA public exponent is even, below 3, or wider than 32 bits.
+    #[error("the RSA exponent is not an odd number from 3 to 2^32 - 1")]
     RsaExponent,
     /// A coordinate of an EC or Ed25519 key is not 32 bytes long.
     #[error("member {0:?} is not 32 bytes long")]

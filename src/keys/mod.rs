@@ -39,6 +39,8 @@ pub use self::fetch::{Fetch, FetchError};
 pub use self::https::HttpsFetch;
 pub(crate) use self::jwk::MAX_KID_BYTES;
 pub use self::jwk::{Algorithm, SkipReason};
+#[cfg(test)]
+pub(crate) use self::set::TRIED;
 pub(crate) use self::set::VerifyError;
 pub use self::set::{KeyInfo, KeySet, KeySetError, SkippedKey, StaticKeys};
 use crate::BoxFuture;
@@ -57,9 +59,13 @@ pub trait KeySource: fmt::Debug + Send + Sync + 'static {
     /// The source decides whether to fetch. Giving back `seen` itself says that
     /// there is nothing newer: the token is then refused.
     ///
+    /// Anybody can send tokens of unknown keys. So it must not cost much, and not
+    /// keep an unbounded number of requests waiting.
+    ///
     /// # Errors
     /// [`KeysUnavailable`] if the keys are out of reach for now; the request is
-    /// then answered 503, so that ConductorOne retries.
+    /// then answered 503, so that ConductorOne retries. Where keys are in force,
+    /// it means that only their age keeps the token from being refused.
     fn renew<'a>(
         &'a self,
         seen: Option<&'a Arc<KeySet>>,

@@ -214,16 +214,16 @@ fn four_keys_of_one_id_are_tried() {
 }
 
 #[test]
-fn without_id_eight_keys_are_tried() {
-    let signers: Vec<_> = (0..9).map(|_| Signer::new(Algorithm::EdDsa)).collect();
+fn without_id_three_keys_are_tried() {
+    let signers: Vec<_> = (0..4).map(|_| Signer::new(Algorithm::EdDsa)).collect();
     // Whether the key has an ID does not matter to a token that has none.
     let mut jwks: Vec<_> = signers.iter().map(|signer| signer.jwk("some")).collect();
-    jwks[3] = signers[3].jwk(None);
+    jwks[2] = signers[2].jwk(None);
     jwks.insert(0, Signer::new(Algorithm::Es256).jwk(None));
     let keys = set(&jwks);
     for (i, signer) in signers.iter().enumerate() {
         let outcome = keys.verify(None, Algorithm::EdDsa, MESSAGE, &signer.sign(MESSAGE));
-        let expected = if i < 8 {
+        let expected = if i < 3 {
             Ok(())
         } else {
             Err(VerifyError::UnknownKey)

@@ -216,9 +216,12 @@ pub(crate) fn original_path(parts: &Parts) -> &str {
 }
 
 /// Says why a request was refused that no tenant has signed: at `info`, since
-/// anybody can provoke it, unless the trouble is our own.
+/// anybody can provoke it, unless the trouble is our own. Trouble with fetching
+/// newer keys is told by what fetches them; here, any forgery would tell it.
 fn log_unsigned(rejection: &Rejection) {
-    if rejection.status().is_server_error() {
+    let source = rejection.source().and_then(|source| source.downcast_ref());
+    let by_anybody = matches!(source, Some(SignatureError::NewestUnavailable { .. }));
+    if rejection.status().is_server_error() && !by_anybody {
         log_signed(rejection, None);
     } else {
         info!(
@@ -298,7 +301,8 @@ impl From<SignatureError> for Rejection {
                 VerifyError::AlgorithmMismatch => RejectionKind::AlgorithmMismatch,
                 VerifyError::BadSignature => RejectionKind::InvalidSignature,
             },
-            SignatureError::Unavailable { source, .. } => {
+            SignatureError::Unavailable { source, .. }
+            | SignatureError::NewestUnavailable { source, .. } => {
                 let wait = source.retry_after();
                 return Self::because(RejectionKind::KeysUnavailable, error).retry_after(wait);
             }

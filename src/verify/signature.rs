@@ -26,6 +26,13 @@ pub(crate) enum SignatureError {
         tenant: Arc<str>,
         source: KeysUnavailable,
     },
+    #[error(
+        "none of the keys at hand verifies the token, and tenant {tenant}'s newest are out of reach"
+    )]
+    NewestUnavailable {
+        tenant: Arc<str>,
+        source: KeysUnavailable,
+    },
 }
 
 /// Verifies the signature with a key of the tenant that the token names, if
@@ -38,19 +45,22 @@ pub(super) async fn verify(
     let (tenant, source) = tenants
         .get_key_value(issuer)
         .ok_or_else(|| SignatureError::UnknownTenant(for_log(issuer)))?;
-    let unavailable = |source| SignatureError::Unavailable {
-        tenant: Arc::clone(tenant),
-        source,
-    };
     let keys = match source.current() {
         Some(keys) => keys,
-        None => source.renew(None).await.map_err(unavailable)?,
+        None => (source.renew(None).await).map_err(|source| SignatureError::Unavailable {
+            tenant: Arc::clone(tenant),
+            source,
+        })?,
     };
     let mut verified = verify_with(&keys, token);
     if verified == Err(VerifyError::UnknownKey) {
         // The tenant may have a new key: one look at its newest ones.
-        let newer = source.renew(Some(&keys)).await.map_err(unavailable)?;
-        if !Arc::ptr_eq(&newer, &keys) {
+        let newer = source.renew(Some(&keys)).await;
+        let newer = newer.map_err(|source| SignatureError::NewestUnavailable {
+            tenant: Arc::clone(tenant),
+            source,
+        })?;
+        if !newer.same_as(&keys) {
             verified = verify_with(&newer, token);
         }
     }
@@ -79,5 +89,73 @@ fn explain(reason: VerifyError) -> &'static str {
         VerifyError::UnknownKey => "the tenant has no key that verifies the token",
         VerifyError::AlgorithmMismatch => "the key is for another algorithm",
         VerifyError::BadSignature => "the signature does not verify",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::BoxFuture;
+    use crate::keys::TRIED;
+    use crate::testing::FakeTenant;
+
+    /// Hands out a set and, to whoever is not content, a newer one.
+    #[derive(Debug)]
+    struct Keys {
+        current: Arc<KeySet>,
+        newer: Arc<KeySet>,
+    }
+
+    impl KeySource for Keys {
+        fn current(&self) -> Option<Arc<KeySet>> {
+            Some(Arc::clone(&self.current))
+        }
+
+        fn renew<'a>(
+            &'a self,
+            _: Option<&'a Arc<KeySet>>,
+        ) -> BoxFuture<'a, Result<Arc<KeySet>, KeysUnavailable>> {
+            Box::pin(async { Ok(Arc::clone(&self.newer)) })
+        }
+    }
+
+    fn keys(tenant: &FakeTenant) -> Arc<KeySet> {
+        Arc::new(KeySet::from_json(tenant.jwks().as_bytes()).expect("the tenant's own keys"))
+    }
+
+    #[tokio::test]
+    async fn a_forgery_without_kid_costs_three_keys_and_three_more_if_the_set_has_changed() {
+        let tenant = FakeTenant::with_algorithm("example.conductor.one", Algorithm::EdDsa);
+        for _ in 0..9 {
+            tenant.add_key(Algorithm::EdDsa);
+        }
+        let (current, same) = (keys(&tenant), keys(&tenant));
+        assert!(!Arc::ptr_eq(&current, &same));
+        tenant.add_key(Algorithm::EdDsa);
+        let changed = keys(&tenant);
+        let forger = FakeTenant::with_algorithm("example.conductor.one", Algorithm::EdDsa);
+        let token = forger
+            .delivery("c1.webhooks.v1.PayloadTest")
+            .without_header_param("kid")
+            .token_string();
+        let token = UntrustedToken::parse(&token).expect("good form");
+        for (newer, tried) in [(same, 3), (changed, 6)] {
+            let current = Arc::clone(&current);
+            let source: Arc<dyn KeySource> = Arc::new(Keys { current, newer });
+            let tenants = Tenants::from([(tenant.domain().into(), source)]);
+            TRIED.set(0);
+            let refused = verify(&token, &tenants).await.expect_err("forged");
+            assert!(
+                matches!(
+                    refused,
+                    SignatureError::Refused {
+                        reason: VerifyError::UnknownKey,
+                        ..
+                    }
+                ),
+                "{refused}"
+            );
+            assert_eq!(TRIED.get(), tried);
+        }
     }
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use http::{HeaderValue, Uri};
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout};
 
 pub use self::builder::{JwksCacheBuilder, JwksCacheError};
@@ -25,6 +25,9 @@ use self::worker::Worker;
 use super::fetch::Fetch;
 use super::{KeyHealth, KeySet, KeySource, KeysUnavailable};
 use crate::BoxFuture;
+
+/// The most requests that wait for a fetch at a time.
+const MAX_WAITING: usize = 1024;
 
 /// The keys behind a JWKS URL (or in a file), fetched and kept fresh.
 ///
@@ -47,7 +50,13 @@ use crate::BoxFuture;
 /// - Failures are followed by pauses of 1, 2, 4 … 30 seconds, or what
 ///   `Retry-After` asks for with status 429 or 503, up to 60 seconds.
 /// - Tokens with unknown key IDs, and requests that come before the first keys,
-///   cause at most 2 fetches in 10 seconds, however many there are.
+///   cause at most 2 fetches in 10 seconds, however many there are. At most 1,024
+///   of them wait for a fetch at a time; the others are answered at once.
+/// - While fetching fails, an unknown key ID is the token's fault (401) as long as
+///   the lifetime of the keys in force lasts: that long, the server has said, they
+///   are all there are. After it, a newer key may be missing (503). ConductorOne
+///   tries again in both cases, so a delivery that is signed with a new key
+///   passes once the server is back.
 ///
 /// Clones share one cache.
 ///
@@ -81,6 +90,8 @@ struct Shared {
     state: Mutex<State>,
     /// Whether there is a task; for those who must not take the lock.
     working: AtomicBool,
+    /// The places of the requests that wait.
+    places: Semaphore,
 }
 
 struct Config {
@@ -148,6 +159,14 @@ impl Shared {
             .map(|loaded| Arc::clone(&loaded.keys))
     }
 
+    /// Whether the server's word still holds that its keys stay as they are.
+    fn is_fresh(&self, now: Instant) -> bool {
+        self.loaded
+            .load()
+            .as_ref()
+            .is_some_and(|loaded| now.saturating_duration_since(loaded.at) < loaded.lifetime)
+    }
+
     /// Ahead of the end of the keys' lifetime, and of the time for which they
     /// would be kept, should that be shorter.
     fn refresh_at(&self, loaded: &Loaded) -> Instant {
@@ -189,6 +208,7 @@ impl JwksCache {
             loaded: ArcSwapOption::empty(),
             state: Mutex::default(),
             working: AtomicBool::new(false),
+            places: Semaphore::new(MAX_WAITING),
         });
         Self {
             inner: Arc::new(Inner {
@@ -252,6 +272,12 @@ impl Inner {
     async fn renew(&self, seen: Option<&Arc<KeySet>>) -> Result<Arc<KeySet>, KeysUnavailable> {
         let is_news = |keys: &Arc<KeySet>| seen.is_none_or(|seen| !Arc::ptr_eq(seen, keys));
         let news = || self.shared.in_force(Instant::now()).filter(is_news);
+        // Keys that are fresh are the newest, whatever keeps others from being
+        // fetched: the token is at fault.
+        let or_seen = |error| match seen {
+            Some(seen) if self.shared.is_fresh(Instant::now()) => Ok(Arc::clone(seen)),
+            _ => Err(error),
+        };
         let number = {
             let mut state = self.shared.state();
             if let Some(keys) = news() {
@@ -261,12 +287,20 @@ impl Inner {
                 (Claim::Fetch(number), _) => number,
                 (Claim::Spent(_), Some(seen)) => return Ok(Arc::clone(seen)),
                 (Claim::Spent(wait), None) | (Claim::Failing(wait), _) => {
-                    return Err(state.unavailable(wait));
+                    return or_seen(state.unavailable(wait));
                 }
             }
         };
-        self.wait(number).await?;
-        news().ok_or_else(|| self.unavailable())
+        let Ok(_place) = self.shared.places.try_acquire() else {
+            return or_seen(KeysUnavailable::new(
+                "too many requests wait for the keys",
+                Duration::from_secs(1),
+            ));
+        };
+        if let Err(error) = self.wait(number).await {
+            return or_seen(error);
+        }
+        news().map_or_else(|| or_seen(self.unavailable()), Ok)
     }
 
     async fn refresh(&self) -> Result<Arc<KeySet>, KeysUnavailable> {
