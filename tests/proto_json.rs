@@ -308,3 +308,110 @@ fn an_any_has_its_type_anywhere() {
         assert_eq!(kept.parse::<Value>().expect("JSON")["value"], "1.5s");
     }
 }
+
+/// What is read for each text of a member's value, `None` if it is refused.
+#[track_caller]
+fn exactly<T, M>(name: &str, member: fn(T) -> M, rows: &[(&str, Option<M>)])
+where
+    T: for<'de> Deserialize<'de>,
+    M: PartialEq + std::fmt::Debug,
+{
+    for (sent, expected) in rows {
+        let read = serde_json::from_str::<T>(&format!(r#"{{"{name}":{sent}}}"#));
+        let read = read.map(member);
+        assert_eq!(read.as_ref().ok(), expected.as_ref(), "{sent}: {read:?}");
+    }
+}
+
+#[test]
+fn an_integer_is_exact_or_refused() {
+    let zeros = "0".repeat(400);
+    exactly(
+        "workflowExecutionId",
+        |step: WorkflowStep| step.workflow_execution_id,
+        &[
+            ("-9223372036854775808", Some(i64::MIN)),
+            ("-9223372036854775809", None),
+            (r#""-9223372036854775809""#, None),
+            ("9223372036854775807.0", Some(i64::MAX)),
+            ("9223372036854775808.0", None),
+            ("9223372036854775806.5", None),
+            ("9007199254740993.0", Some(9_007_199_254_740_993)),
+            (r#""9007199254740993.0""#, Some(9_007_199_254_740_993)),
+            ("9.007199254740993e15", Some(9_007_199_254_740_993)),
+            ("9007199254740993000E-3", Some(9_007_199_254_740_993)),
+            ("1.00000000000000000000001", None),
+            ("1e18", Some(1_000_000_000_000_000_000)),
+            ("1e+19", None),
+            ("1e400", None),
+            ("0e400", Some(0)),
+            ("1e99999999999999999999", None),
+            ("1e-99999999999999999999", None),
+            ("0e99999999999999999999", Some(0)),
+            ("-0", Some(0)),
+            ("-0.0", Some(0)),
+            (&format!("1{zeros}e-400"), Some(1)),
+            (&format!("1{zeros}"), None),
+            (&format!("0.{zeros}1e401"), Some(1)),
+            (r#""+1""#, None),
+            (r#""01""#, None),
+            (r#""1_0""#, None),
+            (r#""1\n""#, None),
+            (r#""\u0031""#, Some(1)),
+        ],
+    );
+}
+
+#[test]
+fn a_double_is_the_nearest_one() {
+    exactly(
+        "monthlyCostUsd",
+        |app: App| app.monthly_cost_usd,
+        &[
+            ("1.664417398998761e-10", Some(1.664_417_398_998_761e-10)),
+            (
+                r#""1.664417398998761e-10""#,
+                Some(1.664_417_398_998_761e-10),
+            ),
+            ("12.5", Some(12.5)),
+            ("1e3", Some(1000.0)),
+            ("1e-400", Some(0.0)),
+            (r#""Infinity""#, Some(f64::INFINITY)),
+            (r#""-Infinity""#, Some(f64::NEG_INFINITY)),
+            ("1e400", None),
+            (r#""1e400""#, None),
+            (r#""inf""#, None),
+            (r#""nan""#, None),
+            (r#""+1""#, None),
+            (r#"" 1""#, None),
+            (r#""1.""#, None),
+        ],
+    );
+    let app: App = serde_json::from_str(r#"{"monthlyCostUsd":"NaN"}"#).expect("read");
+    assert!(app.monthly_cost_usd.is_nan());
+}
+
+#[test]
+fn the_number_of_an_enum_may_be_written_in_any_way() {
+    let known = |number| Some(TaskState::Unknown(UnknownValue::Number(number)));
+    exactly(
+        "state",
+        |task: Task| task.state,
+        &[
+            ("0", Some(TaskState::Unspecified)),
+            ("-0", Some(TaskState::Unspecified)),
+            ("0.0", Some(TaskState::Unspecified)),
+            ("1.0", known(1)),
+            ("7e0", known(7)),
+            ("-2147483648", known(i32::MIN)),
+            ("2147483648", None),
+            ("1.5", None),
+            ("1e400", None),
+            (r#""TASK_STATE_\u004fPEN""#, Some(TaskState::Open)),
+            (
+                r#""1""#,
+                Some(TaskState::Unknown(UnknownValue::Name("1".into()))),
+            ),
+        ],
+    );
+}

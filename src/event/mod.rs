@@ -60,6 +60,7 @@ mod expanded;
 pub mod form;
 mod ids;
 pub mod instance;
+mod number;
 mod outcome;
 mod payload;
 pub mod policy;

@@ -13,6 +13,7 @@ use std::marker::PhantomData;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
+use super::number::{Scalar, integer, wrong};
 use super::unknown::{Json, UnknownMember, UnknownValue};
 
 /// A value on the wire that is not `null`.
@@ -139,115 +140,6 @@ through_serde!(String, bool, Json);
 
 impl Defaulted for String {}
 impl Defaulted for bool {}
-
-/// `int64`: a string of digits or a number; written as a string, since not
-/// every reader's numbers hold 64 bits.
-impl Value for i64 {
-    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Int64;
-
-        impl Visitor<'_> for Int64 {
-            type Value = i64;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a 64-bit integer, as a string or a number")
-            }
-
-            fn visit_i64<E: Error>(self, number: i64) -> Result<i64, E> {
-                Ok(number)
-            }
-
-            fn visit_u64<E: Error>(self, number: u64) -> Result<i64, E> {
-                i64::try_from(number).map_err(|_| E::custom("an integer of more than 64 bits"))
-            }
-
-            // `1.0` and `1e3` are integers in JSON, too.
-            #[allow(
-                clippy::cast_possible_truncation,
-                reason = "checked to be whole and in range"
-            )]
-            fn visit_f64<E: Error>(self, number: f64) -> Result<i64, E> {
-                const LIMIT: f64 = 9_223_372_036_854_775_808.0;
-                if number.fract() == 0.0 && (-LIMIT..LIMIT).contains(&number) {
-                    Ok(number as i64)
-                } else {
-                    Err(E::invalid_type(serde::de::Unexpected::Float(number), &self))
-                }
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<i64, E> {
-                match (text.parse(), text.parse()) {
-                    (Ok(number), _) => Ok(number),
-                    (_, Ok(number)) if !text.starts_with('+') => self.visit_f64(number),
-                    _ => Err(E::invalid_value(serde::de::Unexpected::Str(text), &self)),
-                }
-            }
-        }
-
-        deserializer.deserialize_any(Int64)
-    }
-
-    fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl Defaulted for i64 {}
-
-/// A double: a number, or a string that holds one, `NaN` or `Infinity`.
-impl Value for f64 {
-    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Double;
-
-        impl Visitor<'_> for Double {
-            type Value = f64;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number")
-            }
-
-            #[allow(clippy::cast_precision_loss, reason = "the field is a double")]
-            fn visit_i64<E: Error>(self, number: i64) -> Result<f64, E> {
-                Ok(number as f64)
-            }
-
-            #[allow(clippy::cast_precision_loss, reason = "the field is a double")]
-            fn visit_u64<E: Error>(self, number: u64) -> Result<f64, E> {
-                Ok(number as f64)
-            }
-
-            fn visit_f64<E: Error>(self, number: f64) -> Result<f64, E> {
-                Ok(number)
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<f64, E> {
-                text.parse()
-                    .map_err(|_| E::invalid_value(serde::de::Unexpected::Str(text), &self))
-            }
-        }
-
-        deserializer.deserialize_any(Double)
-    }
-
-    fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            // Whole ones without a fraction: most of the fields are counts.
-            #[allow(
-                clippy::cast_possible_truncation,
-                reason = "checked to be whole and small"
-            )]
-            number if number.fract() == 0.0 && number.abs() < 9e15 => {
-                serializer.serialize_i64(*number as i64)
-            }
-            number if number.is_finite() => serializer.serialize_f64(*number),
-            number if number.is_nan() => serializer.serialize_str("NaN"),
-            number if *number > 0.0 => serializer.serialize_str("Infinity"),
-            _ => serializer.serialize_str("-Infinity"),
-        }
-    }
-}
-
-impl Defaulted for f64 {}
 
 impl<T: Value> Value for Box<T> {
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -530,42 +422,17 @@ pub(crate) trait Enum: Default {
 pub(crate) fn read_enum<'de, T: Enum, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<T, D::Error> {
-    struct Either<T>(PhantomData<T>);
-
-    impl<T: Enum> Visitor<'_> for Either<T> {
-        type Value = T;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("the name or number of an enum's value")
+    let expected = "the name or number of an enum's value";
+    match Scalar::read(deserializer, expected)? {
+        Scalar::Text(name) => {
+            Ok(T::from_name(&name).unwrap_or_else(|| T::unknown(UnknownValue::Name(name))))
         }
-
-        fn visit_str<E: Error>(self, name: &str) -> Result<T, E> {
-            Ok(T::from_name(name).unwrap_or_else(|| T::unknown(UnknownValue::Name(name.into()))))
-        }
-
-        fn visit_i64<E: Error>(self, number: i64) -> Result<T, E> {
-            match i32::try_from(number) {
-                Ok(0) => Ok(T::default()),
-                Ok(number) => Ok(T::unknown(UnknownValue::Number(number))),
-                Err(_) => Err(E::invalid_value(
-                    serde::de::Unexpected::Signed(number),
-                    &self,
-                )),
-            }
-        }
-
-        fn visit_u64<E: Error>(self, number: u64) -> Result<T, E> {
-            match i64::try_from(number) {
-                Ok(number) => self.visit_i64(number),
-                Err(_) => Err(E::invalid_value(
-                    serde::de::Unexpected::Unsigned(number),
-                    &self,
-                )),
-            }
-        }
+        Scalar::Number(number) => match integer(&number).map(i32::try_from) {
+            Some(Ok(0)) => Ok(T::default()),
+            Some(Ok(number)) => Ok(T::unknown(UnknownValue::Number(number))),
+            _ => Err(wrong(&number, expected)),
+        },
     }
-
-    deserializer.deserialize_any(Either(PhantomData))
 }
 
 /// Defines an enum, with its values' names in Rust and on the wire. The first

@@ -1,0 +1,162 @@
+//! Numbers as proto3's JSON has them, to the last digit.
+//!
+//! They are read from their text. serde's own numbers come rounded, and with
+//! `serde_json/arbitrary_precision`, which anybody in the tree may switch on,
+//! they come as something else.
+
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny};
+use serde::ser::Serializer;
+use serde_json::value::RawValue;
+
+use super::wire::{Defaulted, Value};
+use crate::excerpt::for_log;
+
+/// A number, or a text that may hold one.
+pub(super) enum Scalar {
+    Number(Box<str>),
+    Text(Box<str>),
+}
+
+impl Scalar {
+    pub(super) fn read<'de, D: Deserializer<'de>>(
+        deserializer: D,
+        expected: &str,
+    ) -> Result<Self, D::Error> {
+        // Owned, so that it can also be read from what is not text.
+        let json: Box<str> = Box::<RawValue>::deserialize(deserializer)?.into();
+        match json.as_bytes().first() {
+            Some(b'"') => serde_json::from_str(&json)
+                .map(Self::Text)
+                .map_err(D::Error::custom),
+            Some(b'-' | b'0'..=b'9') => Ok(Self::Number(json)),
+            _ => Err(wrong(&json, expected)),
+        }
+    }
+
+    /// The text of the number, which may stand in quotation marks.
+    fn number(&self) -> Option<&str> {
+        match self {
+            Self::Number(number) => Some(number),
+            Self::Text(text) => Some(&**text).filter(|text| is_number(text)),
+        }
+    }
+}
+
+pub(super) fn wrong<E: Error>(came: &str, expected: &str) -> E {
+    E::custom(format_args!("expected {expected}, got {}", for_log(came)))
+}
+
+impl std::fmt::Display for Scalar {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Number(number) => f.write_str(number),
+            Self::Text(text) => write!(f, "{text:?}"),
+        }
+    }
+}
+
+/// Whether the text is a JSON number, and nothing beside it.
+fn is_number(text: &str) -> bool {
+    text.starts_with(|first: char| first == '-' || first.is_ascii_digit())
+        && text.ends_with(|last: char| last.is_ascii_digit())
+        && serde_json::from_str::<IgnoredAny>(text).is_ok()
+}
+
+/// The integer that a JSON number is: `5.0` and `1e3` are some, too. `None` if
+/// it is none, or has more than 64 bits.
+pub(super) fn integer(number: &str) -> Option<i64> {
+    const LONGEST: usize = 19;
+
+    let (negative, number) = match number.strip_prefix('-') {
+        Some(number) => (true, number),
+        None => (false, number),
+    };
+    let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = [whole, fraction].concat();
+    let significant = digits.trim_end_matches('0');
+    let zeros = digits.len() - significant.len();
+    let significant = significant.trim_start_matches('0');
+    if significant.is_empty() {
+        return Some(0);
+    }
+    // An exponent that no `i64` holds puts the number out of range.
+    let exponent: i64 = exponent.parse().ok()?;
+    let zeros = i64::try_from(zeros).ok()? - i64::try_from(fraction.len()).ok()?;
+    let zeros = usize::try_from(exponent.checked_add(zeros)?).ok()?;
+    if zeros > LONGEST || significant.len() + zeros > LONGEST {
+        return None;
+    }
+    let magnitude: i128 = format!("{significant}{}", "0".repeat(zeros)).parse().ok()?;
+    i64::try_from(if negative { -magnitude } else { magnitude }).ok()
+}
+
+macro_rules! integers {
+    ($($kind:ty, $expected:literal, |$number:ident, $serializer:ident| $write:expr;)+) => {$(
+        impl Value for $kind {
+            fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let scalar = Scalar::read(deserializer, $expected)?;
+                scalar
+                    .number()
+                    .and_then(integer)
+                    .and_then(|number| number.try_into().ok())
+                    .ok_or_else(|| wrong(&scalar.to_string(), $expected))
+            }
+
+            fn write<S: Serializer>(&self, $serializer: S) -> Result<S::Ok, S::Error> {
+                let $number = self;
+                $write
+            }
+        }
+
+        impl Defaulted for $kind {}
+    )+};
+}
+
+integers! {
+    // As a string, since not every reader's numbers hold 64 bits.
+    i64, "an integer of 64 bits, as a string or a number",
+        |number, serializer| serializer.collect_str(number);
+    i32, "an integer of 32 bits",
+        |number, serializer| serializer.serialize_i32(*number);
+    u32, "an integer of 32 bits that is not negative",
+        |number, serializer| serializer.serialize_u32(*number);
+}
+
+/// A double: a number, or a string that holds one, `NaN` or `Infinity`.
+impl Value for f64 {
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let expected = "a number";
+        let scalar = Scalar::read(deserializer, expected)?;
+        let number = match &scalar {
+            Scalar::Text(text) if &**text == "NaN" => Some(f64::NAN),
+            Scalar::Text(text) if &**text == "Infinity" => Some(f64::INFINITY),
+            Scalar::Text(text) if &**text == "-Infinity" => Some(f64::NEG_INFINITY),
+            // The standard library rounds to the nearest one, as IEEE 754 says.
+            _ => scalar
+                .number()
+                .and_then(|number| number.parse().ok())
+                .filter(|number: &f64| number.is_finite()),
+        };
+        number.ok_or_else(|| wrong(&scalar.to_string(), expected))
+    }
+
+    fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            // Whole ones without a fraction: most of the fields are counts.
+            #[allow(
+                clippy::cast_possible_truncation,
+                reason = "checked to be whole and small"
+            )]
+            number if number.fract() == 0.0 && number.abs() < 9e15 => {
+                serializer.serialize_i64(*number as i64)
+            }
+            number if number.is_finite() => serializer.serialize_f64(*number),
+            number if number.is_nan() => serializer.serialize_str("NaN"),
+            number if *number > 0.0 => serializer.serialize_str("Infinity"),
+            _ => serializer.serialize_str("-Infinity"),
+        }
+    }
+}
+
+impl Defaulted for f64 {}
