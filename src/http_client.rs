@@ -1,24 +1,39 @@
 //! The HTTP clients that the crate makes for itself.
 
+use std::env;
 use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::Uri;
 use http::uri::Scheme;
+use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::Client;
 
-use crate::url::is_loopback;
+use crate::url::{RedactedUrl, is_loopback};
 
 /// A client for https, and one for plain http with loopback hosts.
 ///
 /// Certificates are checked against the operating system's trust store, the
 /// system's proxies are used (never for loopback hosts), redirects are not
 /// followed, and nothing is tried a second time.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct HttpClients {
     /// The error is that of a machine without CA certificates.
     https: Result<Client, String>,
     loopback: Client,
+    /// `None` for a client of the user's.
+    proxy: Option<Arc<Proxy>>,
+}
+
+/// The proxy that the environment names.
+struct Proxy {
+    /// What the client makes of it.
+    understood: Matcher,
+    /// For which hosts one is wanted.
+    wanted: Matcher,
+    unusable: String,
 }
 
 impl HttpClients {
@@ -37,7 +52,12 @@ impl HttpClients {
             .tls_certs_only([])
             .build()
             .map_err(|error| causes(&error))?;
-        Ok(Self { https, loopback })
+        let proxy = Proxy::of_environment().map(Arc::new);
+        Ok(Self {
+            https,
+            loopback,
+            proxy,
+        })
     }
 
     /// The same client for everything.
@@ -46,16 +66,70 @@ impl HttpClients {
         Self {
             https: Ok(client.clone()),
             loopback: client,
+            proxy: None,
         }
     }
 
     pub(crate) fn for_uri(&self, uri: &Uri) -> Result<&Client, &str> {
         match uri.scheme() {
-            Some(scheme) if *scheme == Scheme::HTTPS => self.https.as_ref().map_err(String::as_str),
+            Some(scheme) if *scheme == Scheme::HTTPS => {
+                if let Some(proxy) = &self.proxy {
+                    proxy.check(uri)?;
+                }
+                self.https.as_ref().map_err(String::as_str)
+            }
             Some(scheme) if *scheme == Scheme::HTTP && uri.host().is_some_and(is_loopback) => {
                 Ok(&self.loopback)
             }
             _ => Err("the URL is neither https nor, for a loopback host, http"),
+        }
+    }
+}
+
+/// Shows nothing of a client, whose headers may be secrets.
+impl fmt::Debug for HttpClients {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpClients").finish_non_exhaustive()
+    }
+}
+
+impl Proxy {
+    /// In the variables and in the order that the client looks at.
+    fn of_environment() -> Option<Self> {
+        // In a CGI program they come from the client's headers, and none counts.
+        if env::var_os("REQUEST_METHOD").is_some() {
+            return None;
+        }
+        let first = |names: [&'static str; 2]| {
+            let mut set = names
+                .into_iter()
+                .filter_map(|name| Some((name, env::var(name).ok()?)));
+            set.next().filter(|(_, value)| !value.is_empty())
+        };
+        let (name, value) =
+            first(["HTTPS_PROXY", "https_proxy"]).or_else(|| first(["ALL_PROXY", "all_proxy"]))?;
+        let except = first(["NO_PROXY", "no_proxy"]).map(|(_, except)| except);
+        Some(Self {
+            understood: Matcher::from_system(),
+            wanted: Matcher::builder()
+                .https("http://any.invalid")
+                .no(except.unwrap_or_default())
+                .build(),
+            unusable: format!(
+                "{name} is {:?}, no proxy that the HTTP client can use: it begins with http://, \
+                 https:// or, with reqwest's feature `socks`, socks5h://",
+                RedactedUrl(value)
+            ),
+        })
+    }
+
+    /// The client passes over a proxy of which it makes no sense, and connects
+    /// without: where one is wanted, that is an error.
+    fn check(&self, uri: &Uri) -> Result<(), &str> {
+        if self.wanted.intercept(uri).is_some() && self.understood.intercept(uri).is_none() {
+            Err(&self.unusable)
+        } else {
+            Ok(())
         }
     }
 }
@@ -81,6 +155,9 @@ pub(crate) fn causes(error: &dyn Error) -> String {
         text.push_str(": ");
         text.push_str(&cause.to_string());
         source = cause.source();
+    }
+    if text.contains("unsupported scheme socks") {
+        text.push_str(": such a proxy needs reqwest's feature `socks`");
     }
     text
 }

@@ -430,3 +430,93 @@ async fn child_behind_a_proxy() {
     assert_eq!(fetch(&server.url(), 1000).await.unwrap().body(), JWKS);
     assert!(fetch("https://example.conductor.one/", 1000).await.is_err());
 }
+
+/// What the HTTP client makes no sense of, it passes over: it would connect
+/// without a proxy, from a network where that may be forbidden.
+#[test]
+fn a_proxy_that_cannot_be_used_is_an_error_and_not_passed_over() {
+    const UNUSABLE: &str = "no proxy that the HTTP client can use";
+    for (variables, expected) in [
+        (
+            &[("HTTPS_PROXY", "socks://u:s3cret@127.0.0.1:1")][..],
+            UNUSABLE,
+        ),
+        (&[("https_proxy", "socks://127.0.0.1:1")], UNUSABLE),
+        (&[("ALL_PROXY", "socks://127.0.0.1:1")], UNUSABLE),
+        (&[("all_proxy", "ftp://127.0.0.1:1")], UNUSABLE),
+        (&[("HTTPS_PROXY", "http://")], UNUSABLE),
+        (
+            &[("HTTPS_PROXY", "socks5://127.0.0.1:1")],
+            "feature `socks`",
+        ),
+        (&[("ALL_PROXY", "socks4a://127.0.0.1:1")], "feature `socks`"),
+        // The other variable is heeded, and nobody listens there.
+        (
+            &[
+                ("HTTPS_PROXY", "socks://127.0.0.1:1"),
+                ("ALL_PROXY", "http://127.0.0.1:1"),
+            ],
+            "refused",
+        ),
+        (
+            &[("HTTPS_PROXY", ""), ("ALL_PROXY", "http://127.0.0.1:1")],
+            "refused",
+        ),
+        // None is wanted.
+        (&[("HTTPS_PROXY", ""), ("ALL_PROXY", "")], "direct"),
+        (&[("HTTP_PROXY", "socks://127.0.0.1:1")], "direct"),
+        (
+            &[
+                ("HTTPS_PROXY", "socks://127.0.0.1:1"),
+                ("NO_PROXY", "127.0.0.0/8"),
+            ],
+            "direct",
+        ),
+    ] {
+        println!("{variables:?}");
+        let variables = [variables, &[("EXPECTED", expected)]].concat();
+        in_process_of_its_own("child_with_a_proxy_that_cannot_be_used", &variables);
+    }
+}
+
+#[tokio::test]
+#[ignore = "run by another test, with other environment variables"]
+async fn child_with_a_proxy_that_cannot_be_used() {
+    let expected = std::env::var("EXPECTED").unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}/", listener.local_addr().unwrap());
+    let connected = tokio::spawn(async move { drop(listener.accept().await) });
+    let error = fetch(&url, 1000).await.unwrap_err().to_string();
+    let direct = expected == "direct";
+    assert_eq!(connected.is_finished(), direct, "{error}");
+    assert!(direct || error.contains(&expected), "{error}");
+    assert!(!error.contains("s3cret"), "{error}");
+}
+
+#[test]
+fn nothing_of_a_client_of_ones_own_is_shown() {
+    let secret = |name| {
+        let value = reqwest::header::HeaderValue::from_static("s3cret");
+        (reqwest::header::HeaderName::from_static(name), value)
+    };
+    let client = reqwest::Client::builder()
+        .default_headers(
+            [secret("authorization"), secret("x-api-key")]
+                .into_iter()
+                .collect(),
+        )
+        .proxy(reqwest::Proxy::all("http://me:s3cret@proxy.example.com").unwrap())
+        .user_agent("s3cret")
+        .build()
+        .unwrap();
+    assert!(format!("{client:?}").contains("s3cret"), "it would show it");
+    let fetch = HttpsFetch::with_client(client);
+    let cache = JwksCache::builder("https://example.conductor.one/auth/v1/jwks");
+    for shown in [
+        format!("{fetch:?}"),
+        format!("{:#?}", cache.build(fetch.clone()).unwrap()),
+    ] {
+        assert!(shown.contains("HttpsFetch"), "{shown}");
+        assert!(!shown.contains("s3cret"), "{shown}");
+    }
+}

@@ -16,7 +16,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Certificates are checked against the operating system's trust store, the
 /// system's proxy settings (`HTTPS_PROXY`, `NO_PROXY`, …) are honoured,
 /// redirects are not followed, no cookies are kept, and no connection is kept
-/// open between the rare fetches. Connecting may take 2 seconds.
+/// open between the rare fetches. Connecting may take 2 seconds. A proxy that
+/// cannot be used, such as `socks://…`, is an error and never passed over; one
+/// that begins with `socks5h://` needs reqwest's feature `socks`.
 ///
 /// Plain HTTP is spoken with loopback hosts only, and never through a proxy.
 #[derive(Clone, Debug)]
