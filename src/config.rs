@@ -11,7 +11,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::keys::HttpsFetch;
 use crate::keys::{JwksCache, KeySet, KeySource, StaticKeys};
 use crate::replay::{MemoryReplayStore, ReplayStore};
-use crate::url::RedactedUrl;
+use crate::url::{RedactedUrl, has_unicode_host};
 use crate::verify::{
     BodyPolicy, ClaimPolicy, PublicUrl, ReplayGuard, ReplayPolicy, Tenants, UrlError, Verifier,
 };
@@ -277,9 +277,18 @@ fn public_url_error(url: &RedactedUrl, error: UrlError, http_on_loopback: bool) 
         UrlError::PlainHttp => {
             "use https; for tests on a loopback host, dangerous_allow_http_on_loopback allows http"
         }
+        UrlError::Authority if has_unicode_host(&url.0) => "write its host in punycode (xn--…)",
         _ => "write it like https://hooks.example.com or https://example.com/prefix",
     };
-    ConfigError::new(format!("the public URL {url:?} {error}: {remedy}"))
+    // A fragment alone is no secret: it is sent to nobody.
+    let RedactedUrl(given) = url;
+    let (sent, _) = given.split_once('#').unwrap_or((given, ""));
+    let shown = if sent.contains('?') || given.contains('@') {
+        format!("{url:?}")
+    } else {
+        format!("{given:?}")
+    };
+    ConfigError::new(format!("the public URL {shown} {error}: {remedy}"))
 }
 
 fn tenants(configured: Vec<Tenant>, mut fetching: Fetching) -> Result<Tenants, ConfigError> {
@@ -291,6 +300,7 @@ fn tenants(configured: Vec<Tenant>, mut fetching: Fetching) -> Result<Tenants, C
     let mut tenants = Tenants::new();
     for Tenant { domain, keys } in configured {
         check_domain(&domain)?;
+        let RedactedUrl(domain) = domain;
         let source = keys
             .source(&domain, &mut fetching)
             .map_err(|error| ConfigError::new(format!("tenant {domain:?}: {error}")))?;
@@ -304,7 +314,8 @@ fn tenants(configured: Vec<Tenant>, mut fetching: Fetching) -> Result<Tenants, C
 }
 
 /// A tenant is named by a bare host name, in lower case as in `iss`.
-fn check_domain(domain: &str) -> Result<(), ConfigError> {
+fn check_domain(tenant: &RedactedUrl) -> Result<(), ConfigError> {
+    let RedactedUrl(domain) = tenant;
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())
             && label
@@ -314,8 +325,19 @@ fn check_domain(domain: &str) -> Result<(), ConfigError> {
     if domain.len() <= 253 && domain.split('.').all(is_label) {
         return Ok(());
     }
+    // Taken for a URL, it may have a password.
+    let shown = if domain.contains(':') {
+        format!("{tenant:?}")
+    } else {
+        format!("{domain:?}")
+    };
+    let punycode = if domain.is_ascii() {
+        ""
+    } else {
+        ", in punycode (xn--…)"
+    };
     Err(ConfigError::new(format!(
-        "the tenant {domain:?} is no host name in lower case: write it like example.conductor.one, without scheme, port and path"
+        "the tenant {shown} is no host name in lower case: write it like example.conductor.one, without scheme, port and path{punycode}"
     )))
 }
 
@@ -334,7 +356,7 @@ fn check_domain(domain: &str) -> Result<(), ConfigError> {
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Tenant {
-    domain: String,
+    domain: RedactedUrl,
     keys: Keys,
 }
 
@@ -350,7 +372,7 @@ impl Tenant {
     /// The tenant of that domain: a bare host name, as in the token's `iss`.
     pub fn new(domain: impl Into<String>) -> Self {
         Self {
-            domain: domain.into(),
+            domain: RedactedUrl(domain.into()),
             keys: Keys::WellKnown,
         }
     }
@@ -435,6 +457,7 @@ impl Fetching {
     #[cfg(not(feature = "reqwest"))]
     fn cache(&mut self, url: &str) -> Result<Arc<dyn KeySource>, Box<dyn Error + Send + Sync>> {
         let _ = self.http_on_loopback;
+        let url = RedactedUrl(url.to_owned());
         Err(format!(
             "fetching {url:?} needs the feature `reqwest`; switch it on, or give the tenant \
              static keys, a JWKS file or a key source"

@@ -9,18 +9,25 @@ pub(crate) struct RedactedUrl(pub(crate) String);
 
 impl fmt::Display for RedactedUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(url) = self;
-        let (before, shown) = url.rsplit_once('@').unwrap_or(("", url));
-        if let Some((scheme, _)) = before.split_once("://") {
-            write!(f, "{}://…@", scheme.escape_debug())?;
-        }
-        let mut parts = shown.split(['?', '#']);
         // Escaped: it is not known to be a URL yet.
-        write!(f, "{}", parts.next().unwrap_or_default().escape_debug())?;
-        if parts.next().is_some() {
-            f.write_str("?…")
-        } else {
-            Ok(())
+        let Self(url) = self;
+        let (before, after) = url.split_at(url.find(['?', '#']).unwrap_or(url.len()));
+        if let Some((scheme, _)) = before.split_once("://")
+            && url.contains('@')
+        {
+            write!(f, "{}://", scheme.escape_debug())?;
+        }
+        if after.contains('@') {
+            // A password may have any characters in it.
+            return f.write_str("…");
+        }
+        match before.rsplit_once('@') {
+            Some((_, shown)) => write!(f, "…@{}", shown.escape_debug())?,
+            None => write!(f, "{}", before.escape_debug())?,
+        }
+        match after.chars().next() {
+            Some(mark) => write!(f, "{mark}…"),
+            None => Ok(()),
         }
     }
 }
@@ -29,6 +36,13 @@ impl fmt::Debug for RedactedUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "\"{self}\"")
     }
+}
+
+/// Whether a URL's host is written in other letters than ASCII's.
+pub(crate) fn has_unicode_host(url: &str) -> bool {
+    let (_, rest) = url.split_once("://").unwrap_or_default();
+    let authority = rest.split(['/', '?', '#']).next();
+    authority.is_some_and(|authority| !authority.is_ascii())
 }
 
 /// Whether `host`, as it stands in a URL, is this very machine: `localhost`, an

@@ -284,6 +284,14 @@ async fn only_the_tenant_s_own_domain_is_posted_to() {
         (false, format!("https://user@{DOMAIN}/{SECRET}")),
         (false, format!("https://:@{DOMAIN}/{SECRET}")),
         (false, format!("https://@{DOMAIN}/{SECRET}")),
+        (false, format!("https:user:pass@{DOMAIN}/{SECRET}")),
+        (false, format!("https:user@{DOMAIN}/{SECRET}")),
+        (false, format!("https:@{DOMAIN}/{SECRET}")),
+        (false, format!("https:/user:pass@{DOMAIN}/{SECRET}")),
+        (false, format!("https:///user:pass@{DOMAIN}/{SECRET}")),
+        (false, format!("https:////:pass@{DOMAIN}/{SECRET}")),
+        (false, format!("https:user:pass@{DOMAIN}/https://{DOMAIN}/")),
+        (true, format!("https:{DOMAIN}/{SECRET}/@")),
         (false, format!("https://evil.example/{DOMAIN}/{SECRET}")),
         (false, format!("https://evil.example#{DOMAIN}/{SECRET}")),
         (false, format!("https://evil.example?{DOMAIN}/{SECRET}")),
@@ -401,6 +409,15 @@ fn configured_origins_take_the_place_of_the_domain() {
 }
 
 #[test]
+fn credentials_in_origins_are_not_shown() {
+    let origin = "https://me:s3cret@callbacks.example.com?token=s3cret";
+    let builder = CallbackClient::builder().origin(DOMAIN, origin);
+    let shown = format!("{builder:?}");
+    assert!(shown.contains("callbacks.example.com"), "{shown}");
+    assert!(!shown.contains("s3cret"), "{shown}");
+}
+
+#[test]
 fn origins_are_checked_when_the_client_is_built() {
     for (with_http, without, origin) in [
         (true, true, "https://callbacks.example.com"),
@@ -415,6 +432,17 @@ fn origins_are_checked_when_the_client_is_built() {
             false,
             false,
             "https://user:pass-s3cret@callbacks.example.com",
+        ),
+        (false, false, "https:user:pass-s3cret@callbacks.example.com"),
+        (
+            false,
+            false,
+            "https:\\\\user:pass-s3cret@callbacks.example.com",
+        ),
+        (
+            false,
+            false,
+            "https://us\ner:pass-s3cret@callbacks.example.com",
         ),
         (false, false, "https://callbacks.example.com/path"),
         (false, false, "https://callbacks.example.com?query-s3cret"),

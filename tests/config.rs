@@ -78,7 +78,8 @@ fn a_public_url_that_cannot_be_one_is_refused() {
         ("https://hooks.example.com:https", "port", EXAMPLE),
         ("https://hooks example.com", "host", EXAMPLE),
         ("https://hooks.example.com\n", "host", EXAMPLE),
-        ("https://hööks.example.com", "host", EXAMPLE),
+        ("https://hööks.example.com", "host", "in punycode"),
+        ("https://hööks.example.com:8443/ä", "host", "in punycode"),
         ("https://[::1", "host", EXAMPLE),
         ("https://[::g]", "host", EXAMPLE),
         ("https://hooks.example.com/%zz", "path", EXAMPLE),
@@ -102,7 +103,7 @@ fn a_public_url_that_cannot_be_one_is_refused() {
         let message = assert_refused(good().public_url(url), &["public URL", wrong, remedy]);
         // The value, but for what might be a secret in it.
         let shown = url.rsplit('@').next().expect("one at least");
-        let shown = shown.split(['?', '#']).next().expect("one at least");
+        let shown = shown.split('?').next().expect("one at least");
         let shown = shown.escape_debug().to_string();
         assert!(message.contains(&shown), "{message}");
     }
@@ -288,6 +289,10 @@ fn a_jwks_url_that_cannot_be_one_is_refused() {
     for url in ["http://keys.example.com/jwks", "http://127.0.0.1:3000/jwks"] {
         assert_refused(with_url(url), &[DOMAIN, url, "https"]);
     }
+    assert_refused(
+        with_url("https://schlüssel.example.com/jwks"),
+        &[DOMAIN, "https://schlüssel.example.com/jwks", "in punycode"],
+    );
     let userinfo = "https://me:s3cret@keys.example.com/jwks";
     let message = assert_refused(with_url(userinfo), &[DOMAIN, "keys.example.com/jwks"]);
     assert!(!message.contains("s3cret"), "{message}");
@@ -326,6 +331,12 @@ fn without_a_client_keys_have_to_come_from_elsewhere() {
             &[DOMAIN, "`reqwest`", "static keys"],
         );
     }
+    let url = "https://me:s3cret@keys.example.com/jwks?token=s3cret";
+    let message = assert_refused(
+        with_tenants([Tenant::new(DOMAIN).jwks_url(url)]),
+        &["https://…@keys.example.com/jwks?…"],
+    );
+    assert!(!message.contains("s3cret"), "{message}");
 }
 
 // A JWKS file.
@@ -493,5 +504,68 @@ fn credentials_in_urls_are_not_shown() {
     ] {
         assert!(!shown.contains("s3cret"), "{shown}");
         assert!(shown.contains("example.com"), "{shown}");
+    }
+}
+
+#[test]
+fn whatever_is_taken_for_a_url_is_shown_without_what_may_be_a_secret() {
+    for (url, shown) in [
+        ("https:me:s3cret@example.com/", "\"…@example.com/\""),
+        ("me:s3cret@example.com", "\"…@example.com\""),
+        ("https://me:s3?cret@example.com", "\"https://…\""),
+        ("https://me:s3#cret@example.com", "\"https://…\""),
+        ("https://example.com/?token=s3@cret", "\"https://…\""),
+        (
+            "https://example.com/?token=s3#cret",
+            "\"https://example.com/?…\"",
+        ),
+        // A fragment alone is no secret: it is sent to nobody.
+        ("https://example.com/#top", "\"https://example.com/#top\""),
+        ("https://example.com/#a?b", "\"https://example.com/#a?b\""),
+    ] {
+        let message = assert_refused(good().public_url(url), &[shown]);
+        assert!(!message.contains("cret"), "{message}");
+    }
+    // A tenant is no URL, but may be taken for one.
+    let tenant = || Tenant::new("https://me:s3cret@example.conductor.one");
+    let message = assert_refused(
+        with_tenants([tenant()]),
+        &["https://…@example.conductor.one"],
+    );
+    for shown in [
+        message,
+        format!("{:?}", tenant()),
+        format!("{:?}", with_tenants([tenant()])),
+    ] {
+        assert!(!shown.contains("s3cret"), "{shown}");
+    }
+}
+
+#[cfg(feature = "reqwest")]
+#[test]
+fn nothing_of_the_user_s_http_client_is_shown() {
+    let key = http::HeaderValue::from_static("s3cret");
+    let client = || {
+        reqwest::Client::builder()
+            .default_headers(
+                [(http::header::AUTHORIZATION, key.clone())]
+                    .into_iter()
+                    .collect(),
+            )
+            .build()
+            .expect("good")
+    };
+    let builder = || with_tenants([DOMAIN.into()]).http_client(client());
+    let layer = builder().build().expect("good");
+    let service = tower::Layer::layer(&layer, ());
+    let explainer = tower_conductorone::testing::Explainer::new(builder()).expect("good");
+    for shown in [
+        format!("{:?}", builder()),
+        format!("{layer:?}"),
+        format!("{service:?}"),
+        format!("{explainer:?}"),
+    ] {
+        assert!(shown.contains("HttpsFetch"), "{shown}");
+        assert!(!shown.contains("s3cret"), "{shown}");
     }
 }

@@ -9,6 +9,7 @@ use super::origins::Origins;
 use super::post::Post;
 use crate::clock::{Clock, SystemClock};
 use crate::config::ConfigError;
+use crate::url::RedactedUrl;
 
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -17,7 +18,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 #[derive(Debug)]
 #[must_use = "a builder does nothing until it is built"]
 pub struct CallbackClientBuilder {
-    origins: Vec<(String, String)>,
+    origins: Vec<(String, RedactedUrl)>,
     http_on_loopback: bool,
     deadline: Duration,
     attempt_timeout: Duration,
@@ -50,7 +51,8 @@ impl CallbackClientBuilder {
     /// # Ok::<(), tower_conductorone::ConfigError>(())
     /// ```
     pub fn origin(mut self, tenant: impl Into<String>, origin: impl Into<String>) -> Self {
-        self.origins.push((tenant.into(), origin.into()));
+        self.origins
+            .push((tenant.into(), RedactedUrl(origin.into())));
         self
     }
 

@@ -17,11 +17,10 @@ impl Origins {
     pub(super) fn add(
         &mut self,
         tenant: String,
-        origin: &str,
+        origin: &RedactedUrl,
         http_on_loopback: bool,
     ) -> Result<(), ConfigError> {
-        let origin = read_origin(origin, http_on_loopback).map_err(|remedy| {
-            let origin = RedactedUrl(origin.to_owned());
+        let origin = read_origin(&origin.0, http_on_loopback).map_err(|remedy| {
             ConfigError::new(format!(
                 "the callback origin {origin:?} of {tenant:?}: {remedy}"
             ))
@@ -44,10 +43,10 @@ impl Origins {
         {
             return Err(unusable("it has characters that no URL has"));
         }
-        if has_userinfo(text) {
+        let url = Url::parse(text).map_err(|_| unusable("it is not an absolute URL"))?;
+        if has_userinfo(text, &url) {
             return Err(unusable("it has a user name or password"));
         }
-        let url = Url::parse(text).map_err(|_| unusable("it is not an absolute URL"))?;
         match self.0.get(callback.tenant()) {
             Some(origins) if origins.iter().any(|origin| is_same_origin(origin, &url)) => {}
             Some(_) => {
@@ -73,17 +72,21 @@ fn is_same_origin(one: &Url, other: &Url) -> bool {
         && one.port_or_known_default() == other.port_or_known_default()
 }
 
-fn has_userinfo(url: &str) -> bool {
-    let (_, rest) = url.split_once("://").unwrap_or_default();
-    let authority = rest.split(['/', '?', '#']).next();
-    authority.is_some_and(|authority| authority.contains('@'))
+/// Whether a URL has a user name or password, also an empty one. The parser takes
+/// any number of slashes before them, none included.
+fn has_userinfo(text: &str, url: &Url) -> bool {
+    let (_, rest) = text.split_once(':').unwrap_or_default();
+    let authority = rest.trim_start_matches('/').split(['/', '?', '#']).next();
+    !url.username().is_empty()
+        || url.password().is_some()
+        || authority.is_some_and(|authority| authority.contains('@'))
 }
 
 fn read_origin(origin: &str, http_on_loopback: bool) -> Result<Url, &'static str> {
     let form = "write it like https://callbacks.example.com, without path and query";
     let url = Url::parse(origin).map_err(|_| form)?;
     let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
-    if has_userinfo(origin) || !bare {
+    if has_userinfo(origin, &url) || !bare {
         return Err(form);
     }
     match (url.scheme(), url.host_str()) {

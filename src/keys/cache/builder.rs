@@ -10,7 +10,7 @@ use super::worker::MIN_LIFETIME;
 use super::{Config, JwksCache};
 use crate::keys::KeySet;
 use crate::keys::fetch::{Fetch, FileFetch};
-use crate::url::{RedactedUrl, is_loopback};
+use crate::url::{RedactedUrl, has_unicode_host, is_loopback};
 
 /// Builds a [`JwksCache`]; see [`JwksCache::builder`].
 ///
@@ -180,6 +180,9 @@ impl JwksCacheBuilder {
         // `Uri` drops a fragment without a word.
         if url.contains('#') {
             return Err(refuse("remove the fragment (\"#…\")"));
+        }
+        if has_unicode_host(url) {
+            return Err(refuse("write the host in punycode (xn--…)"));
         }
         let uri: Uri = url.parse().map_err(|_| {
             refuse("use an absolute URL like https://example.conductor.one/auth/v1/jwks")
