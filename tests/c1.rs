@@ -732,3 +732,105 @@ async fn serve_ends_when_it_is_told_to() {
         assert_eq!(ended.expect("a child").code(), Some(0), "{signal}");
     }
 }
+
+/// What would paint a verdict onto the terminal, if it were shown as it is.
+const FORGED: &str =
+    "x\ntaken: the document answers the event\naccepted\r\u{1b}[2J\u{7f}\u{9b}31m\u{202e}";
+
+#[track_caller]
+fn assert_plain(output: &Output) {
+    let odd = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
+    for text in [&output.stdout, &output.stderr] {
+        assert!(!text.contains(odd), "{text:?}");
+        let forged = |line: &str| line.starts_with("taken:") || line.starts_with("accepted");
+        assert!(!text.lines().any(forged), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn what_others_say_is_escaped_and_forges_no_verdict() {
+    let folder = folder();
+    let (mut served, url) = serve(&folder, "").await;
+    // A request that is explained.
+    let tenant = FakeTenant::new(DOMAIN);
+    let forged = tenant.delivery(TEST_EVENT).claim("jti", json!(FORGED));
+    let raw = http1_bytes(forged.claim("iss", json!(FORGED)).request()).await;
+    std::fs::write(folder.join("forged.txt"), raw).expect("a file");
+    for flags in ["", "--json", PUBLIC] {
+        let explained = c1(&folder, &format!("explain forged.txt {flags}")).await;
+        assert_plain(&explained);
+        assert_ne!(explained.code, 0, "{explained:?}");
+    }
+    // A receiver's answers.
+    let document = json!({ "version": "v1", "x": FORGED }).to_string();
+    let wrong = json!({ "version": "v1", "approve": FORGED }).to_string();
+    for (status, body) in [
+        (500, FORGED.to_owned()),
+        (200, FORGED.to_owned()),
+        (200, wrong),
+    ] {
+        let to = handled(&url, move |_| {
+            (StatusCode::from_u16(status).expect("good"), body.clone())
+        });
+        let to = to.await;
+        for flags in ["", "--json"] {
+            let sent = c1(&folder, &format!("send provision-step --to {to} {flags}")).await;
+            assert_plain(&sent);
+            assert_eq!(sent.code, 1, "{sent:?}");
+        }
+    }
+    let to = handled(&url, move |_| document.clone()).await;
+    let sent = c1(&folder, &format!("send test --to {to} --json")).await;
+    assert_plain(&sent);
+    assert_eq!(sent.lines()[0]["document"]["x"], FORGED, "{sent:?}");
+    let sent = c1(&folder, &format!("send test --to {to}")).await;
+    assert_eq!(sent.stdout.matches("\ntaken: ").count(), 1, "{sent:?}");
+    // A payload's own webhook id, and a callback.
+    let body = json!({ "event": TEST_EVENT, "webhookId": FORGED, "payload": {} });
+    std::fs::write(folder.join("body.json"), body.to_string()).expect("a file");
+    let sent = c1(
+        &folder,
+        "send test --file body.json --to http://127.0.0.1:9/",
+    )
+    .await;
+    assert_plain(&sent);
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .build()
+        .expect("a client");
+    let path = "/api/v1/webhooks/callback/x%0Ataken:%1B[2J%C2%9B/token";
+    let post = client.post(format!("{url}{path}")).body(FORGED);
+    assert_eq!(post.send().await.expect("an answer").status(), 400);
+    let line = served.after("callback refused for ").await;
+    assert!(
+        line.starts_with("x\\ntaken:\\u{1b}[2J\\u{9b}: "),
+        "{line:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_refusal_points_to_the_log_only_if_the_receiver_has_written_there() {
+    let folder = folder();
+    let (_serve, url) = serve(&folder, "").await;
+    let to = handled(&url, |_| StatusCode::NOT_FOUND).await;
+    let nowhere = to.replace("/webhooks", "/nowhere");
+    for to in [&to, &nowhere] {
+        let sent = c1(&folder, &format!("send test --to {to}")).await;
+        let said = "404 Not Found: does the webhook have another path?";
+        assert!(sent.stdout.contains(said), "{sent:?}");
+        assert!(!sent.stdout.contains("log"), "{sent:?}");
+    }
+    let to = handled(&url, |_| (StatusCode::BAD_GATEWAY, "down")).await;
+    let sent = c1(&folder, &format!("send test --to {to}")).await;
+    assert!(
+        sent.stdout.contains("not taken: 502 Bad Gateway\n"),
+        "{sent:?}"
+    );
+    let sent = c1(
+        &folder,
+        &format!("send test --to {to} --key-file other.pem"),
+    )
+    .await;
+    let said = "401 Unauthorized; the receiver's log says why";
+    assert!(sent.stdout.contains(said), "{sent:?}");
+}

@@ -393,7 +393,7 @@ async fn what_is_not_known_of_the_receiver_is_unknown_and_not_wrong() {
         explanation.contains("right for the public URL https://hooks.example.com"),
         "{explanation}"
     );
-    assert!(explanation.contains("the token says example.conductor.one"));
+    assert!(explanation.contains("the token says \"example.conductor.one\""));
     let wrong = bare().public_url("hooks.example.com");
     assert!(Explainer::new(wrong).is_err());
 }
@@ -419,12 +419,54 @@ async fn a_body_that_was_written_anew_is_recognised() {
     let escaped = compact.replace('<', "\\u003c").replace('>', "\\u003e");
     let crlf = |text: &str| text.replace('\n', "\r\n");
     let spaced = r#"{"a": [1, 2], "b": "c:d,e"}"#;
+    let nested = |depth| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
+    // 100 deep, each of its lines is indented by 400 spaces.
+    let deep = |items| {
+        format!(
+            "{}{}1{}",
+            "[".repeat(100),
+            "1,".repeat(items),
+            "]".repeat(100)
+        )
+    };
+    let indented = |json: &str| {
+        let value: Value = serde_json::from_str(json).expect("JSON");
+        serde_json::to_string_pretty(&value)
+            .expect("JSON")
+            .replace("  ", "    ")
+    };
+    let given_up = "its content was changed, or it belongs to another token";
+    assert!(indented(&deep(6_000)).len() > 2 * 1024 * 1024);
     for (sent, came, hint) in [
         (
             compact.clone(),
             pretty.clone(),
             "written on one line without spaces, the body",
         ),
+        // As deep, and as long, as a receiver reads it.
+        (
+            nested(128).replace('1', "[]"),
+            nested(128).replace('1', "[ ]"),
+            given_up,
+        ),
+        (
+            nested(127).replace('1', "[]"),
+            nested(127).replace('1', "[ ]"),
+            "written on one line without spaces, the body",
+        ),
+        (
+            nested(128),
+            nested(128) + " ",
+            "written on one line without spaces, the body",
+        ),
+        (nested(129), nested(129) + " ", given_up),
+        (nested(16_000), nested(16_000) + " ", given_up),
+        (
+            indented(&deep(1_000)),
+            deep(1_000),
+            "written with an indentation of four spaces, the body",
+        ),
+        (indented(&deep(6_000)), deep(6_000), given_up),
         (
             pretty.clone(),
             compact.clone(),
@@ -653,6 +695,81 @@ async fn a_callback_url_is_not_shown_wherever_it_stands() {
             assert!(!text.contains("5ecret"), "{text}");
         }
     }
+}
+
+/// What one could paint a verdict with.
+const FORGED: &str =
+    "x\r\n  ok       the signature\naccepted\n\u{1b}[2J\u{7f}\u{9b}31m\u{202e}\u{2028}\"'\\";
+
+#[tokio::test]
+async fn what_a_request_says_cannot_be_taken_for_a_verdict() {
+    let tenant = FakeTenant::new(DOMAIN);
+    let good = || tenant.delivery(TEST_EVENT).issued_at(now());
+    let mut rows = vec![
+        good().http_header("content-type", "x\u{9b}\u{202e}"),
+        good().http_header("webhook-id", "x\u{9b}\u{202e}"),
+        good().http_header("authorization", "bearer x\u{9b}\u{202e}"),
+        good().http_header("content-digest", "x\u{9b}\u{202e}"),
+        good().body(format!("{{\"version\":{}}}", json!(FORGED))),
+        good().body(json!({ "version": "v1", "webhookId": FORGED, "event": FORGED }).to_string()),
+    ];
+    for claim in [
+        "iss", "aud", "c1typ", "iat", "nbf", "exp", "jti", "htm", "htu", "htb_s256",
+    ] {
+        rows.push(good().claim(claim, json!(FORGED)));
+    }
+    rows.push(good().claim("htu", json!(format!("https://hooks.example.com/{FORGED}"))));
+    rows.push(good().claim("aud", json!([FORGED])));
+    for parameter in ["alg", "typ", "kid", "crit"] {
+        rows.push(good().header_param(parameter, json!(FORGED)));
+    }
+    let mut requests = Vec::new();
+    for delivery in rows {
+        requests.push(kept(&delivery).await);
+    }
+    for path in ["/webhooks\u{9b}31m\u{202e}", "/\u{2028}accepted"] {
+        let mut raw = raw(&good()).await;
+        let rest = raw.split_off(raw.iter().position(|byte| *byte == b' ').expect("a space"));
+        let rest = &rest[rest[1..]
+            .iter()
+            .position(|byte| *byte == b' ')
+            .expect("another")
+            + 1..];
+        requests.push(parse(&[b"POST ", path.as_bytes(), rest].concat()));
+    }
+    let bare = || VerifyWebhookLayer::builder().clock(clock());
+    let (mut quoted, mut refused) = (0, 0);
+    for (number, request) in requests.iter().enumerate() {
+        for receiver in [builder(&tenant), bare()] {
+            let explanation = explainer(receiver).explain(request).await;
+            let text = explanation.to_string();
+            let odd = |c: char| c != '\n' && (c.is_control() || "\u{202e}\u{2028}".contains(c));
+            assert!(!text.contains(odd), "{number}: {text:?}");
+            let passed = explanation
+                .checks()
+                .filter(|(_, verdict)| **verdict == Verdict::Passed);
+            let ok = text
+                .lines()
+                .filter(|line| line.starts_with("  ok "))
+                .count();
+            assert_eq!(ok, passed.count(), "{number}: {text}");
+            let last = text
+                .lines()
+                .filter(|line| line.starts_with("accepted"))
+                .count();
+            assert_eq!(
+                last,
+                usize::from(explanation.is_accepted()),
+                "{number}: {text}"
+            );
+            for said in explanation.remarks() {
+                assert!(!said.contains(odd), "{said:?}");
+            }
+            quoted += usize::from(text.contains("\\u{1b}[2J") || text.contains("\\u{202e}"));
+            refused += usize::from(explanation.rejection().is_some());
+        }
+    }
+    assert!(quoted > 20 && refused > 20, "{quoted} {refused}");
 }
 
 #[test]

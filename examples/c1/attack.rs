@@ -7,7 +7,7 @@ use serde_json::json;
 use tower_conductorone::testing::AttackPack;
 use tower_conductorone::testing::attack::{Report, Verdict};
 
-use crate::output::{Progress, bad, good, print};
+use crate::output::{self, Progress, bad, good, print};
 use crate::{BoxError, End, TenantArgs, target};
 
 /// Fires forged, stolen, changed, odd and oversized requests at a receiver, and
@@ -70,7 +70,7 @@ impl Attack {
                     "verdict": verdict,
                     "passed": result.verdict() == Verdict::Passed,
                 });
-                print(line.to_string())?;
+                print(output::line(&line))?;
             }
         } else {
             print(coloured(&report))?;

@@ -6,7 +6,7 @@ use axum::http::{StatusCode, Uri};
 use serde_json::{Value, json};
 use tower_conductorone::testing::FakeTenant;
 
-use crate::output::{bad, faint, good};
+use crate::output::{self, bad, faint, good, shown};
 use crate::post::{Answer, Client};
 use crate::serve::{CALLBACK, TAKEN};
 use crate::{BoxError, End};
@@ -117,19 +117,21 @@ impl Sender {
 
 impl Report {
     pub(crate) fn text(&self) -> String {
-        let mut lines = vec![format!("{}, webhook {}", self.event, self.webhook_id)];
+        let (event, webhook_id) = (shown(&self.event), shown(&self.webhook_id));
+        let mut lines = vec![format!("{event}, webhook {webhook_id}")];
         for (index, answer) in self.answers.iter().enumerate() {
+            let answer = shown(&answer.to_string());
             lines.push(faint(&format!("attempt {}: {answer}", index + 1)));
         }
         match &self.end {
             Ok(document) => {
-                lines.extend(document.as_ref().map(|document| format!("{document:#}")));
+                lines.extend(document.as_ref().map(output::pretty));
                 lines.push(good("taken: the document answers the event"));
             }
             Err((_, why)) => {
                 let text = self.answers.last().map(Answer::text).unwrap_or_default();
-                lines.extend(Some(text).filter(|text| !text.is_empty()));
-                lines.push(bad(&format!("not taken: {why}")));
+                lines.extend(Some(shown(&text)).filter(|text| !text.is_empty()));
+                lines.push(bad(&format!("not taken: {}", shown(why))));
             }
         }
         lines.join("\n")
@@ -141,14 +143,13 @@ impl Report {
             Ok(document) => (document.as_ref(), None),
             Err((_, why)) => (None, Some(why)),
         };
-        json!({
+        output::line(&json!({
             "event": self.event,
             "webhookId": self.webhook_id,
             "taken": self.end.is_ok(),
             "attempts": attempts,
             "document": document,
             "why": why,
-        })
-        .to_string()
+        }))
     }
 }

@@ -11,8 +11,8 @@ use tower_conductorone::testing::explain::{CapturedRequest, Explanation, Verdict
 use tower_conductorone::testing::{Explainer, ManualClock};
 use tower_conductorone::{RejectionKind, Tenant, VerifyWebhookBuilder, VerifyWebhookLayer};
 
-use crate::output::{bad, faint, good, print};
-use crate::{BoxError, End, usage};
+use crate::output::{bad, faint, good, print, shown};
+use crate::{BoxError, End, output, usage};
 
 /// Says of captured requests, check by check, whether a receiver accepts them,
 /// why not, and what would help.
@@ -73,10 +73,10 @@ impl Explain {
                 .map_err(|error| format!("{name}: {error}"))?;
             let explanation = explainer.explain(&request).await;
             if self.json {
-                print(line(&name, &explanation).to_string())?;
+                print(output::line(&line(&name, &explanation)))?;
             } else {
                 if self.files.len() > 1 {
-                    print(format!("{name}:"))?;
+                    print(format!("{}:", shown(&name)))?;
                 }
                 print(coloured(&explanation) + "\n")?;
             }

@@ -126,7 +126,10 @@ fn target(to: &Uri, public_url: Option<&str>) -> String {
 /// Ends the program as clap does it for what it finds itself.
 fn usage(message: impl std::fmt::Display) -> ! {
     Cli::command()
-        .error(ErrorKind::ValueValidation, message)
+        .error(
+            ErrorKind::ValueValidation,
+            output::shown(&message.to_string()),
+        )
         .exit()
 }
 
@@ -145,7 +148,11 @@ fn main() -> ExitCode {
         end
     });
     let end = end.unwrap_or_else(|error| {
-        eprintln!("{} {error}", output::error("error:"));
+        eprintln!(
+            "{} {}",
+            output::error("error:"),
+            output::shown(&error.to_string())
+        );
         End::Untold
     });
     ExitCode::from(end as u8)

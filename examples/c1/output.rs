@@ -1,6 +1,9 @@
 //! What is shown, and in which colour.
 
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
+
+use serde_json::Value;
 
 use crate::BoxError;
 
@@ -12,6 +15,45 @@ pub(crate) fn print(text: impl AsRef<str>) -> Result<(), BoxError> {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
     }
+}
+
+/// What others say, on one line: a line end or a terminal's code in it is
+/// escaped.
+pub(crate) fn shown(text: &str) -> String {
+    let mut shown = String::new();
+    for c in text.chars() {
+        match c {
+            '"' | '\'' | '\\' => shown.push(c),
+            c => shown.extend(c.escape_debug()),
+        }
+    }
+    shown
+}
+
+/// JSON on one line. Its writer escapes no characters beyond ASCII, and some of
+/// those are terminals' codes as well.
+pub(crate) fn line(json: &Value) -> String {
+    escaped(&json.to_string())
+}
+
+/// JSON to be read by a person.
+pub(crate) fn pretty(json: &Value) -> String {
+    escaped(&format!("{json:#}"))
+}
+
+fn escaped(json: &str) -> String {
+    let mut escaped = String::new();
+    for c in json.chars() {
+        if c == '\n' || matches!(c, ' '..='~') || (!c.is_ascii() && c.escape_debug().len() == 1) {
+            escaped.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                // Writing to a string does not fail.
+                let _ = write!(escaped, "\\u{unit:04x}");
+            }
+        }
+    }
+    escaped
 }
 
 pub(crate) fn good(text: &str) -> String {
@@ -54,7 +96,7 @@ impl Progress {
 
     pub(crate) fn show(&self, text: &str) {
         if self.shown {
-            eprint!("\r\x1b[K{text}");
+            eprint!("\r\x1b[K{}", shown(text));
         }
     }
 }

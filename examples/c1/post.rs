@@ -80,6 +80,13 @@ async fn read(request: reqwest::RequestBuilder) -> Result<(StatusCode, Bytes), B
     Ok((answer.status(), body.into()))
 }
 
+/// Whether the layer has answered: it writes to the log for each of its problem
+/// details.
+fn is_rejection(body: &[u8]) -> bool {
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    body["code"].is_string() && body["title"].is_string()
+}
+
 fn causes(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes
@@ -111,10 +118,14 @@ impl Answer {
             Ok((StatusCode::GONE, _)) => {
                 Err((End::Refused, "410: ConductorOne would not try again".into()))
             }
-            Ok((status, _)) => Err((
-                End::Refused,
-                format!("{status}; the receiver's log says why"),
-            )),
+            Ok((status, body)) => {
+                let why = match *status {
+                    _ if is_rejection(body) => "; the receiver's log says why",
+                    StatusCode::NOT_FOUND => ": does the webhook have another path?",
+                    _ => "",
+                };
+                Err((End::Refused, format!("{status}{why}")))
+            }
             Err(error) => Err((End::Untold, error.clone())),
         }
     }

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tower_conductorone::event::Reply;
 use tower_conductorone::testing::FakeTenant;
 
-use crate::output::{bad, faint, good, print};
+use crate::output::{bad, faint, good, print, shown};
 use crate::{BoxError, End, TenantArgs};
 
 /// Serves a fake tenant until it is stopped: its keys, and the callback
@@ -139,14 +139,16 @@ async fn callback(
     Path((event, token)): Path<(String, String)>,
     document: Bytes,
 ) -> Response {
-    let text = String::from_utf8_lossy(&document).into_owned();
+    let text = shown(&String::from_utf8_lossy(&document));
+    let name = shown(&event);
     match endpoint.take(&event, token, document) {
         Ok(()) => {
-            endpoint.say(&format!("{} for {event}: {text}", good("callback taken")));
+            endpoint.say(&format!("{} for {name}: {text}", good("callback taken")));
             StatusCode::OK.into_response()
         }
         Err(why) => {
-            endpoint.say(&format!("{} for {event}: {why}", bad("callback refused")));
+            let refused = bad("callback refused");
+            endpoint.say(&format!("{refused} for {name}: {}", shown(&why)));
             (StatusCode::BAD_REQUEST, why).into_response()
         }
     }

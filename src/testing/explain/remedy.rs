@@ -27,8 +27,8 @@ impl Context<'_> {
     /// The request in a line.
     pub(super) fn request(&self) -> String {
         format!(
-            "{} {}, {} bytes of body, received {}",
-            for_log(self.parts.method.as_str()),
+            "{} {:?}, {} bytes of body, received {}",
+            for_log(self.parts.method.as_str()), // a token: no escapes are needed
             for_log(self.path()),
             self.body.len(),
             moment(self.now),
@@ -39,7 +39,7 @@ impl Context<'_> {
     pub(super) fn token(&self) -> Option<String> {
         let claims = self.claims?;
         Some(format!(
-            "token {} of {} for {}, issued {}, good until {}",
+            "token {:?} of {:?} for {:?}, issued {}, good until {}",
             for_log(claims.token_id()),
             for_log(claims.issuer()),
             for_log(claims.target()),
@@ -50,7 +50,7 @@ impl Context<'_> {
 
     pub(super) fn without_public_url(&self) -> Option<String> {
         let target = for_log(self.claims?.target());
-        let mut why = format!("no public URL is given; the token was made for {target}");
+        let mut why = format!("no public URL is given; the token was made for {target:?}");
         if let Some(url) = self.fitting_public_url() {
             // Writing to a string does not fail.
             let _ = write!(why, ", which is right for the public URL {url}");
@@ -60,7 +60,7 @@ impl Context<'_> {
 
     pub(super) fn without_tenants(&self) -> Option<String> {
         let issuer = for_log(self.claims?.issuer());
-        Some(format!("no tenant is given; the token says {issuer}"))
+        Some(format!("no tenant is given; the token says {issuer:?}"))
     }
 
     pub(super) fn remedies(&self, check: Check, kind: Kind) -> Vec<String> {
@@ -103,7 +103,7 @@ impl Context<'_> {
         let mut known: Vec<_> = self.verifier.tenants.keys().map(|name| &**name).collect();
         known.sort_unstable();
         format!(
-            "configured: {}; if {} is yours, add it",
+            "configured: {}; if {:?} is yours, add it",
             known.join(", "),
             for_log(claims.issuer())
         )
@@ -131,15 +131,16 @@ impl Context<'_> {
         let configured = &self.verifier.claims.public_url;
         match self.fitting_public_url() {
             Some(url) => format!(
-                "the token was made for {target}, this receiver is configured for {configured} and was called at {path}: if {target} is the webhook's URL in ConductorOne, set the public URL to {url}"
+                "the token was made for {target:?}, this receiver is configured for {configured} and was called at {path:?}: if {target:?} is the webhook's URL in ConductorOne, set the public URL to {url}"
             ),
             None => format!(
-                "the token was made for {target}, this receiver is configured for {configured} and was called at {path}: no public URL makes them fit; either something on the way has changed the path, or the token was not made for this request"
+                "the token was made for {target:?}, this receiver is configured for {configured} and was called at {path:?}: no public URL makes them fit; either something on the way has changed the path, or the token was not made for this request"
             ),
         }
     }
 
-    /// The public URL with which the token would be for this request.
+    /// The public URL with which the token would be for this request: in normal
+    /// form, which has printable ASCII only.
     fn fitting_public_url(&self) -> Option<String> {
         let claims = self.claims?;
         let htu = claims.target().split(['?', '#']).next()?;
@@ -172,7 +173,7 @@ impl Context<'_> {
 
     fn hash(&self, claims: &Claims) -> Vec<String> {
         let digest = claims.body_digest();
-        let mut remedies = vec![match rewritten::find(self.body, digest) {
+        let mut remedies = vec![match rewritten::find(self.body, digest, self.verifier.body.max_bytes) {
             Some(how) => format!(
                 "{how}, the body has the token's hash: something on the way, or the tool that captured the request, has written it anew; the receiver needs the bytes as they were sent"
             ),

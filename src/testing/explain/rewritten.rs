@@ -3,6 +3,10 @@
 
 use sha2::{Digest, Sha256};
 
+/// The deepest nesting that is written anew: no delivery is nested so deeply, and
+/// each level makes every line longer.
+const MAX_NESTING: usize = 128;
+
 /// White space as JSON's writers put it.
 struct Layout {
     what: &'static str,
@@ -62,8 +66,8 @@ const ESCAPES: [(&str, &[(&str, &str)]); 4] = [
 ];
 
 /// What has to be done to the body to give it this hash, if that is one of the
-/// usual things.
-pub(super) fn find(body: &[u8], digest: &[u8; 32]) -> Option<String> {
+/// usual things. A body is no longer than `max_bytes`.
+pub(super) fn find(body: &[u8], digest: &[u8; 32], max_bytes: usize) -> Option<String> {
     let is_it = |candidate: &[u8]| Sha256::digest(candidate)[..] == *digest;
     if let Some((_, how)) = line_ends(body)
         .into_iter()
@@ -78,13 +82,16 @@ pub(super) fn find(body: &[u8], digest: &[u8; 32]) -> Option<String> {
             .iter()
             .fold(text.to_owned(), |text, (from, to)| text.replace(from, to));
         for layout in &LAYOUTS {
-            let candidate = layout.write(&text);
+            let Some(candidate) = layout.write(&text, max_bytes) else {
+                continue;
+            };
+            let hash = Sha256::new().chain_update(candidate);
             for (ending, ended) in [
                 ("", ""),
                 ("\n", " and a line end"),
                 ("\r\n", " and a line end of CRLF"),
             ] {
-                if is_it(format!("{candidate}{ending}").as_bytes()) {
+                if hash.clone().chain_update(ending).finalize()[..] == *digest {
                     return Some(format!("written {}{escaped}{ended}", layout.what));
                 }
             }
@@ -132,12 +139,17 @@ fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
 
 impl Layout {
     /// The same JSON text with this white space between its tokens. Order and
-    /// wording of all else stay as they are.
-    fn write(&self, json: &str) -> String {
+    /// wording of all else stay as they are. `None` if it is nested too deeply or
+    /// gets too long.
+    fn write(&self, json: &str, max_bytes: usize) -> Option<String> {
         let mut out = String::with_capacity(json.len());
         let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+        let mut is_empty = false;
         let mut characters = json.chars().peekable();
         while let Some(character) = characters.next() {
+            if depth > MAX_NESTING || out.len() > max_bytes {
+                return None;
+            }
             if in_string {
                 out.push(character);
                 in_string = escaped || character != '"';
@@ -148,18 +160,19 @@ impl Layout {
                 ' ' | '\t' | '\r' | '\n' => {}
                 '{' | '[' => {
                     out.push(character);
+                    depth += 1;
                     while characters.next_if(char::is_ascii_whitespace).is_some() {}
                     // An empty one stays on its line.
-                    if let Some(close) = characters.next_if(|next| matches!(next, '}' | ']')) {
-                        out.push(close);
-                    } else {
-                        depth += 1;
+                    is_empty = matches!(characters.peek(), Some('}' | ']'));
+                    if !is_empty {
                         self.new_line(&mut out, depth);
                     }
                 }
                 '}' | ']' => {
                     depth = depth.saturating_sub(1);
-                    self.new_line(&mut out, depth);
+                    if !std::mem::take(&mut is_empty) {
+                        self.new_line(&mut out, depth);
+                    }
                     out.push(character);
                 }
                 ',' => {
@@ -177,7 +190,7 @@ impl Layout {
                 }
             }
         }
-        out
+        Some(out)
     }
 
     fn new_line(&self, out: &mut String, depth: usize) {
