@@ -408,17 +408,8 @@ impl tower_conductorone::keys::KeySource for NoKeys {
 }
 
 #[tokio::test]
-async fn a_body_that_was_written_anew_is_recognised() {
+async fn a_body_is_written_anew_as_deep_and_as_long_as_a_receiver_reads_it() {
     let tenant = FakeTenant::new(DOMAIN);
-    let value = json!({"b": [1, {}, []], "a\"{": "x: <y>, z", "c": {"d": null}});
-    let (compact, pretty) = (
-        value.to_string(),
-        serde_json::to_string_pretty(&value).expect("JSON"),
-    );
-    let lined = |text: &str| format!("{text}\n");
-    let escaped = compact.replace('<', "\\u003c").replace('>', "\\u003e");
-    let crlf = |text: &str| text.replace('\n', "\r\n");
-    let spaced = r#"{"a": [1, 2], "b": "c:d,e"}"#;
     let nested = |depth| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
     // 100 deep, each of its lines is indented by 400 spaces.
     let deep = |items| {
@@ -438,12 +429,6 @@ async fn a_body_that_was_written_anew_is_recognised() {
     let given_up = "its content was changed, or it belongs to another token";
     assert!(indented(&deep(6_000)).len() > 2 * 1024 * 1024);
     for (sent, came, hint) in [
-        (
-            compact.clone(),
-            pretty.clone(),
-            "written on one line without spaces, the body",
-        ),
-        // As deep, and as long, as a receiver reads it.
         (
             nested(128).replace('1', "[]"),
             nested(128).replace('1', "[ ]"),
@@ -467,6 +452,35 @@ async fn a_body_that_was_written_anew_is_recognised() {
             "written with an indentation of four spaces, the body",
         ),
         (indented(&deep(6_000)), deep(6_000), given_up),
+    ] {
+        let delivery = tenant.delivery(TEST_EVENT).issued_at(now());
+        let request = kept(&delivery.body(sent).tampered_body(came)).await;
+        let text = explainer(builder(&tenant))
+            .explain(&request)
+            .await
+            .to_string();
+        assert!(text.contains(hint), "{hint}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_was_written_anew_is_recognised() {
+    let tenant = FakeTenant::new(DOMAIN);
+    let value = json!({"b": [1, {}, []], "a\"{": "x: <y>, z", "c": {"d": null}});
+    let (compact, pretty) = (
+        value.to_string(),
+        serde_json::to_string_pretty(&value).expect("JSON"),
+    );
+    let lined = |text: &str| format!("{text}\n");
+    let escaped = compact.replace('<', "\\u003c").replace('>', "\\u003e");
+    let crlf = |text: &str| text.replace('\n', "\r\n");
+    let spaced = r#"{"a": [1, 2], "b": "c:d,e"}"#;
+    for (sent, came, hint) in [
+        (
+            compact.clone(),
+            pretty.clone(),
+            "written on one line without spaces, the body",
+        ),
         (
             pretty.clone(),
             compact.clone(),
