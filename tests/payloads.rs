@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 use support::{DOMAIN, now, receiver, send};
 use tower_conductorone::Webhook;
@@ -275,8 +277,12 @@ async fn pointers_that_lead_nowhere_are_none() {
         ("$.expanded[0]", Some("A")),
         ("$['expanded'][0]", Some("A")),
         ("$.expanded[-2]", Some("A")),
-        ("$.expanded[?@.displayName=='A']", Some("A")),
-        ("$..expanded[0]", Some("A")),
+        ("$[\"\\u0065xpanded\"][0]", Some("A")),
+        ("$.*[:1]", Some("A")),
+        ("$['taskView','expanded'][0]", Some("A")),
+        // What has a filter or searches below is not followed.
+        ("$.expanded[?@.displayName=='A']", None),
+        ("$..expanded[0]", None),
         ("", None),
         ("$.expanded[1]", None),  // a user
         ("$.expanded[2]", None),  // dangling
@@ -322,6 +328,92 @@ async fn pointers_that_lead_nowhere_are_none() {
         .step_approvers()
         .len();
     assert_eq!(approvers, 1, "the app is none");
+}
+
+/// A payload of about 2 MB with that member beside objects and a pointer.
+fn with_pointer(pointer: &str, member: &str, objects: &str) -> String {
+    let payload = json!({ "taskView": { "entitlementsPath": pointer, "appPath": pointer } });
+    let view = payload.to_string();
+    let view = view.strip_suffix('}').expect("an object");
+    format!(r#"{view},{member},"expanded":[{objects}]}}"#)
+}
+
+/// The shortest time of a few: other tests run beside this one.
+fn best(work: impl Fn()) -> Duration {
+    let times = (0..3).map(|_| {
+        let start = Instant::now();
+        work();
+        start.elapsed()
+    });
+    times.min().expect("three times")
+}
+
+#[test]
+fn no_pointer_takes_longer_than_parsing_two_megabytes() {
+    let zeros = |count: usize| vec!["0"; count].join(",");
+    let entitlement = r#"{"@type":"type.googleapis.com/c1.api.app.v1.AppEntitlement"}"#;
+    let entitlements = vec![entitlement; 10_000].join(",");
+    let big = format!(r#""x":[{}]"#, zeros(700_000));
+    let members: Vec<_> = (0..150_000).map(|i| format!(r#""{i}":[0]"#)).collect();
+    let members = members.join(",");
+    let repeated = format!("$.x{}", format!("[{}]", zeros(40)).repeat(8));
+    let two_levels = format!("$[{}][{}]", vec!["'expanded'"; 5000].join(","), zeros(4999));
+    let rows = [
+        // Repeated selectors multiply.
+        (&*repeated, r#""x":[[[[[[[[0]]]]]]]]"#, entitlement),
+        (&two_levels, r#""x":1"#, entitlement),
+        (
+            &format!("$.expanded[{}]", zeros(900_000)),
+            r#""x":1"#,
+            entitlement,
+        ),
+        (&"$.*[*]".repeat(300_000), r#""x":1"#, entitlement),
+        (
+            &format!("$['{}']", "x".repeat(2_000_000)),
+            r#""x":1"#,
+            entitlement,
+        ),
+        // Everything is looked at.
+        ("$.*[1,-1,::-1]", &big, entitlement),
+        (
+            "$[*,*,*,*]['a']",
+            &format!(r#""x":{{{members}}}"#),
+            entitlement,
+        ),
+        ("$.*[5]", &members, entitlement),
+        ("$['x'][0:0,1:1]", &big, entitlement),
+        // What other libraries take for a program.
+        ("$.expanded..[::1][::1][::1]", &big, &entitlements),
+        (r"$.x[?search(@,'\\pL{200}')]", &big, entitlement),
+        ("$.x[?count($.x[*])>@]", &big, entitlement),
+    ];
+    let two_megabytes = format!("[{}]", zeros(1_000_000));
+    let parsing = best(|| assert!(serde_json::from_str::<Value>(&two_megabytes).is_ok()));
+    for (pointer, member, objects) in rows {
+        let payload = with_pointer(pointer, member, objects);
+        let Ok(Payload::ProvisionStep(step)) = Payload::from_json(PROVISION, payload.as_bytes())
+        else {
+            panic!("not read")
+        };
+        let follow = || step.task_view().entitlements().len() + step.task_view().app().iter().len();
+        let following = best(|| assert_eq!(follow(), 0));
+        let shown: String = pointer.chars().take(40).collect();
+        assert!(following < parsing, "{shown}: {following:?}, {parsing:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_pointer_may_be_a_long_list() {
+    let entitlement = |id: usize| json!({ "@type": "type.googleapis.com/c1.api.app.v1.AppEntitlement", "id": id.to_string() });
+    let places: Vec<_> = (0..100).rev().map(|place| place.to_string()).collect();
+    let payload = json!({
+        "taskView": { "entitlementsPath": format!("$.expanded[{}]", places.join(", ")) },
+        "expanded": (0..100).map(entitlement).collect::<Vec<_>>(),
+    });
+    let webhook = webhook(PROVISION, &payload.to_string()).await;
+    let view = view(webhook.payload().expect("read")).expect("a task event");
+    let found: Vec<_> = view.entitlements().iter().map(|e| e.id.as_str()).collect();
+    assert_eq!(found, places);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::{Arc, LazyLock, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -89,6 +89,24 @@ pub fn delivery() -> Delivery {
         .without_http_header("webhook-event")
         .without_http_header("webhook-version")
         .without_http_header("webhook-callback-url")
+}
+
+/// Whether something takes longer than so many times something else does, and
+/// long enough to be measured: then time and again.
+pub fn is_slower<T, U>(work: impl Fn() -> T, measure: impl Fn() -> U, times: u32) -> bool {
+    const MEASURABLE: Duration = Duration::from_millis(1);
+
+    fn time<T>(work: impl Fn() -> T) -> Duration {
+        let start = Instant::now();
+        let made = work();
+        let taken = start.elapsed();
+        drop(made);
+        taken
+    }
+    (0..5).all(|_| {
+        let taken = time(&work);
+        taken > MEASURABLE && taken > times * time(&measure)
+    })
 }
 
 /// What became of a request.

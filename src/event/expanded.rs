@@ -1,16 +1,15 @@
 //! A task together with the objects that its pointers lead to.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use serde::Deserialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
-use serde_json_path::{JsonPath, PathElement};
 
 use super::any::{AnyMessage, type_name};
 use super::app::{App, AppEntitlement, AppResource, AppResourceType, AppUser};
 use super::error::{PayloadError, read};
+use super::pointer;
 use super::task::{Task, TaskView};
 use super::unknown::Json;
 use super::user::User;
@@ -20,16 +19,15 @@ use crate::excerpt::for_log;
 /// to it.
 ///
 /// ConductorOne sends the objects in a list, and for each role a pointer into
-/// it (JSONPath, RFC 9535). The methods follow them. A pointer that is absent
-/// leads nowhere; so does one that is broken, dangling or leads to an object of
-/// another type, and a warning in the log says so.
+/// it: a JSONPath (RFC 9535) of names, indexes, slices and `*`. The methods
+/// follow them. A pointer that is absent leads nowhere; so does one that is
+/// broken or dangling, that has a filter or `..`, or leads to an object of
+/// another type or to more than 10,000, and a warning in the log says so.
 #[derive(Clone)]
 pub struct ExpandedTask {
     view: TaskView,
     objects: Vec<Object>,
     payload: Arc<str>,
-    /// The payload once more, for pointers that take a search.
-    tree: OnceLock<Option<Value>>,
 }
 
 /// An object that belongs to a task.
@@ -125,16 +123,17 @@ macro_rules! to_several {
             $(#[$doc])+
             #[must_use]
             pub fn $method(&self) -> Vec<&$object> {
-                self.several($name, &self.view.$pointer)
-                    .into_iter()
-                    .filter_map(|object| match object {
-                        Object::$object(object) => Some(&**object),
-                        _ => {
-                            warn($name, &self.view.$pointer, concat!("an object is no ", stringify!($object)));
-                            None
-                        }
-                    })
-                    .collect()
+                let pointer = &self.view.$pointer;
+                let objects = self.several($name, pointer);
+                let of_kind = objects.iter().filter_map(|object| match object {
+                    Object::$object(object) => Some(&**object),
+                    _ => None,
+                });
+                let of_kind: Vec<_> = of_kind.collect();
+                if of_kind.len() < objects.len() {
+                    warn($name, pointer, concat!("an object is no ", stringify!($object)));
+                }
+                of_kind
             }
         )+}
     };
@@ -185,7 +184,6 @@ impl ExpandedTask {
             view: wire.task_view.unwrap_or_default(),
             objects,
             payload: payload.into(),
-            tree: OnceLock::new(),
         })
     }
 
@@ -247,68 +245,16 @@ impl ExpandedTask {
         if pointer.is_empty() {
             return Vec::new();
         }
-        let objects = match index_in_expanded(pointer) {
-            Some(index) => self.objects.get(index).into_iter().collect(),
-            None => match self.search(pointer) {
-                Ok(objects) => objects,
-                Err(reason) => {
-                    warn(name, pointer, &reason);
-                    return Vec::new();
-                }
-            },
-        };
-        if objects.is_empty() {
-            warn(name, pointer, "it leads nowhere");
+        match pointer::follow(pointer, &self.payload, self.objects.len()) {
+            Ok(places) if places.is_empty() => warn(name, pointer, "it leads nowhere"),
+            Ok(places) => {
+                let object = |place| self.objects.get(place);
+                return places.into_iter().filter_map(object).collect();
+            }
+            Err(error) => warn(name, pointer, &error.to_string()),
         }
-        objects
+        Vec::new()
     }
-
-    fn search(&self, pointer: &str) -> Result<Vec<&Object>, String> {
-        if is_costly(pointer) {
-            return Err("it is too complex to be followed".to_owned());
-        }
-        let path = JsonPath::parse(pointer).map_err(|error| error.to_string())?;
-        let tree = self
-            .tree
-            .get_or_init(|| serde_json::from_str(&self.payload).ok());
-        let tree = tree
-            .as_ref()
-            .ok_or("the payload is nested too deeply to be searched")?;
-        path.query_located(tree)
-            .locations()
-            .map(
-                |location| match location.iter().collect::<Vec<_>>().as_slice() {
-                    [PathElement::Name("expanded"), PathElement::Index(index)] => {
-                        self.objects.get(*index)
-                    }
-                    _ => None,
-                },
-            )
-            .collect::<Option<_>>()
-            .ok_or_else(|| "it leads to something that is no object of the list".to_owned())
-    }
-}
-
-/// Whether a pointer could take time or stack beyond measure: reading one
-/// recurses with its brackets, nested filters double the work each, and so do
-/// searches below searches. No pointer to an object needs any of that.
-fn is_costly(pointer: &str) -> bool {
-    let count = |part: &str| pointer.matches(part).count();
-    let (filters, descents) = (count("?"), count(".."));
-    pointer.len() > 256
-        || count("(") > 4
-        || count("[") > 8
-        || filters > 1
-        || descents > 1
-        || filters + descents > 1
-        || count("*") > 2
-}
-
-/// The usual pointer, `$.expanded[0]`, which needs no search.
-fn index_in_expanded(pointer: &str) -> Option<usize> {
-    let index = pointer.strip_prefix("$.expanded[")?.strip_suffix(']')?;
-    let canonical = index == "0" || !index.starts_with(['0', '+']);
-    index.parse().ok().filter(|_| canonical)
 }
 
 fn warn(name: &str, pointer: &str, reason: &str) {

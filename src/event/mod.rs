@@ -60,9 +60,13 @@ mod expanded;
 pub mod form;
 mod ids;
 pub mod instance;
+mod name;
 mod number;
 mod outcome;
 mod payload;
+mod pointer;
+#[cfg(test)]
+mod pointer_tests;
 pub mod policy;
 pub mod provision;
 mod reply;

@@ -1,0 +1,79 @@
+//! Input: a pointer, a line feed, and a payload of a task without its
+//! `taskView`.
+//!
+//! The pointer leads where another implementation of JSONPath says, if it is of
+//! the kind that is followed; and following it takes no longer than parsing
+//! the payload.
+#![no_main]
+
+use std::hint::black_box;
+use std::ptr;
+
+use libfuzzer_sys::fuzz_target;
+use serde_json::{Value, json};
+use serde_json_path::{JsonPath, PathElement};
+use tower_conductorone::event::{ExpandedTask, Payload};
+use tower_conductorone_fuzz::is_slower;
+
+fuzz_target!(|data: &[u8]| {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let Some((pointer, rest)) = text.split_once('\n') else {
+        return;
+    };
+    let Some(rest) = rest.trim_start().strip_prefix('{') else {
+        return;
+    };
+    let comma = if rest.trim_start().starts_with('}') {
+        ""
+    } else {
+        ","
+    };
+    let view = json!({ "insightsPath": pointer });
+    let payload = format!(r#"{{"taskView":{view}{comma}{rest}"#);
+    let read = Payload::from_json("c1.webhooks.v1.PayloadProvisionStep", payload.as_bytes());
+    let Ok(Payload::ProvisionStep(step)) = read else {
+        return;
+    };
+    let view = step.task_view();
+    let follow = || black_box(view.insights().len());
+    let parse = || black_box(serde_json::from_str::<Value>(&payload).is_ok());
+    assert!(!is_slower(follow, parse, 1), "{} bytes", payload.len());
+
+    let places: Vec<_> = view.insights().into_iter().map(place(view)).collect();
+    if let Some(expected) = judge(pointer, &payload) {
+        assert_eq!(places, expected);
+    }
+});
+
+fn place<T>(view: &ExpandedTask) -> impl Fn(&T) -> usize {
+    let objects = view.objects();
+    move |found| {
+        let is_it = |object| ptr::eq(ptr::from_ref(object).cast(), found);
+        objects.iter().position(is_it).expect("one of the objects")
+    }
+}
+
+/// What another implementation says, where that takes it no time without
+/// measure, and where it is right.
+fn judge(pointer: &str, payload: &str) -> Option<Vec<usize>> {
+    let count = |part: &str| pointer.matches(part).count();
+    let odd = ["..", "?", r"\ud", r"\uD"];
+    if pointer.len() > 256 || count("[") > 4 || odd.iter().any(|odd| pointer.contains(odd)) {
+        return None;
+    }
+    let payload: Value = serde_json::from_str(payload).ok()?;
+    let Ok(path) = JsonPath::parse(pointer) else {
+        return Some(Vec::new());
+    };
+    let located = path.query_located(&payload);
+    let places =
+        located.locations().map(
+            |location| match location.iter().collect::<Vec<_>>().as_slice() {
+                [PathElement::Name("expanded"), PathElement::Index(place)] => Some(*place),
+                _ => None,
+            },
+        );
+    Some(places.collect::<Option<Vec<_>>>().unwrap_or_default())
+}
