@@ -81,7 +81,8 @@ impl VerifyWebhookBuilder {
     /// Tokens are bound to it: their `htu` has to be this URL followed by the
     /// path of the request, their `aud` its host. It is not taken from the
     /// request, whose `Host` header comes from whoever sends it. A slash at
-    /// its end does not count.
+    /// its end does not count, and neither does the query string of a request:
+    /// no token names one, so it is not signed.
     pub fn public_url(mut self, url: impl Into<String>) -> Self {
         self.public_url = Some(RedactedUrl(url.into()));
         self
@@ -89,7 +90,9 @@ impl VerifyWebhookBuilder {
 
     /// A tenant whose webhooks are accepted: its domain, such as
     /// `example.conductor.one`, or a [`Tenant`] with keys from elsewhere. At
-    /// least one is required; several may be named.
+    /// least one is required; several may be named. Each of them can have any path
+    /// of the public URL called: tell them apart by
+    /// [`Webhook::tenant`](crate::Webhook::tenant), never by the path.
     pub fn tenant(mut self, tenant: impl Into<Tenant>) -> Self {
         self.tenants.push(tenant.into());
         self

@@ -56,7 +56,8 @@
 //! 8. The token was not used before.
 //!
 //! Every way to fail is a [`RejectionKind`], documented with its cause and
-//! remedy, and logged through [`tracing`] with what was expected and what came.
+//! remedy, and logged through [`tracing`](https://docs.rs/tracing) with what was
+//! expected and what came.
 //!
 //! # Deployment
 //!
@@ -65,6 +66,14 @@
 //!   prefix from the path, it belongs to the public URL. With the feature
 //!   `axum`, nested routers need no such care; without it, what an outer router
 //!   strips counts as such a prefix, too.
+//! - **The query string is not signed**: the token names the URL without it. Decide
+//!   nothing by it.
+//! - **Several tenants.** Each of them can have any of your paths called. Decide by
+//!   [`Webhook::tenant`], never by the path.
+//! - **Routes.** Only what the layer wraps is verified: with axum, the routes that
+//!   were added before `Router::layer`. One that is added after it is open to
+//!   everybody, unless its handler asks for the [`Webhook`] or [`Typed`], which
+//!   fails closed: 500 for whatever comes.
 //! - **Retries.** ConductorOne takes 2xx for delivered and 410 for gone for
 //!   good, and tries anything else again, up to 50 times. A rejection is never
 //!   one of the two. Trouble of our own that will pass (keys or replay store
@@ -74,6 +83,8 @@
 //!   default ones are in memory.
 //! - **Runtime.** Time limits and fetching need tokio, with its time driver
 //!   enabled.
+//! - **Functions that freeze** between requests, such as AWS Lambda, stop what goes
+//!   on after the answer: see [`deliver_once`].
 //!
 //! # Features
 //!

@@ -60,6 +60,12 @@
 //!   delivery's own id where the other side takes one.
 //! - **A handler that does not yield.** A run whose lease is lost is cut off at
 //!   its next `await`. What it left to another thread or task goes on.
+//! - **Work on a machine that is frozen.** AWS Lambda, and other functions that run
+//!   only while a request is open, stop the run, its lease and its callback once
+//!   the 202 is sent; they go on when, and if, that very instance gets another
+//!   request. There, let handlers answer within 25 s, or store the job in a queue,
+//!   answer [`Outcome::accepted`](crate::event::Outcome::accepted), and let a worker
+//!   that does not freeze do the work and post the document.
 //! - **The ledger's own losses.** One in memory forgets everything in a crash. A
 //!   Redis that fails over may forget what it had acknowledged, and a delivery
 //!   then runs again; or is lost, if it was promised and the replica at work on
