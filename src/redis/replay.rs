@@ -83,10 +83,10 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisReplayStore<C> {
     async fn claim_patiently(&self, name: &str, life: Duration) -> Result<Claim, RedisError> {
         // Whose claim it was, for one that is not sure.
         let claimant = Owner::random();
-        let give_up_at = Instant::now() + self.patience;
+        let begun = Instant::now();
         loop {
             let claimed = self.claim_once(name, claimant, life).await;
-            if claimed.is_ok() || Instant::now() + PAUSE > give_up_at {
+            if claimed.is_ok() || begun.elapsed() + PAUSE > self.patience {
                 return claimed;
             }
             sleep(PAUSE).await;

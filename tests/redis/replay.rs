@@ -81,6 +81,20 @@ async fn a_claim_that_was_carried_out_unheard_is_the_first_all_the_same() {
 }
 
 #[tokio::test]
+async fn patience_may_be_endless() {
+    let mut server = RedisServer::start(&[]);
+    server.kill();
+    let store = RedisReplayStore::at(server.url()).expect("a good URL");
+    let store = store.patience(Duration::MAX);
+    let back = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        server.restart();
+    };
+    let (claimed, ()) = tokio::join!(claim(&store, "id"), back);
+    assert_eq!(claimed.expect("a reply"), Claim::First);
+}
+
+#[tokio::test]
 async fn patience_ends() {
     let mut server = RedisServer::start(&[]);
     server.kill();
