@@ -94,6 +94,7 @@
 //! | `callback` | no | sends answers to the callback URL, days later if need be: [`callback`] |
 //! | `axum` | no | for axum 0.8: [`Webhook`], [`Typed`] and [`DeliveryRun`] as extractors; nested routers' original URI |
 //! | `redis` | no | a ledger and a replay store in [Redis](redis) or Valkey, shared by all replicas |
+//! | `redis-tls` | no | Redis over TLS (`rediss://`), with rustls |
 //! | `testing` | no | a fake tenant, a simulator of deliveries, an attack pack, explanations, and more: [`testing`] |
 //!
 //! Without default features the keys are [static](Tenant::static_keys), from a

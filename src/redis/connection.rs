@@ -1,6 +1,6 @@
 use std::fmt;
 use std::mem;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
@@ -9,12 +9,16 @@ use redis::{
     AsyncConnectionConfig, Client, Cmd, ErrorKind, InfoDict, IntoConnectionInfo, Pipeline,
     RedisError, RedisFuture, RedisResult, ServerErrorKind, Value,
 };
-use tokio::sync::Mutex;
+use tokio::sync::watch;
+use tokio::time::timeout;
 
 use super::store::describe;
 
 /// How long a server may take to accept a connection.
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
+/// How long connecting may take in all: looking names up, and asking Sentinels one
+/// after the other.
+const CONNECT_LIMIT_IN_ALL: Duration = Duration::from_secs(15);
 /// How long a server may take to reply.
 const REPLY_LIMIT: Duration = Duration::from_secs(3);
 /// How long a server may be silent to a caller who then gives up.
@@ -25,27 +29,52 @@ const SILENCE_LIMIT: Duration = Duration::from_millis(100);
 ///
 /// It connects with the first command. Whenever the server hangs up, does not
 /// reply within 3 seconds or before the caller gives up, or turns out to be a
-/// replica after a fail-over, the command fails and the next one connects anew,
-/// within 2 seconds: to wherever the server's name then leads, or the Sentinels
-/// then say. No command is queued while there is no connection, nor repeated.
-/// Where the server tells that it may evict keys, a warning is logged.
+/// replica after a fail-over, the command fails and the next one connects anew:
+/// to wherever the server's name then leads, or the Sentinels then say.
+///
+/// It connects in a task of its own, for all commands that wait for it. A caller
+/// that gives up sooner does not stop that: a later command finds the connection
+/// made. A server may take 2 seconds to accept a connection, and several Sentinels
+/// 15 seconds in all. No command is queued while there is no connection, nor
+/// repeated. Where the server tells that it may evict keys, a warning is logged.
 #[derive(Clone)]
 pub struct RedisConnection {
-    shared: Arc<Mutex<Shared>>,
+    shared: Arc<Shared>,
     db: i64,
 }
 
 struct Shared {
     server: Server,
-    live: Option<MultiplexedConnection>,
+    link: Mutex<Link>,
+}
+
+/// The way to the server, as far as there is one.
+#[derive(Default)]
+struct Link {
+    state: State,
     /// How often it has connected.
+    serial: u64,
+}
+
+#[derive(Default)]
+enum State {
+    #[default]
+    Down,
+    /// This tells how it ended.
+    Connecting(watch::Receiver<Option<RedisResult<Live>>>),
+    Up(Live),
+}
+
+#[derive(Clone)]
+struct Live {
+    connection: MultiplexedConnection,
     serial: u64,
 }
 
 enum Server {
     At(Client),
     /// Whichever the Sentinels name.
-    Of(SentinelClient),
+    Of(tokio::sync::Mutex<SentinelClient>),
 }
 
 impl RedisConnection {
@@ -53,8 +82,7 @@ impl RedisConnection {
     /// `redis://user:password@redis.example.com:6379/0`, or by all that
     /// [`redis::ConnectionInfo`] can say.
     ///
-    /// TLS (`rediss://`) needs a feature of the crate `redis`, such as
-    /// `tokio-rustls-comp`.
+    /// TLS (`rediss://`) needs the feature `redis-tls`.
     ///
     /// # Errors
     /// [`RedisError`] if it is no such URL. It does not repeat the URL.
@@ -71,31 +99,39 @@ impl RedisConnection {
     /// `redis`: for [`SentinelServerType::Master`](redis::sentinel::SentinelServerType).
     #[must_use]
     pub fn to_master(sentinels: SentinelClient) -> Self {
-        Self::new(Server::Of(sentinels), 0)
+        Self::new(Server::Of(tokio::sync::Mutex::new(sentinels)), 0)
     }
 
     fn new(server: Server, db: i64) -> Self {
         let shared = Shared {
             server,
-            live: None,
-            serial: 0,
+            link: Mutex::default(),
         };
         Self {
-            shared: Arc::new(Mutex::new(shared)),
+            shared: Arc::new(shared),
             db,
         }
     }
 
-    async fn live(&self) -> RedisResult<(u64, MultiplexedConnection)> {
-        let mut shared = self.shared.lock().await;
-        if let Some(connection) = &shared.live {
-            return Ok((shared.serial, connection.clone()));
+    /// The connection there is, or the one that is being made.
+    async fn live(&self) -> RedisResult<Live> {
+        let mut connecting = {
+            let mut link = self.shared.link();
+            match &link.state {
+                State::Up(live) => return Ok(live.clone()),
+                State::Connecting(outcome) => outcome.clone(),
+                State::Down => {
+                    let outcome = connect(Arc::clone(&self.shared));
+                    link.state = State::Connecting(outcome.clone());
+                    outcome
+                }
+            }
+        };
+        match connecting.wait_for(Option::is_some).await.as_deref() {
+            Ok(Some(outcome)) => outcome.clone(),
+            // It panicked, or its runtime has ended.
+            Ok(None) | Err(_) => Err((ErrorKind::Io, "connecting broke off").into()),
         }
-        let mut connection = shared.server.connect().await?;
-        warn_of_eviction(&mut connection).await;
-        shared.live = Some(connection.clone());
-        shared.serial += 1;
-        Ok((shared.serial, connection))
     }
 
     fn awaited(&self, serial: u64) -> Awaited<'_> {
@@ -107,7 +143,7 @@ impl RedisConnection {
     }
 
     /// Leaves a connection that is of no use any more, if nobody else has.
-    async fn leave_if_useless(&self, serial: u64, error: &RedisError) {
+    fn leave_if_useless(&self, serial: u64, error: &RedisError) {
         let useless = match error.kind() {
             ErrorKind::Io
             | ErrorKind::Parse
@@ -120,9 +156,65 @@ impl RedisConnection {
             }
             _ => false,
         };
-        let mut shared = self.shared.lock().await;
-        if useless && shared.serial == serial {
-            shared.live = None;
+        if useless {
+            self.shared.leave(serial);
+        }
+    }
+}
+
+impl Shared {
+    fn link(&self) -> MutexGuard<'_, Link> {
+        self.link.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Leaves this connection, unless that has been done.
+    fn leave(&self, serial: u64) {
+        let mut link = self.link();
+        if matches!(&link.state, State::Up(live) if live.serial == serial) {
+            link.state = State::Down;
+        }
+    }
+}
+
+/// Connects in a task of its own: whoever waits for it may have less time.
+fn connect(shared: Arc<Shared>) -> watch::Receiver<Option<RedisResult<Live>>> {
+    let (tell, outcome) = watch::channel(None);
+    let attempt = Connecting(shared);
+    tokio::spawn(async move {
+        let connected = timeout(CONNECT_LIMIT_IN_ALL, attempt.0.server.connect()).await;
+        let connected = match connected {
+            Ok(Ok(connection)) => Ok(attempt.succeed(connection)),
+            Ok(Err(error)) => Err(error),
+            Err(_elapsed) => Err((ErrorKind::Io, "no connection in time").into()),
+        };
+        // First of all the next command may connect anew.
+        drop(attempt);
+        tell.send_replace(Some(connected));
+    });
+    outcome
+}
+
+/// An attempt to connect. However it ends, the next command may begin another.
+struct Connecting(Arc<Shared>);
+
+impl Connecting {
+    fn succeed(&self, connection: MultiplexedConnection) -> Live {
+        let mut link = self.0.link();
+        link.serial += 1;
+        let live = Live {
+            connection,
+            serial: link.serial,
+        };
+        link.state = State::Up(live.clone());
+        live
+    }
+}
+
+impl Drop for Connecting {
+    fn drop(&mut self) {
+        let mut link = self.0.link();
+        if matches!(link.state, State::Connecting(_)) {
+            link.state = State::Down;
         }
     }
 }
@@ -144,22 +236,20 @@ impl Awaited<'_> {
 
 impl Drop for Awaited<'_> {
     fn drop(&mut self) {
-        // Whoever has the lock is connecting, or leaving it himself.
-        if self.since.elapsed() >= SILENCE_LIMIT
-            && let Ok(mut shared) = self.connection.shared.try_lock()
-            && shared.serial == self.serial
-        {
-            shared.live = None;
+        if self.since.elapsed() >= SILENCE_LIMIT {
+            self.connection.shared.leave(self.serial);
         }
     }
 }
 
 impl Server {
-    async fn connect(&mut self) -> RedisResult<MultiplexedConnection> {
+    async fn connect(&self) -> RedisResult<MultiplexedConnection> {
+        #[cfg(feature = "redis-tls")]
+        provide_cryptography();
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_LIMIT))
             .set_response_timeout(Some(REPLY_LIMIT));
-        match self {
+        let mut connection = match self {
             Self::At(client) => {
                 let connected = client
                     .get_multiplexed_async_connection_with_config(&config)
@@ -167,11 +257,28 @@ impl Server {
                 connected.map_err(|error| {
                     let at = client.get_connection_info().addr();
                     let detail = format!("{at}: {}", describe(&error));
-                    (error.kind(), "no connection", detail).into()
-                })
+                    RedisError::from((error.kind(), "no connection", detail))
+                })?
             }
-            Self::Of(sentinels) => sentinels.get_async_connection_with_config(&config).await,
-        }
+            Self::Of(sentinels) => {
+                let mut sentinels = sentinels.lock().await;
+                sentinels.get_async_connection_with_config(&config).await?
+            }
+        };
+        warn_of_eviction(&mut connection).await;
+        Ok(connection)
+    }
+}
+
+/// TLS takes the process's provider of cryptography, and the crate `redis` panics
+/// where rustls cannot tell which that is.
+#[cfg(feature = "redis-tls")]
+fn provide_cryptography() {
+    use rustls::crypto::{CryptoProvider, aws_lc_rs};
+
+    if CryptoProvider::get_default().is_none() {
+        // Another thread may have been first: then there is one all the same.
+        let _ = aws_lc_rs::default_provider().install_default();
     }
 }
 
@@ -201,13 +308,13 @@ impl fmt::Debug for RedisConnection {
 impl ConnectionLike for RedisConnection {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
         Box::pin(async move {
-            let (serial, mut connection) = self.live().await?;
-            let awaited = self.awaited(serial);
-            let reply = connection.send_packed_command(cmd).await;
+            let mut live = self.live().await?;
+            let awaited = self.awaited(live.serial);
+            let reply = live.connection.send_packed_command(cmd).await;
             awaited.over();
             let reply = reply.and_then(Value::extract_error);
             if let Err(error) = &reply {
-                self.leave_if_useless(serial, error).await;
+                self.leave_if_useless(live.serial, error);
             }
             reply
         })
@@ -220,14 +327,15 @@ impl ConnectionLike for RedisConnection {
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
         Box::pin(async move {
-            let (serial, mut connection) = self.live().await?;
-            let awaited = self.awaited(serial);
-            let replies = connection
+            let mut live = self.live().await?;
+            let awaited = self.awaited(live.serial);
+            let replies = live
+                .connection
                 .send_packed_commands(pipeline, offset, count)
                 .await;
             awaited.over();
             if let Err(error) = &replies {
-                self.leave_if_useless(serial, error).await;
+                self.leave_if_useless(live.serial, error);
             }
             replies
         })

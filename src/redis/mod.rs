@@ -35,6 +35,13 @@
 //!   wants a password, TLS on networks that are shared, and no other users of
 //!   these keys.
 //!
+//! # TLS
+//!
+//! `rediss://` needs the feature `redis-tls`: rustls, with the system's trust
+//! store unless the [`ConnectionInfo`](redis::ConnectionInfo) has certificates. It
+//! uses the process's `rustls::crypto::CryptoProvider`; if none is installed when
+//! the first connection is made, that of aws-lc-rs is installed.
+//!
 //! # What it cannot guarantee
 //!
 //! What Redis has acknowledged it may lose: a **crash** loses the writes since the

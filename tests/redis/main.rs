@@ -5,6 +5,8 @@ mod cluster;
 mod ledger;
 mod replay;
 mod server;
+#[cfg(feature = "redis-tls")]
+mod tls;
 mod trouble;
 
 use std::time::Duration;

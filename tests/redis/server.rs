@@ -91,7 +91,7 @@ impl Drop for RedisServer {
     }
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     // A node of a cluster also takes the port that is 10,000 above.
     (0..100)
         .map(|_| {

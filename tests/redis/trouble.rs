@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use redis::sentinel::{SentinelClient, SentinelServerType};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tower_conductorone::ledger::{Answer, Claimed, Finished, Hold, Ledger, Sent, Standing};
 use tower_conductorone::redis::{RedisConnection, RedisLedger};
 
@@ -76,12 +77,18 @@ async fn a_server_that_hangs_is_an_error_within_seconds_and_then_found_again() {
 /// Passes connections on to the port that is set, as a name that leads to
 /// another server after a fail-over.
 async fn relay(to: watch::Receiver<u16>) -> u16 {
+    slow_relay(to, Duration::ZERO).await
+}
+
+/// The same for a server that takes so long to accept a connection.
+async fn slow_relay(to: watch::Receiver<u16>, delay: Duration) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let port = listener.local_addr().expect("bound").port();
     tokio::spawn(async move {
         while let Ok((mut from, _)) = listener.accept().await {
             let to = *to.borrow();
             tokio::spawn(async move {
+                sleep(delay).await;
                 let mut to = TcpStream::connect(("127.0.0.1", to)).await?;
                 copy_bidirectional(&mut from, &mut to).await
             });
@@ -120,6 +127,66 @@ async fn a_server_that_falls_silent_is_left_by_whoever_gives_up() {
     let claimed = patient.await.expect("the new one").expect("a reply");
     assert!(matches!(claimed, Claimed::Started(_)), "{claimed:?}");
     old.resume();
+}
+
+/// The first claim that is answered, of callers who each wait for 200 ms.
+async fn claimed_impatiently(ledger: &impl Ledger, number: u8) -> Claimed {
+    let asked = Instant::now();
+    loop {
+        let impatient = timeout(Duration::from_millis(200), claim(ledger, number));
+        if let Ok(Ok(claimed)) = impatient.await {
+            return claimed;
+        }
+        let waited = asked.elapsed();
+        assert!(waited < Duration::from_secs(10), "still not connected");
+        // A command that fails at once is not asked again at once.
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn connecting_goes_on_when_those_who_wait_for_it_give_up() {
+    let server = RedisServer::start(&[]);
+    let (_keep, to) = watch::channel(server.port());
+    let port = slow_relay(to, Duration::from_millis(300)).await;
+    let ledger = RedisLedger::at(format!("redis://127.0.0.1:{port}")).expect("a good URL");
+    let claimed = claimed_impatiently(&ledger, 1).await;
+    assert!(matches!(claimed, Claimed::Started(_)), "{claimed:?}");
+}
+
+#[tokio::test]
+async fn a_sentinel_that_hangs_does_not_hide_the_next_one() {
+    let master = RedisServer::start(&[]);
+    let port = master.port();
+    let sentinel = RedisServer::start(&[&format!("sentinel monitor main 127.0.0.1 {port} 1")]);
+    let hung = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let hung = format!("redis://{}", hung.local_addr().expect("bound"));
+    let client = SentinelClient::build(
+        vec![hung, sentinel.url()],
+        "main".to_owned(),
+        None,
+        SentinelServerType::Master,
+    );
+    let connection = RedisConnection::to_master(client.expect("a good URL"));
+    let claimed = claimed_impatiently(&RedisLedger::new(connection), 1).await;
+    assert!(matches!(claimed, Claimed::Started(_)), "{claimed:?}");
+}
+
+#[tokio::test]
+async fn connecting_fails_for_all_who_wait_and_is_begun_anew() {
+    let mut server = RedisServer::start(&[]);
+    server.kill();
+    let ledger = Arc::new(RedisLedger::at(server.url()).expect("a good URL"));
+    let claims = (0..100).map(|_| {
+        let ledger = Arc::clone(&ledger);
+        async move { claim(&*ledger, 1).await }
+    });
+    for claimed in claims.collect::<JoinSet<_>>().join_all().await {
+        let error = claimed.expect_err("nobody there").to_string();
+        assert!(error.contains("Connection refused"), "{error}");
+    }
+    server.restart();
+    start(&*ledger, 1).await;
 }
 
 #[tokio::test]
@@ -168,14 +235,23 @@ async fn no_error_and_no_debug_shows_a_secret() {
         "redis://user:hunter2@",
         "redis://user:hunter2@127.0.0.1:port",
         "redis://user:hunter2@127.0.0.1/many",
-        "rediss://user:hunter2@127.0.0.1",
         "http://user:hunter2@127.0.0.1",
         "user:hunter2@127.0.0.1",
     ] {
         let error = RedisLedger::at(url).expect_err(url);
         shown.push(format!("{error} {error:?}"));
     }
+    // Refused at once without TLS, and with it by a server that does not speak it.
     let server = RedisServer::start(&["requirepass another"]);
+    let error = match RedisLedger::at(format!("rediss://user:hunter2@127.0.0.1:{}", server.port()))
+    {
+        Ok(ledger) => {
+            shown.push(format!("{ledger:?}"));
+            format!("{:?}", claim(&ledger, 1).await.expect_err("no TLS"))
+        }
+        Err(error) => format!("{error} {error:?}"),
+    };
+    shown.push(error);
     let url = format!("redis://:hunter2@127.0.0.1:{}", server.port());
     let ledger = RedisLedger::at(url.as_str()).expect("a good URL");
     let bare = RedisConnection::to_server(url).expect("a good URL");
