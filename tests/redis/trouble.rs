@@ -163,7 +163,7 @@ async fn a_sentinel_that_hangs_does_not_hide_the_next_one() {
     let hung = format!("redis://{}", hung.local_addr().expect("bound"));
     let client = SentinelClient::build(
         vec![hung, sentinel.url()],
-        "main".to_owned(),
+        "main",
         None,
         SentinelServerType::Master,
     );
