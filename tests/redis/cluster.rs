@@ -75,8 +75,10 @@ async fn the_master_is_followed_that_the_sentinels_name() {
     ]);
     until_it_says(&sentinel, &["INFO", "sentinel"], "slaves=1").await;
 
+    // Without TLS the crate takes nothing but a String.
+    let name = String::from("main");
     let sentinels = vec![sentinel.url()];
-    let client = SentinelClient::build(sentinels, "main", None, SentinelServerType::Master);
+    let client = SentinelClient::build(sentinels, name, None, SentinelServerType::Master);
     let connection = RedisConnection::to_master(client.expect("a good URL"));
     let ledger = RedisLedger::new(connection);
     start(&ledger, 1).await;

@@ -161,9 +161,11 @@ async fn a_sentinel_that_hangs_does_not_hide_the_next_one() {
     let sentinel = RedisServer::start(&[&format!("sentinel monitor main 127.0.0.1 {port} 1")]);
     let hung = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let hung = format!("redis://{}", hung.local_addr().expect("bound"));
+    // Without TLS the crate takes nothing but a String.
+    let name = String::from("main");
     let client = SentinelClient::build(
         vec![hung, sentinel.url()],
-        "main",
+        name,
         None,
         SentinelServerType::Master,
     );
