@@ -274,6 +274,22 @@ async fn of_two_tenants_each_has_its_own_keys() {
     assert_eq!(domains, ["one.conductor.one", "two.conductor.one"]);
 }
 
+#[tokio::test]
+async fn each_tenant_can_have_any_path_called_and_none_is_taken_for_another() {
+    let tenants = ["one.conductor.one", "two.conductor.one"].map(FakeTenant::new);
+    let layer = with_tenants(tenants.iter().map(with_keys))
+        .build()
+        .expect("good");
+    for tenant in &tenants {
+        for path in ["one", "two"] {
+            let url = format!("https://hooks.example.com/{path}");
+            let delivery = tenant.delivery(TEST_EVENT).issued_at(now()).to(url);
+            let outcome = send(&layer, delivery.request()).await;
+            assert_eq!(outcome.webhook().tenant(), tenant.domain(), "{path}");
+        }
+    }
+}
+
 #[cfg(feature = "reqwest")]
 #[test]
 fn a_jwks_url_that_cannot_be_one_is_refused() {

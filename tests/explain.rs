@@ -757,8 +757,7 @@ async fn what_a_request_says_cannot_be_taken_for_a_verdict() {
         for receiver in [builder(&tenant), bare()] {
             let explanation = explainer(receiver).explain(request).await;
             let text = explanation.to_string();
-            let odd = |c: char| c != '\n' && (c.is_control() || "\u{202e}\u{2028}".contains(c));
-            assert!(!text.contains(odd), "{number}: {text:?}");
+            assert!(!text.contains(is_odd), "{number}: {text:?}");
             let passed = explanation
                 .checks()
                 .filter(|(_, verdict)| **verdict == Verdict::Passed);
@@ -777,7 +776,7 @@ async fn what_a_request_says_cannot_be_taken_for_a_verdict() {
                 "{number}: {text}"
             );
             for said in explanation.remarks() {
-                assert!(!said.contains(odd), "{said:?}");
+                assert!(!said.contains(is_odd), "{said:?}");
             }
             quoted += usize::from(text.contains("\\u{1b}[2J") || text.contains("\\u{202e}"));
             refused += usize::from(explanation.rejection().is_some());
@@ -802,6 +801,13 @@ fn what_is_no_request_is_an_error_that_does_not_quote_it() {
     }
 }
 
+/// Characters of which a terminal or a reader makes something else than text.
+fn is_odd(c: char) -> bool {
+    c != '\n'
+        && (c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'))
+}
+
 proptest! {
     #[test]
     fn no_bytes_are_too_odd_to_be_read(
@@ -817,5 +823,45 @@ proptest! {
             let value: Value = json!(format!("{request:?}"));
             prop_assert!(value.is_string());
         }
+    }
+
+    #[test]
+    fn whatever_a_request_says_the_explanation_is_text_of_as_many_lines_as_checks(
+        path in "/[a-z\u{80}-\u{9f}\u{2028}\u{202e}\"]{0,9}",
+        claims in prop::collection::vec((prop::sample::select(vec![
+            "iss", "aud", "c1typ", "jti", "htm", "htu", "htb_s256", "iat", "exp",
+        ]), ".{0,4}[\n\r\u{1b}\u{9b}\u{202e}]?.{0,200}"), 0..4),
+        header in prop::option::of(("alg|typ|kid", "\\PC{0,3}[\n\u{1b}\u{202e}]?")),
+        body in "[\\[{\"a:,\n\u{9b}\\]}]{0,40}",
+    ) {
+        let tenant = FakeTenant::new(DOMAIN);
+        let mut delivery = tenant.delivery(TEST_EVENT).issued_at(now()).tampered_body(body);
+        for (name, text) in claims {
+            delivery = delivery.claim(name, json!(text));
+        }
+        if let Some((name, text)) = header {
+            delivery = delivery.header_param(name, json!(text));
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        runtime.expect("a runtime").block_on(async {
+            let raw = raw(&delivery).await;
+            let rest = raw.iter().position(|byte| *byte == b'/').expect("a path");
+            let rest = &raw[rest + "/webhooks".len()..];
+            let Ok(request) = CapturedRequest::parse(&[b"POST ", path.as_bytes(), rest].concat())
+            else {
+                return;
+            };
+            for receiver in [builder(&tenant), VerifyWebhookLayer::builder().clock(clock())] {
+                let explanation = explainer(receiver).explain(&request).await;
+                let text = explanation.to_string();
+                assert!(!text.contains(is_odd), "{text:?}");
+                let verdicts = ["  ok  ", "  FAILED", "  unknown", "  -  "];
+                let is_verdict = |line: &&str| verdicts.iter().any(|v| line.starts_with(v));
+                let lines = text.lines().filter(is_verdict).count();
+                assert_eq!(lines, explanation.checks().count(), "{text}");
+                let last = |line: &&str| line.starts_with("accepted") || line.starts_with("refused");
+                assert!(text.lines().filter(last).count() <= 1, "{text}");
+            }
+        });
     }
 }
