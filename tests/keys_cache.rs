@@ -1189,7 +1189,7 @@ fn a_bad_url_is_refused_with_value_and_remedy() {
         ),
         (
             "https://example.com/jwks#hunter2",
-            "https://example.com/jwks?…",
+            "https://example.com/jwks#…",
             "fragment",
         ),
         (
