@@ -417,17 +417,92 @@ async fn a_pointer_may_be_a_long_list() {
 }
 
 #[tokio::test]
-async fn a_list_that_would_fill_the_memory_is_refused() {
-    let users = vec!["{}"; 10_001].join(",");
-    let payload = format!(r#"{{"taskView":{{"task":{{"externalRefs":[{users}]}}}}}}"#);
-    let webhook = webhook(PROVISION, &payload).await;
-    let error = webhook.payload().expect_err("too long");
-    assert!(
-        error
-            .path()
-            .starts_with("payload.taskView.task.externalRefs"),
-        "{error}"
+async fn what_is_new_in_a_payload_may_hold_anything() {
+    let digits = "7".repeat(400);
+    for odd in ["1e400", &digits, r#""\ud800""#, r#"[{"\ud800":1e400}]"#] {
+        let payload = format!(
+            r#"{{"\ud800":{odd},"later":{odd},
+            "taskView":{{"later":{odd},"\ud800":1,"appPath":"$['expanded','x'][1]","task":{{"id":"t","later":{odd}}}}},
+            "expanded":[{odd},{{"later":{odd},"\ud800":1,"@type":"x/c1.api.app.v1.App","id":"a"}},
+            {{"@type":"x/c1.api.later.v1.Later","later":{odd}}}]}}"#
+        );
+        let provision = webhook(PROVISION, &payload).await;
+        let view = view(provision.payload().expect("read")).expect("a task event");
+        assert_eq!(view.task().map(|task| task.id.as_str()), Some("t"), "{odd}");
+        assert_eq!(view.app().map(|app| app.id.as_str()), Some("a"), "{odd}");
+        let [_, _, Object::Unknown(later)] = view.objects() else {
+            panic!("{view:?}")
+        };
+        assert_eq!(later.type_name, "c1.api.later.v1.Later");
+
+        let payload = format!(r#"{{"later":{odd},"context":{{"a":{odd}}},"workflowId":"w"}}"#);
+        let workflow = webhook(WORKFLOW, &payload).await;
+        let Ok(Payload::WorkflowStep(step)) = workflow.payload() else {
+            panic!("not read")
+        };
+        assert_eq!(step.workflow_id, "w");
+        let later = webhook("c1.webhooks.v1.PayloadLater", &payload).await;
+        assert!(later.payload().is_ok());
+    }
+}
+
+#[tokio::test]
+async fn what_is_known_of_a_payload_stands_once() {
+    let app = r#"{"@type":"x/c1.api.app.v1.App"}"#;
+    for (event, payload) in [
+        (PROVISION, r#"{"taskView":{},"taskView":{}}"#),
+        (PROVISION, r#"{"taskView":null,"task_view":{}}"#),
+        (PROVISION, r#"{"expanded":[],"expanded":[]}"#),
+        (
+            PROVISION,
+            r#"{"@type":"x/c1.webhooks.v1.PayloadProvisionStep","@type":"x/c1.webhooks.v1.PayloadProvisionStep"}"#,
+        ),
+        (
+            WORKFLOW,
+            r#"{"@type":"x/c1.webhooks.v1.PayloadWorkflowStep","a":1,"@type":"x/c1.webhooks.v1.PayloadTest"}"#,
+        ),
+        (
+            WORKFLOW,
+            r#"{"a":1,"@type":"x/c1.webhooks.v1.PayloadWorkflowStep","@type":null}"#,
+        ),
+        (
+            "c1.webhooks.v1.Later",
+            r#"{"@type":"x/c1.webhooks.v1.Later","@type":"x/c1.webhooks.v1.Later"}"#,
+        ),
+    ] {
+        let webhook = webhook(event, payload).await;
+        let error = webhook.payload().expect_err(payload).to_string();
+        assert!(error.contains("stands twice"), "{payload}: {error}");
+    }
+    let payload = format!(
+        r#"{{"task_view":{{"app_path":"$.expanded[0]"}},"expanded":[{app},{{"@type":"x/c1.api.app.v1.App","@type":"x/c1.api.app.v1.App"}},{{"@type":"x/Later","@type":"x/Later"}}]}}"#
     );
+    let webhook = webhook(PROVISION, &payload).await;
+    let view = view(webhook.payload().expect("read")).expect("a task event");
+    assert!(view.app().is_some());
+    assert!(matches!(
+        view.objects(),
+        [Object::App(_), Object::Unknown(_), Object::Unknown(_)]
+    ));
+}
+
+#[tokio::test]
+async fn a_long_list_is_read() {
+    let ids: Vec<_> = (0..50_000).map(|id| id.to_string()).collect();
+    let payload = json!({ "taskView": { "task": { "insightIds": ids } } });
+    let webhook = webhook(PROVISION, &payload.to_string()).await;
+    let view = view(webhook.payload().expect("read")).expect("a task event");
+    assert_eq!(view.task().map(|task| &task.insight_ids), Some(&ids));
+}
+
+#[tokio::test]
+async fn a_payload_that_would_fill_the_memory_is_refused() {
+    let references = vec!["{}"; 100_000].join(",");
+    let payload = format!(r#"{{"taskView":{{"task":{{"externalRefs":[{references}]}}}}}}"#);
+    let webhook = webhook(PROVISION, &payload).await;
+    let error = webhook.payload().expect_err("too much");
+    assert_eq!(error.path(), "payload.taskView.task.externalRefs");
+    assert!(error.to_string().contains("16 times"), "{error}");
 }
 
 #[tokio::test]

@@ -3,8 +3,8 @@
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tower_conductorone::event::app::App;
-use tower_conductorone::event::policy::Wait;
+use tower_conductorone::event::app::{App, AppEntitlement};
+use tower_conductorone::event::policy::{PolicyStep, Wait};
 use tower_conductorone::event::task::{Task, TaskKind, TaskState, TaskType};
 use tower_conductorone::event::{AnyMessage, UnknownValue, WorkflowStep};
 
@@ -414,4 +414,100 @@ fn the_number_of_an_enum_may_be_written_in_any_way() {
             ),
         ],
     );
+}
+
+#[test]
+fn a_field_may_have_its_name_from_the_proto_file() {
+    for (sent, meant) in [
+        (r#"{"display_name":"A"}"#, json!({ "displayName": "A" })),
+        (
+            r#"{"monthly_cost_usd":2.5}"#,
+            json!({ "monthlyCostUsd": 2.5 }),
+        ),
+        (
+            r#"{"display\u005fname":"A"}"#,
+            json!({ "displayName": "A" }),
+        ),
+        (r#"{"display_name":null}"#, json!({})),
+        // Names of others.
+        (r#"{"_display_name":"A"}"#, json!({})),
+        (r#"{"display__name":"A"}"#, json!({})),
+        (r#"{"display_name_":"A"}"#, json!({})),
+        (r#"{"display_Name":"A"}"#, json!({})),
+        (r#"{"Display_name":"A"}"#, json!({})),
+        (r#"{"displayname":"A","ß_ß":1,"_":2,"":3}"#, json!({})),
+    ] {
+        let app: App = serde_json::from_str(sent).expect(sent);
+        assert_eq!(serde_json::to_value(&app).expect("JSON"), meant, "{sent}");
+    }
+    // So may a member of a oneof.
+    let wait: PolicyStep =
+        serde_json::from_str(r#"{"wait":{"timeout_duration":"1s","until_time":{"timezone_x":1}}}"#)
+            .expect("read");
+    assert_eq!(
+        serde_json::to_value(&wait).expect("JSON"),
+        json!({ "wait": { "timeoutDuration": "1s", "untilTime": {} } })
+    );
+    // What is unknown keeps the name that it came with.
+    let task: TaskType = serde_json::from_str(r#"{"later_kind":{}}"#).expect("read");
+    assert_eq!(task.kind.name(), Some("later_kind"));
+}
+
+#[test]
+fn what_is_known_stands_once() {
+    fn refused<T: for<'de> Deserialize<'de> + std::fmt::Debug>(json: &str) {
+        let error = serde_json::from_str::<T>(json).expect_err(json).to_string();
+        assert!(error.contains("stands twice"), "{json}: {error}");
+    }
+    refused::<App>(r#"{"id":"1","id":"1"}"#);
+    refused::<App>(r#"{"id":null,"id":"1"}"#);
+    refused::<App>(r#"{"id":"1","\u0069d":"2"}"#);
+    refused::<App>(r#"{"displayName":"A","display_name":"A"}"#);
+    refused::<App>(r#"{"@type":"a/c1.api.app.v1.App","@type":"a/c1.api.app.v1.App"}"#);
+    refused::<TaskType>(r#"{"grant":null,"grant":{}}"#);
+    refused::<TaskType>(r#"{"grant":{},"grant":{}}"#);
+    refused::<AppEntitlement>(r#"{"sourceConnectorIds":{"a":"1","a":"2"}}"#);
+    refused::<Task>(r#"{"annotations":[{"@type":"x/A","@type":"x/B"}]}"#);
+    // What is unknown may stand as often as it likes.
+    let json = r#"{"x":1,"x":{},"later":{},"later":[],"grant":{}}"#;
+    let task: TaskType = serde_json::from_str(json).expect("read");
+    assert_eq!(task.kind, TaskKind::Grant(Box::default()));
+}
+
+#[test]
+fn what_is_unknown_may_hold_anything() {
+    let digits = "7".repeat(400);
+    let deep = format!("{}{}", "[".repeat(5000), "]".repeat(5000));
+    for odd in [
+        "1e400",
+        "-1e-400",
+        &digits,
+        r#""\ud800""#,
+        r#"["\udc00\ud800",{"\ud800":1}]"#,
+        r#"{"\ud800":1e400,"\ud800":2}"#,
+        &deep,
+    ] {
+        for json in [
+            format!(r#"{{"later":{odd},"id":"1","grant":{{}}}}"#),
+            format!(r#"{{"id":"1","\ud800":{odd},"grant":{{"later":{odd}}}}}"#),
+            format!(r#"{{"id":"1","grant":{{}},"\udc00x":{{"a":{odd}}}}}"#),
+        ] {
+            let app: App = serde_json::from_str(&json).expect(&json);
+            assert_eq!(app.id.as_str(), "1", "{json}");
+            let task: TaskType = serde_json::from_str(&json).expect(&json);
+            assert!(task.kind.is_known(), "{json}");
+        }
+        let task: TaskType =
+            serde_json::from_str(&format!(r#"{{"\ud800":{{}},"later":{{"a":{odd}}}}}"#))
+                .expect(odd);
+        let TaskKind::Unknown(member) = &task.kind else {
+            panic!("{task:?}")
+        };
+        assert_eq!(member.name, "later");
+        let any: Task = serde_json::from_str(&format!(
+            r#"{{"annotations":[{{"x":{odd},"@type":"a/B"}}]}}"#
+        ))
+        .expect(odd);
+        assert_eq!(any.annotations[0].type_name, "B");
+    }
 }

@@ -1,13 +1,15 @@
 //! Messages that say themselves of which type they are (`google.protobuf.Any`).
 
-use std::borrow::Cow;
+use std::fmt;
 
-use serde::de::Error;
+use serde::de::{Error, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::error::{PayloadError, read};
+use super::error::whole;
+use super::name::Name;
+use super::reading::Reading;
 use super::unknown::Json;
-use super::wire::Value;
+use super::wire::{Nullable, Value, next_member, once};
 
 /// A message that says itself of which type it is (`google.protobuf.Any`).
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -30,23 +32,11 @@ impl AnyMessage {
 }
 
 impl Value for AnyMessage {
-    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        struct Typed<'a> {
-            #[serde(rename = "@type", borrow)]
-            type_url: Option<Cow<'a, str>>,
-        }
-
+    fn read<'de, D: Deserializer<'de>>(deserializer: D, _: &Reading) -> Result<Self, D::Error> {
         let json = Json::deserialize(deserializer)?;
-        let Typed { type_url } = json.parse().map_err(D::Error::custom)?;
-        let type_name = type_url
-            .unwrap_or_default()
-            .rsplit('/')
-            .next()
-            .unwrap_or_default()
-            .to_owned();
+        let type_name = type_name(json.get()).map_err(D::Error::custom)?;
         Ok(Self {
-            type_name,
+            type_name: type_name.unwrap_or_default(),
             json: Some(json),
         })
     }
@@ -56,31 +46,64 @@ impl Value for AnyMessage {
     }
 }
 
-/// `@type` without what precedes the last slash, wherever it stands in the
-/// object; `None` if it is absent or there is no object.
-pub(super) fn type_name(json: &str, path: &str) -> Result<Option<String>, PayloadError> {
-    #[derive(Deserialize)]
-    struct Typed<'a> {
-        #[serde(rename = "@type", borrow)]
-        type_url: Option<Cow<'a, str>>,
-    }
-
-    let last = |url: &str| url.rsplit('/').next().map(ToOwned::to_owned);
-    if let Some(url) = leading_type(json) {
-        return Ok(last(url));
-    }
-    let typed: Option<Typed<'_>> = read(json, path)?;
-    let type_url = typed.and_then(|typed| typed.type_url);
-    Ok(type_url.as_deref().and_then(last))
+/// `@type` of an object without what precedes the last slash, wherever it
+/// stands; `None` if it is absent.
+pub(super) fn type_name(json: &str) -> Result<Option<String>, serde_json::Error> {
+    let object = whole(Nullable::<TypeName>::new(&Reading::of(json)), json)?;
+    Ok(object.and_then(|TypeName(name)| name))
 }
 
-/// `@type` where it is the first member, as it is nearly always, and is written
-/// plainly: found without a look at what follows.
-fn leading_type(json: &str) -> Option<&str> {
+struct TypeName(Option<String>);
+
+impl Value for TypeName {
+    fn read<'de, D: Deserializer<'de>>(
+        deserializer: D,
+        reading: &Reading,
+    ) -> Result<Self, D::Error> {
+        struct Members<'r>(&'r Reading);
+
+        impl<'de> Visitor<'de> for Members<'_> {
+            type Value = TypeName;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object with \"@type\"")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<TypeName, A::Error> {
+                let mut seen = false;
+                let mut type_url: Option<String> = None;
+                while let Some(name) = map.next_key::<Name<'_>>()? {
+                    if name.text() == Some("@type") {
+                        once(&mut seen, "@type")?;
+                        type_url = next_member(&mut map, "@type", self.0)?;
+                    } else {
+                        map.next_value::<IgnoredAny>()?;
+                    }
+                }
+                Ok(TypeName(type_url.map(|url| last(&url).to_owned())))
+            }
+        }
+
+        deserializer.deserialize_map(Members(reading))
+    }
+
+    fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+fn last(type_url: &str) -> &str {
+    type_url.rsplit('/').next().unwrap_or_default()
+}
+
+/// The same where `@type` is the first member, as it is nearly always, and is
+/// written plainly: found without a look at what follows, where it may stand
+/// again.
+pub(super) fn leading_type_name(json: &str) -> Option<&str> {
     let rest = json.trim_ascii_start().strip_prefix('{')?;
     let rest = rest.trim_ascii_start().strip_prefix("\"@type\"")?;
     let rest = rest.trim_ascii_start().strip_prefix(':')?;
     let rest = rest.trim_ascii_start().strip_prefix('"')?;
     let (url, _) = rest.split_once('"')?;
-    Some(url).filter(|url| !url.contains('\\'))
+    (!url.contains('\\')).then(|| last(url))
 }

@@ -1,7 +1,8 @@
 //! Why a payload is not what its type says.
 
-use serde::Deserialize;
+use serde::de::DeserializeSeed;
 
+use super::reading::Reading;
 use crate::excerpt::for_log;
 
 /// A payload that is not of its event's type: says where, what was expected and
@@ -33,24 +34,23 @@ impl PayloadError {
     }
 }
 
-/// Reads JSON. Only where that fails, it is read once more to find out where:
-/// keeping the path takes time.
-pub(super) fn read<'a, T: Deserialize<'a>>(json: &'a str, path: &str) -> Result<T, PayloadError> {
-    serde_json::from_str(json).map_err(|error| {
-        let mut again = serde_json::Deserializer::from_str(json);
-        match serde_path_to_error::deserialize::<_, T>(&mut again) {
-            Ok(_) => PayloadError::new(path, error.to_string()),
-            Err(error) => {
-                let inner = error.path().to_string();
-                let message = error.inner().to_string();
-                match inner.as_str() {
-                    "." | "" => PayloadError::new(path, message),
-                    inner if inner.starts_with('[') => {
-                        PayloadError::new(format!("{path}{inner}"), message)
-                    }
-                    inner => PayloadError::new(format!("{path}.{inner}"), message),
-                }
-            }
-        }
+/// Reads all of the JSON.
+pub(super) fn read<'a, S: DeserializeSeed<'a>>(
+    seed: S,
+    json: &'a str,
+    reading: &Reading,
+) -> Result<S::Value, PayloadError> {
+    whole(seed, json).map_err(|error| {
+        PayloadError::new(format!("payload{}", reading.take_path()), error.to_string())
     })
+}
+
+pub(super) fn whole<'a, S: DeserializeSeed<'a>>(
+    seed: S,
+    json: &'a str,
+) -> Result<S::Value, serde_json::Error> {
+    let mut deserializer = serde_json::Deserializer::from_str(json);
+    let value = seed.deserialize(&mut deserializer)?;
+    deserializer.end()?;
+    Ok(value)
 }

@@ -3,16 +3,18 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::any::{AnyMessage, type_name};
+use super::any::{AnyMessage, leading_type_name, type_name};
 use super::app::{App, AppEntitlement, AppResource, AppResourceType, AppUser};
-use super::error::{PayloadError, read};
+use super::error::{PayloadError, read, whole};
+use super::name::Name;
 use super::pointer;
+use super::reading::Reading;
 use super::task::{Task, TaskView};
-use super::unknown::Json;
 use super::user::User;
+use super::wire::{Nullable, Value, next_member, once};
 use crate::excerpt::for_log;
 
 /// What ConductorOne's `GetTask` returns: a task, and the objects that belong
@@ -52,34 +54,50 @@ pub enum Object {
 }
 
 impl Object {
-    /// An object that is not what its type says does not spoil the others: it
-    /// is as good as unknown. Gives the reason, too.
-    fn read(json: &RawValue, path: &str) -> (Self, Option<PayloadError>) {
-        match Self::typed(json.get(), path) {
-            Ok(object) => (object, None),
-            Err(error) => {
-                let type_name = type_name(json.get(), path).ok().flatten();
-                let json = json.to_owned().into();
-                (
-                    Self::Unknown(AnyMessage::new(type_name.unwrap_or_default(), json)),
-                    Some(error),
-                )
-            }
+    /// Reads an object. One that is not what its type says does not spoil the
+    /// others: it is as good as unknown. Gives the path to what is odd, too.
+    fn read(json: &RawValue, reading: &Reading) -> (Self, Option<String>) {
+        let text = json.get();
+        let unknown =
+            |name: &str| Self::Unknown(AnyMessage::new(name.to_owned(), json.to_owned().into()));
+        let scanned;
+        let name = if let Some(name) = leading_type_name(text) {
+            name
+        } else if text.starts_with('{')
+            && let Ok(name) = type_name(text)
+        {
+            scanned = name.unwrap_or_default();
+            &scanned
+        } else {
+            return (unknown(""), Some(String::new()));
+        };
+        match reading.attempt(|| Self::of_type(name, text, reading)) {
+            Ok(Some(object)) => (object, None),
+            Ok(None) => (unknown(name), None),
+            Err((path, _)) => (unknown(name), Some(path)),
         }
     }
 
-    fn typed(json: &str, path: &str) -> Result<Self, PayloadError> {
-        let type_name = type_name(json, path)?.unwrap_or_default();
-        Ok(match type_name.as_str() {
-            "c1.api.app.v1.App" => Self::App(read(json, path)?),
-            "c1.api.app.v1.AppUser" => Self::AppUser(read(json, path)?),
-            "c1.api.user.v1.User" => Self::User(read(json, path)?),
-            "c1.api.app.v1.AppEntitlement" => Self::AppEntitlement(read(json, path)?),
-            "c1.api.app.v1.AppResource" => Self::AppResource(read(json, path)?),
-            "c1.api.app.v1.AppResourceType" => Self::AppResourceType(read(json, path)?),
-            _ => Self::Unknown(AnyMessage::new(type_name, read::<Json>(json, path)?)),
-        })
+    /// `None` if the type is not known.
+    fn of_type(name: &str, json: &str, reading: &Reading) -> serde_json::Result<Option<Self>> {
+        Ok(Some(match name {
+            "c1.api.app.v1.App" => Self::App(typed(json, reading)?),
+            "c1.api.app.v1.AppUser" => Self::AppUser(typed(json, reading)?),
+            "c1.api.user.v1.User" => Self::User(typed(json, reading)?),
+            "c1.api.app.v1.AppEntitlement" => Self::AppEntitlement(typed(json, reading)?),
+            "c1.api.app.v1.AppResource" => Self::AppResource(typed(json, reading)?),
+            "c1.api.app.v1.AppResourceType" => Self::AppResourceType(typed(json, reading)?),
+            _ => {
+                // Whether it says its type twice.
+                type_name(json)?;
+                return Ok(None);
+            }
+        }))
     }
+}
+
+fn typed<T: Value + Default>(json: &str, reading: &Reading) -> serde_json::Result<Box<T>> {
+    Ok(whole(Nullable::new(reading), json)?.unwrap_or_default())
 }
 
 macro_rules! to_one {
@@ -149,40 +167,17 @@ to_several! {
 }
 
 impl ExpandedTask {
+    /// The payload has to be JSON.
     pub(super) fn read(payload: &str) -> Result<Self, PayloadError> {
-        #[derive(Deserialize, Default)]
-        #[serde(rename_all = "camelCase", default)]
-        struct Wire<'a> {
-            task_view: Option<TaskView>,
-            #[serde(borrow)]
-            expanded: Option<Vec<&'a RawValue>>,
-        }
-
-        // serde would read a list as a struct, too.
-        if payload.trim_ascii_start().starts_with('[') {
-            return Err(PayloadError::new(
-                "payload",
-                "expected an object, got a list",
-            ));
-        }
-        let wire = read::<Option<Wire<'_>>>(payload, "payload")?.unwrap_or_default();
-        let raw = wire.expanded.unwrap_or_default();
-        let (objects, odd): (Vec<_>, Vec<_>) = raw
-            .iter()
-            .enumerate()
-            .map(|(index, json)| Object::read(json, &format!("payload.expanded[{index}]")))
-            .unzip();
-        let odd: Vec<_> = odd.into_iter().flatten().collect();
-        if let Some(first) = odd.first() {
-            tracing::warn!(
-                count = odd.len(),
-                first = first.path(),
-                "objects of the task are odd"
-            );
+        let reading = Reading::of(payload);
+        let parts = read(ReadParts(&reading), payload, &reading)?;
+        if let Some(first) = parts.objects.first_odd {
+            let count = parts.objects.odd;
+            tracing::warn!(count, first, "objects of the task are odd");
         }
         Ok(Self {
-            view: wire.task_view.unwrap_or_default(),
-            objects,
+            view: parts.view,
+            objects: parts.objects.all,
             payload: payload.into(),
         })
     }
@@ -260,6 +255,127 @@ impl ExpandedTask {
 fn warn(name: &str, pointer: &str, reason: &str) {
     let (pointer, reason) = (for_log(pointer), for_log(reason));
     tracing::warn!(name, ?pointer, ?reason, "a pointer of the task view is odd");
+}
+
+/// What a payload of a task is made of.
+#[derive(Default)]
+struct Parts {
+    view: TaskView,
+    objects: Objects,
+}
+
+#[derive(Default)]
+struct Objects {
+    all: Vec<Object>,
+    /// How many are not what they say that they are, and the path to that.
+    odd: usize,
+    first_odd: Option<String>,
+}
+
+struct ReadParts<'r>(&'r Reading);
+
+impl<'de> DeserializeSeed<'de> for ReadParts<'_> {
+    type Value = Parts;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Parts, D::Error> {
+        deserializer.deserialize_option(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ReadParts<'_> {
+    type Value = Parts;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_none<E: Error>(self) -> Result<Parts, E> {
+        Ok(Parts::default())
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Parts, E> {
+        Ok(Parts::default())
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Parts, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Parts, A::Error> {
+        let Self(reading) = self;
+        let mut parts = Parts::default();
+        let (mut at_type, mut view, mut objects) = (false, false, false);
+        while let Some(name) = map.next_key::<Name<'_>>()? {
+            match &*name.of_field() {
+                "taskView" => {
+                    once(&mut view, "taskView")?;
+                    parts.view = next_member(&mut map, "taskView", reading)?.unwrap_or_default();
+                }
+                "expanded" => {
+                    once(&mut objects, "expanded")?;
+                    parts.objects = map
+                        .next_value_seed(ReadObjects(reading))
+                        .inspect_err(|_| reading.failed_in("expanded"))?;
+                }
+                name => {
+                    if name == "@type" {
+                        once(&mut at_type, name)?;
+                    }
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(parts)
+    }
+}
+
+struct ReadObjects<'r>(&'r Reading);
+
+impl<'de> DeserializeSeed<'de> for ReadObjects<'_> {
+    type Value = Objects;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Objects, D::Error> {
+        deserializer.deserialize_option(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ReadObjects<'_> {
+    type Value = Objects;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a sequence of objects")
+    }
+
+    fn visit_none<E: Error>(self) -> Result<Objects, E> {
+        Ok(Objects::default())
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Objects, E> {
+        Ok(Objects::default())
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Objects, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Objects, A::Error> {
+        let Self(reading) = self;
+        let mut objects = Objects::default();
+        while let Some(json) = seq.next_element::<&RawValue>()? {
+            reading.take(size_of::<Object>())?;
+            let (object, odd) = Object::read(json, reading);
+            if let Some(path) = odd {
+                let index = objects.all.len();
+                objects.odd += 1;
+                objects
+                    .first_odd
+                    .get_or_insert_with(|| format!("payload.expanded[{index}]{path}"));
+            }
+            objects.all.push(object);
+        }
+        objects.all.shrink_to_fit();
+        Ok(objects)
+    }
 }
 
 impl fmt::Debug for ExpandedTask {

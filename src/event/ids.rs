@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::reading::Reading;
 use super::wire::{Defaulted, Value};
 
 macro_rules! ids {
@@ -65,7 +66,7 @@ macro_rules! ids {
         }
 
         impl Value for $id {
-            fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            fn read<'de, D: Deserializer<'de>>(deserializer: D, _: &Reading) -> Result<Self, D::Error> {
                 Self::deserialize(deserializer)
             }
 

@@ -69,6 +69,7 @@ mod pointer;
 mod pointer_tests;
 pub mod policy;
 pub mod provision;
+mod reading;
 mod reply;
 mod scalar;
 pub mod task;

@@ -6,14 +6,45 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
 /// A member's name without its escapes, borrowed where it holds none: UTF-8,
-/// unless there is half of a surrogate pair among them, which keeps no other
-/// reader of the message from passing over the member.
+/// unless there is half of a surrogate pair in it. That keeps nobody from
+/// passing over the member.
 pub(crate) struct Name<'a>(Cow<'a, [u8]>);
 
 impl<'a> Name<'a> {
+    /// The name, unless it is no text.
+    pub(crate) fn text(&self) -> Option<&str> {
+        std::str::from_utf8(&self.0).ok()
+    }
+
+    /// The name by which a field would be known: `displayName` for
+    /// `display_name`, as it is in the proto file (proto3's JSON takes both);
+    /// empty if it is no text.
+    pub(crate) fn of_field(&self) -> Cow<'_, str> {
+        let name = self.text().unwrap_or_default();
+        if name.contains('_') {
+            in_camel_case(name).map_or(Cow::Borrowed(name), Cow::Owned)
+        } else {
+            Cow::Borrowed(name)
+        }
+    }
+
     pub(crate) fn into_bytes(self) -> Cow<'a, [u8]> {
         self.0
     }
+}
+
+/// `None` unless it is written as names are in proto files.
+fn in_camel_case(name: &str) -> Option<String> {
+    let mut words = name.split('_');
+    let mut camel = words.next()?.to_owned();
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    for word in words {
+        let (first, rest) = word.split_at_checked(1)?;
+        camel.push_str(&first.to_ascii_uppercase());
+        camel.push_str(rest);
+    }
+    let is_plain = name.bytes().all(|byte| plain(byte) || byte == b'_');
+    (is_plain && !name.starts_with('_')).then_some(camel)
 }
 
 impl<'de> Deserialize<'de> for Name<'de> {

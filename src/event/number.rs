@@ -8,6 +8,7 @@ use serde::de::{Deserialize, Deserializer, Error, IgnoredAny};
 use serde::ser::Serializer;
 use serde_json::value::RawValue;
 
+use super::reading::Reading;
 use super::wire::{Defaulted, Value};
 use crate::excerpt::for_log;
 
@@ -94,7 +95,7 @@ pub(super) fn integer(number: &str) -> Option<i64> {
 macro_rules! integers {
     ($($kind:ty, $expected:literal, |$number:ident, $serializer:ident| $write:expr;)+) => {$(
         impl Value for $kind {
-            fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            fn read<'de, D: Deserializer<'de>>(deserializer: D, _: &Reading) -> Result<Self, D::Error> {
                 let scalar = Scalar::read(deserializer, $expected)?;
                 scalar
                     .number()
@@ -125,7 +126,7 @@ integers! {
 
 /// A double: a number, or a string that holds one, `NaN` or `Infinity`.
 impl Value for f64 {
-    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+    fn read<'de, D: Deserializer<'de>>(deserializer: D, _: &Reading) -> Result<Self, D::Error> {
         let expected = "a number";
         let scalar = Scalar::read(deserializer, expected)?;
         let number = match &scalar {

@@ -10,6 +10,7 @@ use jiff::civil::DateTime;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serializer};
 
+use super::reading::Reading;
 use super::wire::Value;
 use crate::excerpt::for_log;
 
@@ -101,7 +102,7 @@ impl fmt::Debug for Timestamp {
 }
 
 impl Value for Timestamp {
-    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+    fn read<'de, D: Deserializer<'de>>(deserializer: D, _: &Reading) -> Result<Self, D::Error> {
         read_text(deserializer)
     }
 
@@ -197,7 +198,7 @@ impl From<Duration> for SignedDuration {
 }
 
 impl Value for SignedDuration {
-    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+    fn read<'de, D: Deserializer<'de>>(deserializer: D, _: &Reading) -> Result<Self, D::Error> {
         read_text(deserializer)
     }
 

@@ -3,29 +3,41 @@
 //!
 //! - A field that is absent or `null` has its default, and a default is not
 //!   written.
+//! - A field has two names: its own (`displayName`) and that of the proto file
+//!   (`display_name`). It may stand once, under either, and so may a oneof's
+//!   members, the keys of a map and `@type`.
 //! - What this version does not know (fields, enum values, members of a oneof)
 //!   is never an error.
+//! - What takes memory beside texts is counted: see [`Reading`].
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::number::{Scalar, integer, wrong};
+use super::reading::Reading;
 use super::unknown::{Json, UnknownMember, UnknownValue};
 
 /// A value on the wire that is not `null`.
 pub(crate) trait Value: Sized {
-    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error>;
+    fn read<'de, D: Deserializer<'de>>(
+        deserializer: D,
+        reading: &Reading,
+    ) -> Result<Self, D::Error>;
     fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error>;
 }
 
 /// A member of a message. An absent one has its default.
 pub(crate) trait Field: Default {
     /// Reads a value that may be `null`.
-    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error>;
+    fn read<'de, D: Deserializer<'de>>(
+        deserializer: D,
+        reading: &Reading,
+    ) -> Result<Self, D::Error>;
     /// What to write, unless it is the default.
     fn written(&self) -> Option<impl Serialize>;
 }
@@ -34,8 +46,13 @@ pub(crate) trait Field: Default {
 pub(crate) trait Defaulted: Value + Default + PartialEq {}
 
 impl<T: Defaulted> Field for T {
-    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(read_optional(deserializer)?.unwrap_or_default())
+    fn read<'de, D: Deserializer<'de>>(
+        deserializer: D,
+        reading: &Reading,
+    ) -> Result<Self, D::Error> {
+        Ok(Nullable::new(reading)
+            .deserialize(deserializer)?
+            .unwrap_or_default())
     }
 
     fn written(&self) -> Option<impl Serialize> {
@@ -44,8 +61,11 @@ impl<T: Defaulted> Field for T {
 }
 
 impl<T: Value> Field for Option<T> {
-    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        read_optional(deserializer)
+    fn read<'de, D: Deserializer<'de>>(
+        deserializer: D,
+        reading: &Reading,
+    ) -> Result<Self, D::Error> {
+        Nullable::new(reading).deserialize(deserializer)
     }
 
     fn written(&self) -> Option<impl Serialize> {
@@ -62,40 +82,80 @@ impl<T: Value> Serialize for Written<'_, T> {
     }
 }
 
-/// Reads a value through serde.
-struct Read<T>(T);
+/// Reads a value through serde, `None` for `null`.
+pub(crate) struct Nullable<'r, T>(&'r Reading, PhantomData<T>);
 
-impl<'de, T: Value> Deserialize<'de> for Read<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        T::read(deserializer).map(Self)
+impl<'r, T> Nullable<'r, T> {
+    pub(crate) fn new(reading: &'r Reading) -> Self {
+        Self(reading, PhantomData)
+    }
+}
+
+impl<'de, T: Value> DeserializeSeed<'de> for Nullable<'_, T> {
+    type Value = Option<T>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<T>, D::Error> {
+        deserializer.deserialize_option(self)
+    }
+}
+
+impl<'de, T: Value> Visitor<'de> for Nullable<'_, T> {
+    type Value = Option<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value or null")
+    }
+
+    fn visit_none<E: Error>(self) -> Result<Option<T>, E> {
+        Ok(None)
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Option<T>, E> {
+        Ok(None)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<T>, D::Error> {
+        T::read(deserializer, self.0).map(Some)
     }
 }
 
 /// Reads a field through serde.
-struct ReadField<T>(T);
+struct ReadField<'r, T>(&'r Reading, PhantomData<T>);
 
-impl<'de, T: Field> Deserialize<'de> for ReadField<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        T::read(deserializer).map(Self)
+impl<'de, T: Field> DeserializeSeed<'de> for ReadField<'_, T> {
+    type Value = T;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
+        T::read(deserializer, self.0)
     }
 }
 
-fn read_optional<'de, T: Value, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<T>, D::Error> {
-    Ok(Option::<Read<T>>::deserialize(deserializer)?.map(|Read(value)| value))
+/// The value of the member of that name, which may be `null`.
+pub(crate) fn next_field<'de, T: Field, A: MapAccess<'de>>(
+    map: &mut A,
+    name: &str,
+    reading: &Reading,
+) -> Result<T, A::Error> {
+    map.next_value_seed(ReadField(reading, PhantomData))
+        .inspect_err(|_| reading.failed_in(name))
 }
 
-/// The next member's value, which may be `null`.
-pub(crate) fn next_field<'de, T: Field, A: MapAccess<'de>>(map: &mut A) -> Result<T, A::Error> {
-    map.next_value().map(|ReadField(value)| value)
-}
-
-/// The next member's value, `None` for `null`.
+/// The value of the member of that name, `None` for `null`.
 pub(crate) fn next_member<'de, T: Value, A: MapAccess<'de>>(
     map: &mut A,
+    name: &str,
+    reading: &Reading,
 ) -> Result<Option<T>, A::Error> {
-    next_field::<Option<T>, A>(map)
+    next_field::<Option<T>, A>(map, name, reading)
+}
+
+/// Notes that a member is there, which may be so once: of two, readers take the
+/// one or the other.
+pub(crate) fn once<E: Error>(seen: &mut bool, name: &str) -> Result<(), E> {
+    if std::mem::replace(seen, true) {
+        return Err(E::custom(format_args!("{name:?} stands twice")));
+    }
+    Ok(())
 }
 
 pub(crate) fn write_field<M: SerializeMap>(
@@ -117,16 +177,13 @@ pub(crate) fn write_member<M: SerializeMap>(
     map.serialize_entry(name, &Written(value))
 }
 
-/// A member's name, borrowed where it holds no escapes. (`Cow` alone never
-/// borrows.)
-#[derive(serde::Deserialize)]
-#[serde(transparent)]
-pub(crate) struct Name<'a>(#[serde(borrow)] pub(crate) std::borrow::Cow<'a, str>);
-
 macro_rules! through_serde {
     ($($kind:ty),+) => {$(
         impl Value for $kind {
-            fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            fn read<'de, D: Deserializer<'de>>(
+                deserializer: D,
+                _: &Reading,
+            ) -> Result<Self, D::Error> {
                 Self::deserialize(deserializer)
             }
 
@@ -142,8 +199,12 @@ impl Defaulted for String {}
 impl Defaulted for bool {}
 
 impl<T: Value> Value for Box<T> {
-    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        T::read(deserializer).map(Box::new)
+    fn read<'de, D: Deserializer<'de>>(
+        deserializer: D,
+        reading: &Reading,
+    ) -> Result<Self, D::Error> {
+        reading.take(size_of::<T>())?;
+        T::read(deserializer, reading).map(Box::new)
     }
 
     fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -151,16 +212,15 @@ impl<T: Value> Value for Box<T> {
     }
 }
 
-/// The longest list. An item of three bytes on the wire may be a message of
-/// hundreds in memory.
-const MAX_ITEMS: usize = 10_000;
-
 /// A list; `null` among its items is the item's default.
 impl<T: Value + Default> Value for Vec<T> {
-    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Items<T>(PhantomData<T>);
+    fn read<'de, D: Deserializer<'de>>(
+        deserializer: D,
+        reading: &Reading,
+    ) -> Result<Self, D::Error> {
+        struct Items<'r, T>(&'r Reading, PhantomData<T>);
 
-        impl<'de, T: Value + Default> Visitor<'de> for Items<T> {
+        impl<'de, T: Value + Default> Visitor<'de> for Items<'_, T> {
             type Value = Vec<T>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -168,20 +228,21 @@ impl<T: Value + Default> Value for Vec<T> {
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<T>, A::Error> {
+                let Self(reading, _) = self;
                 let mut items = Vec::new();
-                while let Some(item) = seq.next_element::<Option<Read<T>>>()? {
-                    if items.len() == MAX_ITEMS {
-                        return Err(A::Error::custom(format_args!(
-                            "a list of more than {MAX_ITEMS} items"
-                        )));
-                    }
-                    items.push(item.map(|Read(item)| item).unwrap_or_default());
+                while let Some(item) = seq
+                    .next_element_seed(Nullable::<T>::new(reading))
+                    .inspect_err(|_| reading.failed_at(items.len()))?
+                {
+                    reading.take(size_of::<T>())?;
+                    items.push(item.unwrap_or_default());
                 }
+                items.shrink_to_fit();
                 Ok(items)
             }
         }
 
-        deserializer.deserialize_seq(Items(PhantomData))
+        deserializer.deserialize_seq(Items(reading, PhantomData))
     }
 
     fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -193,12 +254,44 @@ impl<T: Value + Default + PartialEq> Defaulted for Vec<T> {}
 
 /// A map with strings for keys; `null` among its values is the value's default.
 impl<T: Value + Default> Value for BTreeMap<String, T> {
-    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let map = BTreeMap::<String, Option<Read<T>>>::deserialize(deserializer)?;
-        Ok(map
-            .into_iter()
-            .map(|(key, value)| (key, value.map(|Read(value)| value).unwrap_or_default()))
-            .collect())
+    fn read<'de, D: Deserializer<'de>>(
+        deserializer: D,
+        reading: &Reading,
+    ) -> Result<Self, D::Error> {
+        struct Entries<'r, T>(&'r Reading, PhantomData<T>);
+
+        impl<'de, T: Value + Default> Visitor<'de> for Entries<'_, T> {
+            type Value = BTreeMap<String, T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                // A node of the tree has room for eleven entries, and holds at
+                // least five unless it is the only one.
+                const ROOM: usize = 12;
+                const HELD: usize = 5;
+
+                let Self(reading, _) = self;
+                let mut entries = BTreeMap::new();
+                while let Some(key) = map.next_key::<String>()? {
+                    if entries.len() % HELD == 0 {
+                        reading.take(ROOM * size_of::<(String, T)>())?;
+                    }
+                    let value = next_member(&mut map, &key, reading)?;
+                    match entries.entry(key) {
+                        Entry::Vacant(entry) => entry.insert(value.unwrap_or_default()),
+                        Entry::Occupied(entry) => {
+                            return once(&mut true, entry.key()).map(|()| BTreeMap::new());
+                        }
+                    };
+                }
+                Ok(entries)
+            }
+        }
+
+        deserializer.deserialize_map(Entries(reading, PhantomData))
     }
 
     fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -210,12 +303,17 @@ impl<T: Value + Default + PartialEq> Defaulted for BTreeMap<String, T> {}
 
 /// A group of members of which at most one is set.
 pub(crate) trait Oneof: Default {
+    /// Which of the members have been there.
+    type Seen: Default;
+
     /// Reads the next member's value if the group has a member of that name:
     /// `false` if it has none, and nothing was read.
     fn read_member<'de, A: MapAccess<'de>>(
         &mut self,
         name: &str,
         map: &mut A,
+        seen: &mut Self::Seen,
+        reading: &Reading,
     ) -> Result<bool, A::Error>;
 
     /// Takes a member that nobody knows if the group is unset; gives it back
@@ -245,53 +343,8 @@ macro_rules! message {
 
         impl<'de> serde::Deserialize<'de> for $message {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct Members;
-
-                impl<'de> serde::de::Visitor<'de> for Members {
-                    type Value = $message;
-
-                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                        f.write_str(concat!("an object (", stringify!($message), ")"))
-                    }
-
-                    #[allow(unused_mut, reason = "a message may be empty")]
-                    fn visit_map<A: serde::de::MapAccess<'de>>(
-                        self,
-                        mut map: A,
-                    ) -> Result<$message, A::Error> {
-                        let mut message = $message::default();
-                        $( let mut unknown = $crate::event::wire::none!($($group)+); )?
-                        while let Some($crate::event::wire::Name(name)) = map.next_key()? {
-                            match &*name {
-                                $( $name => message.$field = $crate::event::wire::next_field(&mut map)?, )*
-                                _ => {
-                                    $(
-                                        $(
-                                            if $crate::event::wire::Oneof::read_member(
-                                                &mut message.$group, &name, &mut map,
-                                            )? {
-                                                continue;
-                                            }
-                                        )+
-                                        if unknown.is_none() && &*name != "@type" {
-                                            unknown = $crate::event::UnknownMember::read(&name, &mut map)?;
-                                            continue;
-                                        }
-                                    )?
-                                    map.next_value::<serde::de::IgnoredAny>()?;
-                                }
-                            }
-                        }
-                        $($(
-                            unknown = $crate::event::wire::Oneof::adopt(&mut message.$group, unknown);
-                        )+
-                        drop(unknown);
-                        )?
-                        Ok(message)
-                    }
-                }
-
-                deserializer.deserialize_map(Members)
+                let reading = $crate::event::reading::Reading::default();
+                $crate::event::wire::Value::read(deserializer, &reading)
             }
         }
 
@@ -306,8 +359,76 @@ macro_rules! message {
         }
 
         impl $crate::event::wire::Value for $message {
-            fn read<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                <Self as serde::Deserialize>::deserialize(deserializer)
+            fn read<'de, D: serde::Deserializer<'de>>(
+                deserializer: D,
+                reading: &$crate::event::reading::Reading,
+            ) -> Result<Self, D::Error> {
+                #[derive(Default)]
+                struct Seen {
+                    at_type: bool,
+                    $( $field: bool, )*
+                    $($( $group: <$group_kind as $crate::event::wire::Oneof>::Seen, )+)?
+                }
+
+                struct Members<'r>(&'r $crate::event::reading::Reading);
+
+                impl<'de> serde::de::Visitor<'de> for Members<'_> {
+                    type Value = $message;
+
+                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        f.write_str(concat!("an object (", stringify!($message), ")"))
+                    }
+
+                    #[allow(unused_mut, unused_variables, reason = "a message may be empty")]
+                    fn visit_map<A: serde::de::MapAccess<'de>>(
+                        self,
+                        mut map: A,
+                    ) -> Result<$message, A::Error> {
+                        use $crate::event::wire;
+
+                        let Self(reading) = self;
+                        let mut message = $message::default();
+                        let mut seen = Seen::default();
+                        $( let mut unknown = wire::none!($($group)+); )?
+                        while let Some(name) = map.next_key::<$crate::event::name::Name<'_>>()? {
+                            match &*name.of_field() {
+                                $( $name => {
+                                    wire::once(&mut seen.$field, $name)?;
+                                    message.$field = wire::next_field(&mut map, $name, reading)?;
+                                } )*
+                                field => {
+                                    if field == "@type" {
+                                        wire::once(&mut seen.at_type, field)?;
+                                    }
+                                    $(
+                                        $(
+                                            if wire::Oneof::read_member(
+                                                &mut message.$group, field, &mut map, &mut seen.$group, reading,
+                                            )? {
+                                                continue;
+                                            }
+                                        )+
+                                        if unknown.is_none() && field != "@type"
+                                            && let Some(name) = name.text()
+                                        {
+                                            unknown = $crate::event::UnknownMember::read(name, &mut map)?;
+                                            continue;
+                                        }
+                                    )?
+                                    map.next_value::<serde::de::IgnoredAny>()?;
+                                }
+                            }
+                        }
+                        $($(
+                            unknown = wire::Oneof::adopt(&mut message.$group, unknown);
+                        )+
+                        drop(unknown);
+                        )?
+                        Ok(message)
+                    }
+                }
+
+                deserializer.deserialize_map(Members(reading))
             }
 
             fn write<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -358,14 +479,30 @@ macro_rules! oneof {
             }
         }
 
+        const _: () = {
+        #[derive(Default)]
+        #[allow(non_snake_case, reason = "named like the members")]
+        pub(crate) struct Seen {
+            $( $member: bool, )+
+        }
+
         impl $crate::event::wire::Oneof for $oneof {
+            type Seen = Seen;
+
             fn read_member<'de, A: serde::de::MapAccess<'de>>(
                 &mut self,
                 name: &str,
                 map: &mut A,
+                seen: &mut Seen,
+                reading: &$crate::event::reading::Reading,
             ) -> Result<bool, A::Error> {
+                use $crate::event::wire;
+
                 let member = match name {
-                    $( $name => $crate::event::wire::next_member(map)?.map(Self::$member), )+
+                    $( $name => {
+                        wire::once(&mut seen.$member, $name)?;
+                        wire::next_member(map, $name, reading)?.map(Self::$member)
+                    } )+
                     _ => return Ok(false),
                 };
                 // `null` is a member that is not set.
@@ -401,6 +538,7 @@ macro_rules! oneof {
                 }
             }
         }
+        };
     };
 }
 pub(crate) use oneof;
@@ -486,7 +624,10 @@ macro_rules! enumeration {
         }
 
         impl $crate::event::wire::Value for $enum {
-            fn read<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            fn read<'de, D: serde::Deserializer<'de>>(
+                deserializer: D,
+                _: &$crate::event::reading::Reading,
+            ) -> Result<Self, D::Error> {
                 $crate::event::wire::read_enum(deserializer)
             }
 
