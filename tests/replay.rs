@@ -414,6 +414,29 @@ async fn a_store_full_of_live_ids_refuses_rather_than_forgets() {
 }
 
 #[tokio::test]
+async fn a_tenant_that_fills_its_share_takes_no_room_from_the_others() {
+    let loud = FakeTenant::new(DOMAIN);
+    let quiet = FakeTenant::new("quiet.conductor.one");
+    let keys = KeySet::from_json(quiet.jwks().as_bytes()).expect("good keys");
+    let layer = builder(&loud)
+        .tenant(Tenant::new(quiet.domain()).static_keys(keys))
+        .replay_store(MemoryReplayStore::new(3))
+        .build()
+        .expect("good");
+    for _ in 0..3 {
+        let outcome = send(&layer, delivery(&loud).request()).await;
+        assert_eq!(outcome.code(), "accepted");
+    }
+    for _ in 0..3 {
+        assert_unavailable(&send(&layer, delivery(&loud).request()).await);
+        let known = delivery(&quiet).request();
+        assert_eq!(send(&layer, known.clone()).await.code(), "accepted");
+        assert_replayed(&send(&layer, known).await);
+    }
+    assert_unavailable(&send(&layer, delivery(&quiet).request()).await);
+}
+
+#[tokio::test]
 async fn a_delivery_refused_for_lack_of_room_passes_once_there_is_some() {
     let tenant = FakeTenant::new(DOMAIN);
     let store = MemoryReplayStore::new(1);
@@ -707,23 +730,35 @@ fn step() -> impl Strategy<Value = Step> {
     })
 }
 
+/// How many ids of a tenant are so.
+fn count(
+    model: &HashMap<(u8, u8), (u64, u64)>,
+    tenant: u8,
+    is_so: impl Fn(&(u64, u64)) -> bool,
+) -> usize {
+    let of_tenant = |((of, _), id): &(&(u8, u8), &(u64, u64))| *of == tenant && is_so(id);
+    model.iter().filter(of_tenant).count()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
 
     /// The model knows of every id until when it is to be remembered, and the
-    /// latest time since then. Up to that moment the id must be known, up to a
+    /// latest time of a claim of its tenant's since then. Up to that moment the id must be known, up to a
     /// second after it the store may do either; from then on it takes no room.
+    /// Each tenant has room of its own.
     #[test]
     fn memory_answers_like_a_model(steps in prop::collection::vec(step(), 1..200), capacity in 1..10_usize) {
         let store = MemoryReplayStore::new(capacity);
         let mut model: HashMap<(u8, u8), (u64, u64)> = HashMap::new();
         let mut now = 1_713_312_120_000_u64;
-        let mut latest_now = now;
+        let mut latest_now = [now; 2];
         let time = |ms| UNIX_EPOCH + Duration::from_millis(ms);
         for Step { moves, tenant, jti, lives } in steps {
             now = now.saturating_add_signed(moves);
-            latest_now = now.max(latest_now);
-            for (_, latest) in model.values_mut() {
+            let latest_now = &mut latest_now[usize::from(tenant)];
+            *latest_now = now.max(*latest_now);
+            for (_, (_, latest)) in model.iter_mut().filter(|((of, _), _)| *of == tenant) {
                 *latest = now.max(*latest);
             }
             let must_know = |&(until, latest): &(u64, u64)| until >= latest;
@@ -736,18 +771,18 @@ proptest! {
             match answer {
                 // What had ended before the clock was set back may be forgotten.
                 Ok(Claim::Seen) => prop_assert!(
-                    known.is_some_and(|id| may_know(&id)) || until / 1_000 < latest_now / 1_000,
+                    known.is_some_and(|id| may_know(&id)) || until / 1_000 < *latest_now / 1_000,
                     "never claimed"
                 ),
                 Ok(Claim::First) => {
                     prop_assert!(!known.is_some_and(|id| must_know(&id)), "let through twice");
                     model.insert((tenant, jti), (until, now));
-                    let held = model.values().filter(|id| must_know(id)).count();
+                    let held = count(&model, tenant, must_know);
                     prop_assert!(held <= capacity, "beyond its bound");
                 }
                 Err(_) => {
                     prop_assert!(!known.is_some_and(|id| must_know(&id)), "known, but not said");
-                    let held = model.values().filter(|id| may_know(id)).count();
+                    let held = count(&model, tenant, may_know);
                     prop_assert!(held >= capacity, "there was room");
                 }
             }

@@ -6,7 +6,7 @@ use redis::{Cmd, IntoConnectionInfo, RedisError};
 use tokio::time::{Instant, sleep};
 
 use super::connection::RedisConnection;
-use super::store::{Store, describe, millis};
+use super::store::{Store, describe, is_full, millis};
 use crate::BoxFuture;
 use crate::ledger::Owner;
 use crate::replay::{Claim, ReplayStore, ReplayStoreError, TokenId};
@@ -26,7 +26,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// outage that is answered at once, all of them are used up within minutes. So a
 /// claim that fails is tried again, each second, for 15 seconds in all or as
 /// long as its [`patience`](Self::patience) says, before the request is answered
-/// 503. It knows its own id again if an earlier try was carried out unheard. The
+/// 503. A server that is full is not tried again: that seldom passes so soon. A
+/// claim knows its own id again if an earlier try was carried out unheard. The
 /// layer's own limit,
 /// [`replay_store_timeout`](crate::VerifyWebhookBuilder::replay_store_timeout), leaves
 /// 5 seconds for the last try.
@@ -72,8 +73,8 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisReplayStore<C> {
         self
     }
 
-    /// For how long a claim is tried while Redis fails, until its last try begins;
-    /// zero is once.
+    /// For how long a claim is tried while Redis is out of reach, until its last try
+    /// begins; zero is once.
     #[must_use]
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
@@ -86,10 +87,12 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisReplayStore<C> {
         let begun = Instant::now();
         loop {
             let claimed = self.claim_once(name, claimant, life).await;
-            if claimed.is_ok() || begun.elapsed() + PAUSE > self.patience {
-                return claimed;
+            match claimed {
+                Err(error) if !is_full(&error) && begun.elapsed() + PAUSE <= self.patience => {
+                    sleep(PAUSE).await;
+                }
+                claimed => return claimed,
             }
-            sleep(PAUSE).await;
         }
     }
 

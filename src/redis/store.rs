@@ -33,6 +33,11 @@ impl<C: ConnectionLike + Clone> Store<C> {
     }
 }
 
+/// Whether the server has reached its `maxmemory`.
+pub(super) fn is_full(error: &RedisError) -> bool {
+    error.code() == Some("OOM")
+}
+
 /// What an error says that is fit for a log.
 ///
 /// A server that does not know a command quotes what it was given: a key, or a

@@ -1,5 +1,5 @@
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashSet};
+use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, PoisonError};
@@ -11,23 +11,24 @@ use crate::BoxFuture;
 /// A bounded [`ReplayStore`] in this process's memory: the default.
 ///
 /// It holds a keyed 128-bit digest for each live id, not the id. An id is
-/// dropped once its token could no longer pass, never before: when the store is
-/// full of live ids, a claim fails, which is answered 503, rather than
-/// forgetting one silently. Only tokens that a tenant signed get here, so only
-/// the tenants' own traffic can fill it.
+/// dropped once its token could no longer pass, never before: when a tenant's
+/// share of the store is full of live ids, a claim of that tenant's fails, which
+/// is answered 503 at once, rather than forgetting one silently. Only tokens that a
+/// tenant signed get here, and no tenant takes room from the others.
 ///
 /// It guards one process: replicas that share the traffic need a store that
 /// they share, and a restart forgets (a token lives two minutes).
 pub struct MemoryReplayStore {
     capacity: usize,
     keys: [RandomState; 2],
-    ids: Mutex<LiveIds>,
+    tenants: Mutex<HashMap<Box<str>, LiveIds>>,
 }
 
+/// The ids of one tenant.
 #[derive(Default)]
 struct LiveIds {
     live: HashSet<u128>,
-    /// The ids by the second after which they may go, the earliest on top.
+    /// All of them, by the second after which they may go, the earliest on top.
     ends: BinaryHeap<Reverse<(u64, u128)>>,
     /// The latest such second of an id that is gone. Whatever ends by then may
     /// have been used: by a request that is slower than the clock, or before
@@ -36,17 +37,17 @@ struct LiveIds {
 }
 
 impl MemoryReplayStore {
-    /// The capacity of the default store.
+    /// How many live ids of each tenant the default store holds.
     pub const DEFAULT_CAPACITY: usize = 100_000;
 
-    /// A store for at most `capacity` live ids, about 80 bytes each. Memory is
-    /// taken as ids come, not ahead.
+    /// A store for at most `capacity` live ids of each tenant, about 80 bytes each.
+    /// Memory is taken as ids come, not ahead.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
         Self {
             capacity,
             keys: [RandomState::new(), RandomState::new()],
-            ids: Mutex::default(),
+            tenants: Mutex::default(),
         }
     }
 
@@ -61,32 +62,42 @@ impl MemoryReplayStore {
         let now = whole_seconds(now);
         let until = whole_seconds(until);
 
-        let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
-        let LiveIds {
-            live,
-            ends,
-            forgotten,
-        } = &mut *ids;
-        while let Some(Reverse((end, old))) = ends.peek().copied() {
-            if end >= now {
-                break;
-            }
-            ends.pop();
-            live.remove(&old);
-            *forgotten = Some(end).max(*forgotten);
-        }
-        if live.contains(&digest) || Some(until) <= *forgotten {
+        let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        let ids = match tenants.get_mut(id.tenant) {
+            Some(ids) => ids,
+            None => tenants.entry(id.tenant.into()).or_default(),
+        };
+        ids.forget(now);
+        if ids.may_have_been_used(digest, until) {
             return Ok(Claim::Seen);
         }
-        if live.len() >= self.capacity {
+        if ids.live.len() >= self.capacity {
             return Err(ReplayStoreError::new(format!(
-                "the replay store is full of {} live token ids",
+                "the tenant's share of the replay store is full: {} live token ids",
                 self.capacity
             )));
         }
-        live.insert(digest);
-        ends.push(Reverse((until, digest)));
+        ids.live.insert(digest);
+        ids.ends.push(Reverse((until, digest)));
         Ok(Claim::First)
+    }
+}
+
+impl LiveIds {
+    /// Drops those that may go by now.
+    fn forget(&mut self, now: u64) {
+        while let Some(Reverse((end, old))) = self.ends.peek().copied() {
+            if end >= now {
+                break;
+            }
+            self.ends.pop();
+            self.live.remove(&old);
+            self.forgotten = Some(end).max(self.forgotten);
+        }
+    }
+
+    fn may_have_been_used(&self, digest: u128, until: u64) -> bool {
+        self.live.contains(&digest) || Some(until) <= self.forgotten
     }
 }
 

@@ -112,3 +112,15 @@ async fn patience_ends() {
         assert!(error.to_string().contains("Connection refused"), "{error}");
     }
 }
+
+#[tokio::test]
+async fn a_server_that_is_full_is_an_error_at_once() {
+    let server = RedisServer::start(&["maxmemory-policy noeviction"]);
+    let store = RedisReplayStore::new(connection(&server));
+    assert_eq!(claim(&store, "id").await.expect("a reply"), Claim::First);
+    let () = ask(&server, &["CONFIG", "SET", "maxmemory", "1"]).await;
+    let asked = Instant::now();
+    let error = claim(&store, "another").await.expect_err("full");
+    assert!(asked.elapsed() < Duration::from_secs(1), "{error}");
+    assert!(error.to_string().contains("OOM"), "{error}");
+}
