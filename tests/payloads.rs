@@ -98,6 +98,7 @@ async fn every_fixture_is_read_and_its_pointers_lead_somewhere() {
         led += known(view.access_review().is_some(), "accessReviewPath");
         led += known(view.role_resource().is_some(), "roleResourcePath");
         led += known(view.scope_resource().is_some(), "scopeResourcePath");
+        led += known(view.principal_resource().is_some(), "principalResourcePath");
         led += known(!view.entitlements().is_empty(), "entitlementsPath");
         led += known(!view.step_approvers().is_empty(), "stepApproversPath");
         led += known(!view.approvers().is_empty(), "approversPath");

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tower_conductorone::event::app::{App, AppEntitlement};
 use tower_conductorone::event::policy::{PolicyStep, Wait};
+use tower_conductorone::event::review::AccessReview;
 use tower_conductorone::event::task::{Task, TaskKind, TaskState, TaskType};
 use tower_conductorone::event::{AnyMessage, UnknownValue, WorkflowStep};
 
@@ -167,6 +168,49 @@ fn durations() {
 }
 
 #[test]
+fn numbers_of_other_kinds() {
+    member::<App>(
+        "monthlyCostUsd",
+        &[
+            same(json!(-12)),
+            as_(json!(12.0), json!(12)),
+            as_(json!("1e3"), json!(1000)),
+            same(json!(i32::MIN)),
+            refused(json!(i64::from(i32::MIN) - 1)),
+            default(json!(0)),
+            default(json!(null)),
+            refused(json!(2.5)),
+            refused(json!("much")),
+        ],
+    );
+    member::<App>(
+        "connectorVersion",
+        &[
+            same(json!(u32::MAX)),
+            as_(json!("7"), json!(7)),
+            refused(json!(u64::from(u32::MAX) + 1)),
+            refused(json!(-1)),
+            default(json!(0)),
+            default(json!(null)),
+        ],
+    );
+    member::<AccessReview>(
+        "expectedTicketCount",
+        &[
+            same(json!(12)),
+            as_(json!(12.0), json!(12)),
+            same(json!(1e300)),
+            same(json!(0.5)),
+            as_(json!("2.5"), json!(2.5)),
+            default(json!(0)),
+            default(json!(null)),
+            refused(json!("much")),
+            refused(json!({})),
+        ],
+    );
+}
+
+#[test]
 fn plain_members() {
     member::<App>(
         "displayName",
@@ -185,20 +229,6 @@ fn plain_members() {
             default(json!(null)),
             refused(json!("true")),
             refused(json!(1)),
-        ],
-    );
-    member::<App>(
-        "monthlyCostUsd",
-        &[
-            same(json!(12)),
-            as_(json!(12.0), json!(12)),
-            same(json!(1e300)),
-            same(json!(0.5)),
-            as_(json!("2.5"), json!(2.5)),
-            default(json!(0)),
-            default(json!(null)),
-            refused(json!("much")),
-            refused(json!({})),
         ],
     );
     member::<Task>(
@@ -365,8 +395,8 @@ fn an_integer_is_exact_or_refused() {
 #[test]
 fn a_double_is_the_nearest_one() {
     exactly(
-        "monthlyCostUsd",
-        |app: App| app.monthly_cost_usd,
+        "expectedTicketCount",
+        |review: AccessReview| review.expected_ticket_count,
         &[
             ("1.664417398998761e-10", Some(1.664_417_398_998_761e-10)),
             (
@@ -387,8 +417,9 @@ fn a_double_is_the_nearest_one() {
             (r#""1.""#, None),
         ],
     );
-    let app: App = serde_json::from_str(r#"{"monthlyCostUsd":"NaN"}"#).expect("read");
-    assert!(app.monthly_cost_usd.is_nan());
+    let review: AccessReview =
+        serde_json::from_str(r#"{"expectedTicketCount":"NaN"}"#).expect("read");
+    assert!(review.expected_ticket_count.is_nan());
 }
 
 #[test]
@@ -421,8 +452,8 @@ fn a_field_may_have_its_name_from_the_proto_file() {
     for (sent, meant) in [
         (r#"{"display_name":"A"}"#, json!({ "displayName": "A" })),
         (
-            r#"{"monthly_cost_usd":2.5}"#,
-            json!({ "monthlyCostUsd": 2.5 }),
+            r#"{"monthly_cost_usd":25}"#,
+            json!({ "monthlyCostUsd": 25 }),
         ),
         (
             r#"{"display\u005fname":"A"}"#,

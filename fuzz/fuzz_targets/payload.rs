@@ -78,6 +78,7 @@ fn check(view: &ExpandedTask) {
     let is_user = is_one_of!(objects, User);
     let is_resource = is_one_of!(objects, AppResource);
     let is_entitlement = is_one_of!(objects, AppEntitlement);
+    let is_review = is_one_of!(objects, AccessReview);
     let is_object = |found: &_| objects.iter().any(|object| ptr::eq(object, found));
 
     assert!(view.app().is_none_or(is_app));
@@ -85,12 +86,15 @@ fn check(view: &ExpandedTask) {
     for user in [view.user(), view.identity_user(), view.created_by_user()] {
         assert!(user.is_none_or(is_user));
     }
-    for resource in [view.role_resource(), view.scope_resource()] {
+    for resource in [
+        view.role_resource(),
+        view.scope_resource(),
+        view.principal_resource(),
+    ] {
         assert!(resource.is_none_or(is_resource));
     }
-    for object in [view.app_user_last_usage(), view.access_review()] {
-        assert!(object.is_none_or(is_object));
-    }
+    assert!(view.access_review().is_none_or(is_review));
+    assert!(view.app_user_last_usage().is_none_or(is_object));
     assert!(view.entitlements().into_iter().all(is_entitlement));
     for users in [view.step_approvers(), view.approvers()] {
         assert!(users.into_iter().all(is_user));

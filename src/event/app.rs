@@ -50,7 +50,7 @@ message! {
         /// The rules of [`IdentityMatching::Custom`].
         app_user_mapper "appUserMapper": Option<Box<AppUserMapper>>,
         /// The connector's version.
-        connector_version "connectorVersion": f64,
+        connector_version "connectorVersion": u32,
         /// Whether the app is a directory: a source of users.
         is_directory "isDirectory": bool,
         /// Whether the app is managed by hand.
@@ -61,7 +61,13 @@ message! {
         /// no account yet.
         strict_access_entitlement_provisioning "strictAccessEntitlementProvisioning": bool,
         /// Cost of one seat a month, in USD.
-        monthly_cost_usd "monthlyCostUsd": f64,
+        monthly_cost_usd "monthlyCostUsd": i32,
+        /// Matches it with the app that a connector delivers.
+        match_baton_ref "matchBatonRef": Option<Box<AppMatchBatonRef>>,
+        /// Whether a revocation takes the grants away, too, from which the access comes.
+        revoke_grant_sources "revokeGrantSources": bool,
+        /// Further data, by keys that are not documented.
+        annotations "annotations": BTreeMap<String, String>,
         /// How many users have grants in the app.
         user_count "userCount": i64,
         /// A protobuf field mask: names of fields, separated by commas. Its use in a webhook is
@@ -77,6 +83,18 @@ message! {
 }
 
 message! {
+    /// An app as a connector delivers it.
+    AppMatchBatonRef {
+        /// The connector's app.
+        app_id "appId": AppId,
+        /// The connector.
+        connector_id "connectorId": String,
+        /// The app's id, as the connector has it.
+        external_id "externalId": String,
+    }
+}
+
+message! {
     /// An account in an app. In a webhook, the account that the task is about is among the
     /// expanded objects, if it exists already.
     AppUser {
@@ -88,6 +106,12 @@ message! {
         identity_user_id "identityUserId": UserId,
         /// What kind of account it is.
         app_user_type "appUserType": AppUserType,
+        /// What kind of non-human identity it is, if it is one.
+        nhi_type "nhiType": AppUserNhiType,
+        /// More about that, as text.
+        nhi_detail "nhiDetail": String,
+        /// Whether the account is an AI agent's that is ready.
+        agent_status "agentStatus": AppUserAgentStatus,
         /// The name to show.
         display_name "displayName": String,
         /// The primary email address.
@@ -129,6 +153,8 @@ message! {
     /// An administrator's own rules for matching an app's accounts with users. They apply if the
     /// app has [`IdentityMatching::Custom`].
     AppUserMapper {
+        /// The app.
+        app_id "appId": AppId,
         /// The rules in their order; the first that finds a match counts.
         mapping_cases "mappingCases": Vec<AppUserMapperMatchCase>,
     }
@@ -138,6 +164,10 @@ message! {
     /// A rule for matching accounts with users: they belong together if both expressions give
     /// the same key.
     AppUserMapperMatchCase {
+        /// The app.
+        app_id "appId": AppId,
+        /// The rule's place in their order.
+        case_index "caseIndex": u32,
         /// A CEL expression that gives an account's key or keys.
         app_user_key_cel "appUserKeyCel": String,
         /// A CEL expression that gives a user's key or keys.
@@ -166,6 +196,8 @@ message! {
         external_id "externalId": String,
         /// Matches it with the entitlement that a connector delivers.
         match_baton_id "matchBatonId": String,
+        /// Further data, by keys that are not documented.
+        annotations "annotations": BTreeMap<String, String>,
         /// The connectors that it comes from.
         source_connector_ids "sourceConnectorIds": BTreeMap<String, String>,
         /// The app that it belongs to.
@@ -287,6 +319,14 @@ message! {
         access_config_id "accessConfigId": String,
         /// Further attributes, a JSON object.
         profile "profile": Option<Json>,
+        /// What it has as an AI agent; unset if it is none.
+        agent_trait "agentTrait": Option<Box<AgentTrait>>,
+        /// What kind of non-human identity it is, if it is one.
+        nhi_type "nhiType": AppResourceNhiType,
+        /// More about that, as text.
+        nhi_detail "nhiDetail": String,
+        /// Further data, by keys that are not documented.
+        annotations "annotations": BTreeMap<String, String>,
         /// How many grants there are to it.
         grant_count "grantCount": i64,
         /// When ConductorOne's record was created.
@@ -307,6 +347,18 @@ oneof! {
     AppResourceMetadata {
         /// The resource is a secret, such as an API token.
         SecretTrait "secretTrait": Box<SecretTrait>,
+    }
+}
+
+message! {
+    /// A reference to a resource.
+    AppResourceRef {
+        /// The resource.
+        id "id": String,
+        /// The app that it belongs to.
+        app_id "appId": AppId,
+        /// Its type.
+        app_resource_type_id "appResourceTypeId": String,
     }
 }
 
@@ -335,12 +387,82 @@ message! {
     SecretTrait {
         /// The account that the secret belongs to.
         identity_app_user_id "identityAppUserId": AppUserId,
+        /// The account that created it.
+        created_by_app_user_id "createdByAppUserId": AppUserId,
+        /// More about what it is, as text.
+        credential_detail "credentialDetail": String,
         /// When the secret was created, in the app.
         secret_created_at "secretCreatedAt": Option<Timestamp>,
         /// When the secret expires; unset if no such time is known.
         secret_expires_at "secretExpiresAt": Option<Timestamp>,
         /// When the secret was last used; unset if that is not known.
         last_used_at "lastUsedAt": Option<Timestamp>,
+    }
+}
+
+message! {
+    /// About a resource that is an AI agent.
+    AgentTrait {
+        /// The account that the agent acts by.
+        identity_app_user_id "identityAppUserId": AppUserId,
+        /// Whether the agent is ready.
+        status "status": AgentStatus,
+    }
+}
+
+enumeration! {
+    /// Whether a resource that is an AI agent is ready.
+    AgentStatus {
+        /// Not set.
+        Unspecified "AGENT_STATUS_UNSPECIFIED",
+        /// Ready.
+        Ready "AGENT_STATUS_READY",
+        /// Disabled, but still there.
+        Disabled "AGENT_STATUS_DISABLED",
+        /// Deleted.
+        Deleted "AGENT_STATUS_DELETED",
+    }
+}
+
+enumeration! {
+    /// Whether an AI agent's account is ready.
+    AppUserAgentStatus {
+        /// Not set: it may be no agent's.
+        Unspecified "APP_USER_AGENT_STATUS_UNSPECIFIED",
+        /// Ready.
+        Ready "APP_USER_AGENT_STATUS_READY",
+        /// Disabled, but still there.
+        Disabled "APP_USER_AGENT_STATUS_DISABLED",
+        /// Deleted.
+        Deleted "APP_USER_AGENT_STATUS_DELETED",
+    }
+}
+
+enumeration! {
+    /// What kind of non-human identity an account is.
+    AppUserNhiType {
+        /// Not set: it may be none.
+        Unspecified "APP_USER_NHI_TYPE_UNSPECIFIED",
+        /// A registered application.
+        AppRegistration "APP_USER_NHI_TYPE_APP_REGISTRATION",
+        /// A role that can be assumed.
+        AssumableRole "APP_USER_NHI_TYPE_ASSUMABLE_ROLE",
+        /// An identity that the platform manages.
+        ManagedIdentity "APP_USER_NHI_TYPE_MANAGED_IDENTITY",
+    }
+}
+
+enumeration! {
+    /// What kind of non-human identity a resource is.
+    AppResourceNhiType {
+        /// Not set: it may be none.
+        Unspecified "NHI_TYPE_UNSPECIFIED",
+        /// A registered application.
+        AppRegistration "NHI_TYPE_APP_REGISTRATION",
+        /// A role that can be assumed.
+        AssumableRole "NHI_TYPE_ASSUMABLE_ROLE",
+        /// An identity that the platform manages.
+        ManagedIdentity "NHI_TYPE_MANAGED_IDENTITY",
     }
 }
 

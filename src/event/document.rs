@@ -67,8 +67,8 @@ fn check(event: &str, json: &[u8]) -> Result<(), ReplyError> {
         WorkflowStep::NAME => {
             member::<UniqueMembers<'_>>(&document, "context")?.ok_or(ReplyError::Context)?;
         }
-        // A test and a post action are acknowledged; of an event that nobody
-        // knows here, nobody knows more.
+        // A test, a post action and a finding are acknowledged; of an event that
+        // nobody knows here, nobody knows more.
         _ => {}
     }
     Ok(())

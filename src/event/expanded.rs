@@ -12,6 +12,7 @@ use super::error::{PayloadError, read, whole};
 use super::name::Name;
 use super::pointer;
 use super::reading::Reading;
+use super::review::AccessReview;
 use super::task::{Task, TaskView};
 use super::user::User;
 use super::wire::{Nullable, Value, next_member, once};
@@ -48,6 +49,8 @@ pub enum Object {
     AppResource(Box<AppResource>),
     /// A type of an app's resources.
     AppResourceType(Box<AppResourceType>),
+    /// An access review.
+    AccessReview(Box<AccessReview>),
     /// An object of a type that this version of the crate does not know, or one
     /// that is not what its type says.
     Unknown(AnyMessage),
@@ -87,6 +90,7 @@ impl Object {
             "c1.api.app.v1.AppEntitlement" => Self::AppEntitlement(typed(json, reading)?),
             "c1.api.app.v1.AppResource" => Self::AppResource(typed(json, reading)?),
             "c1.api.app.v1.AppResourceType" => Self::AppResourceType(typed(json, reading)?),
+            "c1.api.accessreview.v1.AccessReview" => Self::AccessReview(typed(json, reading)?),
             _ => {
                 // Whether it says its type twice.
                 type_name(json)?;
@@ -133,6 +137,11 @@ to_one! {
     role_resource, role_resource_path "roleResourcePath": AppResource;
     /// The resource to which the role is limited (`scopeResourcePath`).
     scope_resource, scope_resource_path "scopeResourcePath": AppResource;
+    /// The resource whose access is under review or to be revoked
+    /// (`principalResourcePath`).
+    principal_resource, principal_resource_path "principalResourcePath": AppResource;
+    /// The access review that the task belongs to (`accessReviewPath`).
+    access_review, access_review_path "accessReviewPath": AccessReview;
 }
 
 macro_rules! to_several {
@@ -204,13 +213,6 @@ impl ExpandedTask {
     #[must_use]
     pub fn app_user_last_usage(&self) -> Option<&Object> {
         self.one("appUserLastUsagePath", &self.view.app_user_last_usage_path)
-    }
-
-    /// The access review that the task belongs to (`accessReviewPath`), which is
-    /// not typed.
-    #[must_use]
-    pub fn access_review(&self) -> Option<&Object> {
-        self.one("accessReviewPath", &self.view.access_review_path)
     }
 
     /// What ConductorOne has found out about the task (`insightsPath`).

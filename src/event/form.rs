@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::ids::AppId;
+use super::ids::{AppId, UserId};
 use super::unknown::Json;
 use super::wire::{enumeration, message, oneof};
 
@@ -38,6 +38,8 @@ message! {
         description "description": String,
         /// Whether it has to be filled in.
         required "required": bool,
+        /// Whether the user may not change it.
+        read_only "readOnly": bool,
     }
     oneof {
         /// The type of its value.
@@ -175,6 +177,8 @@ oneof! {
         SelectField "selectField": Box<SelectField>,
         /// As a search for an account, a resource or a user.
         PickerField "pickerField": Box<PickerField>,
+        /// As an input for a date.
+        DateField "dateField": Box<DateField>,
     }
 }
 
@@ -216,7 +220,7 @@ message! {
     /// A field that holds a whole number.
     Int64Field {
         /// The value to begin with.
-        default_value "defaultValue": Option<i64>,
+        default_value "defaultValue": i64,
         /// Shown while the field is empty.
         placeholder "placeholder": String,
         /// What the value has to satisfy, such as a range.
@@ -267,9 +271,9 @@ message! {
     FileField {
         /// The types of files that are accepted; empty if none are named.
         accepted_file_types "acceptedFileTypes": Vec<String>,
-        /// The largest file that is accepted, if a limit is set. ConductorOne does not
+        /// The largest file that is accepted; 0 if no limit is set. ConductorOne does not
         /// document the unit.
-        max_file_size "maxFileSize": Option<i64>,
+        max_file_size "maxFileSize": i64,
     }
     oneof {
         /// How it is shown.
@@ -354,6 +358,22 @@ message! {
 message! {
     /// An input for a password.
     PasswordField {
+    }
+}
+
+message! {
+    /// An input for a date.
+    DateField {
+        /// Whether it is today to begin with.
+        default_to_today "defaultToToday": bool,
+        /// The first date that may be entered; empty if no such date is set.
+        min_date "minDate": String,
+        /// The last date that may be entered; empty if no such date is set.
+        max_date "maxDate": String,
+        /// The first one in days from today.
+        min_days_from_today "minDaysFromToday": i32,
+        /// The last one in days from today.
+        max_days_from_today "maxDaysFromToday": i32,
     }
 }
 
@@ -458,6 +478,12 @@ message! {
     /// Which users of ConductorOne a picker offers. Unlike accounts, they belong to no
     /// app.
     UserFilter {
+        /// These; all if none are named.
+        user_ids "userIds": Vec<UserId>,
+        /// All but these.
+        exclude_user_ids "excludeUserIds": Vec<UserId>,
+        /// Whether those are offered, too, who are not active.
+        include_deactivated "includeDeactivated": bool,
     }
 }
 

@@ -6,7 +6,7 @@ use super::approval::Approval;
 use super::form::RequestSchemaForm;
 use super::ids::{DeliveryId, UserId, WebhookConfigId};
 use super::policy::{Action, Policy, PolicyStep};
-use super::provision::Provision;
+use super::provision::{Provision, ProvisionWaitingOn};
 use super::scalar::{SignedDuration, Timestamp};
 use super::unknown::Json;
 use super::wire::{enumeration, message, oneof};
@@ -119,6 +119,8 @@ message! {
         notification_id "notificationId": String,
         /// How far it has come.
         state "state": ProvisionInstanceState,
+        /// What it waits for; unset if it waits for nothing of that kind.
+        waiting_on "waitingOn": Option<Box<ProvisionWaitingOn>>,
     }
     oneof {
         /// How it ended; unset while it has not.
@@ -617,6 +619,8 @@ enumeration! {
         AccountLifecycleActionsWaiting "PROVISION_INSTANCE_STATE_ACCOUNT_LIFECYCLE_ACTIONS_WAITING",
         /// It is over.
         Done "PROVISION_INSTANCE_STATE_DONE",
+        /// The access is being placed on a device.
+        DevicePlacement "PROVISION_INSTANCE_STATE_DEVICE_PLACEMENT",
     }
 }
 

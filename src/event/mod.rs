@@ -30,6 +30,7 @@
 //!         }
 //!         Payload::PolicyPostAction(action) => action.answer(Acknowledgement::new()),
 //!         Payload::WorkflowStep(step) => step.answer(WorkflowReply::empty()),
+//!         Payload::FindingDispatch(dispatch) => dispatch.answer(Acknowledgement::new()),
 //!         Payload::Test(test) => test.answer(Acknowledgement::new()),
 //!         Payload::Unknown(event) => event.acknowledge(),
 //!         _ => Outcome::retry_later(std::time::Duration::from_secs(3600)),
@@ -51,12 +52,14 @@
 //! A field that is absent or `null` has its default: an empty string, list or
 //! id, 0, `false`, `None`. (proto3's JSON does not tell the two apart.)
 
+pub mod action;
 mod any;
 pub mod app;
 pub mod approval;
 mod document;
 mod error;
 mod expanded;
+pub mod finding;
 pub mod form;
 mod ids;
 pub mod instance;
@@ -71,6 +74,7 @@ pub mod policy;
 pub mod provision;
 mod reading;
 mod reply;
+pub mod review;
 mod scalar;
 pub mod task;
 mod unknown;
@@ -84,8 +88,8 @@ pub use self::ids::{AppId, AppUserId, DeliveryId, EntitlementId, TaskId, UserId,
 pub(crate) use self::outcome::GoneForGood;
 pub use self::outcome::Outcome;
 pub use self::payload::{
-    Event, Payload, PolicyApprovalStep, PolicyPostAction, ProvisionStep, Test, UnknownEvent,
-    WorkflowStep,
+    Event, FindingDispatch, Payload, PolicyApprovalStep, PolicyPostAction, ProvisionStep, Test,
+    UnknownEvent, WorkflowStep,
 };
 pub(crate) use self::reply::MAX_DOCUMENT;
 pub use self::reply::{

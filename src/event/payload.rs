@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use super::any::{leading_type_name, type_name};
 use super::error::{PayloadError, read};
 use super::expanded::ExpandedTask;
+use super::finding::Finding;
 use super::outcome::Outcome;
 use super::reading::Reading;
 use super::reply::{Acknowledgement, ApprovalReply, ProvisionReply, Reply, WorkflowReply};
@@ -30,6 +31,8 @@ pub enum Payload {
     PolicyPostAction(Arc<PolicyPostAction>),
     /// An automation runs its webhook step.
     WorkflowStep(Arc<WorkflowStep>),
+    /// A finding is sent to the receiver, by a rule that an administrator made.
+    FindingDispatch(Arc<FindingDispatch>),
     /// An event that this version of the crate does not know.
     Unknown(UnknownEvent),
 }
@@ -126,6 +129,24 @@ message! {
     }
 }
 
+message! {
+    /// A finding is sent to the receiver, by a rule that an administrator made.
+    ///
+    /// It is not for logs: see [`finding`](super::finding).
+    FindingDispatch shows(dispatch_id, finding_id, rule_id, finding) {
+        /// The record of this dispatch, which no other one has.
+        dispatch_id "dispatchId": String,
+        /// The finding's id.
+        finding_id "findingId": String,
+        /// The rule by which it is sent.
+        rule_id "ruleId": String,
+        /// The finding.
+        finding "finding": Option<Box<Finding>>,
+        /// The text of the rule's own template, filled in; empty if it has none.
+        payload_template "payloadTemplate": String,
+    }
+}
+
 macro_rules! plain_events {
     ($($event:ident, $name:literal, $reply:ident, $of:pat => $found:expr;)+) => {$(
         impl Event for $event {
@@ -153,6 +174,8 @@ plain_events! {
     Test, "c1.webhooks.v1.PayloadTest", Acknowledgement, Payload::Test(event) => event;
     WorkflowStep, "c1.webhooks.v1.PayloadWorkflowStep", WorkflowReply,
         Payload::WorkflowStep(event) => event;
+    FindingDispatch, "c1.webhooks.v1.PayloadFindingDispatch", Acknowledgement,
+        Payload::FindingDispatch(event) => event;
 }
 
 /// An event that this version of the crate does not know.
@@ -201,6 +224,7 @@ impl Payload {
             PolicyApprovalStep::NAME => Self::PolicyApprovalStep(Arc::new(Read::read(payload)?)),
             PolicyPostAction::NAME => Self::PolicyPostAction(Arc::new(Read::read(payload)?)),
             WorkflowStep::NAME => Self::WorkflowStep(Arc::new(Read::read(payload)?)),
+            FindingDispatch::NAME => Self::FindingDispatch(Arc::new(Read::read(payload)?)),
             _ => {
                 came_type(payload)?;
                 let raw = serde_json::from_str::<Box<RawValue>>(payload);

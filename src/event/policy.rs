@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::approval::Approval;
 use super::form::RequestSchemaForm;
+use super::ids::{AppId, EntitlementId};
 use super::provision::Provision;
 use super::scalar::{SignedDuration, Timestamp};
 use super::wire::{enumeration, message, oneof};
@@ -36,12 +37,30 @@ message! {
         /// deprecated it: each step says so itself, in
         /// [`Approval::allow_delegation`].
         reassign_tasks_to_delegates "reassignTasksToDelegates": bool,
+        /// What the policy is limited to; unset if it is for all.
+        scope "scope": Option<Box<PolicyScope>>,
+        /// The policy that it is based on; empty if there is none.
+        baseline_policy_id "baselinePolicyId": String,
+        /// Further data, by keys that are not documented.
+        annotations "annotations": BTreeMap<String, String>,
         /// When it was created.
         created_at "createdAt": Option<Timestamp>,
         /// When it was last changed.
         updated_at "updatedAt": Option<Timestamp>,
         /// When it was deleted; unset if it was not.
         deleted_at "deletedAt": Option<Timestamp>,
+    }
+}
+
+message! {
+    /// What a policy is limited to.
+    PolicyScope {
+        /// The app.
+        app_id "appId": AppId,
+        /// The entitlement of that app.
+        app_entitlement_id "appEntitlementId": EntitlementId,
+        /// Which of the entitlement's policies it is.
+        slot "slot": PolicyScopeSlot,
     }
 }
 
@@ -110,9 +129,22 @@ message! {
         /// The condition, in CEL; `true` always holds.
         condition "condition": String,
         /// The key in [`Policy::policy_steps`] of the steps to take. ConductorOne
-        /// has deprecated it: newer rules may leave it empty, and refer to their
-        /// steps in a way that this version of the crate does not know.
+        /// has deprecated it: newer rules may leave it empty, and have an `outcome`.
         policy_key "policyKey": String,
+    }
+    oneof {
+        /// Which steps to take.
+        outcome: RuleOutcome,
+    }
+}
+
+oneof! {
+    /// Which steps to take if a rule's condition holds.
+    RuleOutcome {
+        /// Those under this key in [`Policy::policy_steps`].
+        StepKey "stepKey": String,
+        /// Those of this other policy.
+        PolicyId "policyId": String,
     }
 }
 
@@ -238,11 +270,21 @@ message! {
     /// A wait for a time of day.
     WaitUntilTime {
         /// The hour of the day.
-        hours "hours": f64,
+        hours "hours": u32,
         /// The minute of the hour.
-        minutes "minutes": f64,
+        minutes "minutes": u32,
         /// The time zone. ConductorOne documents these times as UTC.
         timezone "timezone": String,
+    }
+}
+
+enumeration! {
+    /// Which of an entitlement's policies a policy is.
+    PolicyScopeSlot {
+        /// Not set.
+        Unspecified "POLICY_SCOPE_SLOT_UNSPECIFIED",
+        /// That for emergency access.
+        Emergency "POLICY_SCOPE_SLOT_EMERGENCY",
     }
 }
 

@@ -1,7 +1,7 @@
 //! Provisioning: by whom or what access is given, or taken away, and to whom.
 
 use super::ids::{AppId, AppUserId, EntitlementId, UserId, WebhookConfigId};
-use super::scalar::SignedDuration;
+use super::scalar::{SignedDuration, Timestamp};
 use super::unknown::Json;
 use super::wire::{message, oneof};
 
@@ -62,6 +62,8 @@ oneof! {
         Unconfigured "unconfigured": Box<UnconfiguredProvision>,
         /// By an action of a connector.
         Action "action": Box<ActionProvision>,
+        /// By placing it on a device.
+        DevicePlacement "devicePlacement": Box<DevicePlacementProvision>,
     }
 }
 
@@ -218,6 +220,58 @@ message! {
         app_id "appId": AppId,
         /// The connector.
         connector_id "connectorId": String,
+    }
+}
+
+message! {
+    /// The access is placed on a device.
+    DevicePlacementProvision {
+        /// The vault boundary of the device.
+        vault_boundary_id "vaultBoundaryId": String,
+    }
+}
+
+message! {
+    /// What a provisioning step waits for.
+    ProvisionWaitingOn {
+        /// Since when it waits.
+        started_waiting_at "startedWaitingAt": Option<Timestamp>,
+        /// When it waits no longer, and does something else.
+        fallback_at "fallbackAt": Option<Timestamp>,
+    }
+    oneof {
+        /// What that is.
+        kind: ProvisionWaitingOnKind,
+    }
+}
+
+oneof! {
+    /// What a provisioning step waits for.
+    ProvisionWaitingOnKind {
+        /// That an entitlement is merged.
+        EntitlementMerge "entitlementMerge": Box<WaitingForEntitlementMerge>,
+        /// That the access is placed on a device.
+        DevicePlacement "devicePlacement": Box<WaitingForDevicePlacement>,
+    }
+}
+
+message! {
+    /// A provisioning step waits until an entitlement is merged.
+    WaitingForEntitlementMerge {
+        /// The app.
+        app_id "appId": AppId,
+        /// The entitlement.
+        app_entitlement_id "appEntitlementId": EntitlementId,
+    }
+}
+
+message! {
+    /// A provisioning step waits until the access is placed on a device.
+    WaitingForDevicePlacement {
+        /// The user whose device it is.
+        recipient_user_id "recipientUserId": UserId,
+        /// The vault boundary of the device.
+        vault_boundary_id "vaultBoundaryId": String,
     }
 }
 

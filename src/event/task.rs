@@ -1,8 +1,11 @@
 //! Tasks: what is to be granted, revoked, reviewed or done, for whom and why,
 //! and how far that has come.
 
+use std::collections::BTreeMap;
+
+use super::action::TaskTypeAction;
 use super::any::AnyMessage;
-use super::app::AppEntitlementRef;
+use super::app::{AppEntitlementRef, AppResourceRef};
 use super::form::RequestSchemaForm;
 use super::ids::{AppId, AppUserId, EntitlementId, TaskId, UserId};
 use super::instance::PolicyInstance;
@@ -41,12 +44,34 @@ message! {
         access_review_path "accessReviewPath": String,
         /// To the insights for those who decide, one or several.
         insights_path "insightsPath": String,
-        /// To the role, a resource, if the task grants a role in a scope ([`ScopeRole`]).
+        /// To the role, a resource, if the task grants a role in a scope
+        /// ([`ScopeRole`](super::action::ScopeRole)).
         role_resource_path "roleResourcePath": String,
-        /// To the scope, a resource, if the task grants a role in a scope ([`ScopeRole`]).
+        /// To the scope, a resource, if the task grants a role in a scope
+        /// ([`ScopeRole`](super::action::ScopeRole)).
         scope_resource_path "scopeResourcePath": String,
+        /// To the resource whose access the task is about, if that is not an account's
+        /// ([`TaskPrincipal`]).
+        principal_resource_path "principalResourcePath": String,
         /// To the bindings of the entitlements to scopes, one or several.
         resource_bindings_path "resourceBindingsPath": String,
+        /// What may be done with the task by whoever asks for it. Who that is in a webhook is
+        /// not documented.
+        object_permissions "objectPermissions": Option<Box<ObjectPermissions>>,
+    }
+}
+
+message! {
+    /// What somebody may do with an object.
+    ObjectPermissions {
+        /// Read it.
+        read "read": bool,
+        /// Change it.
+        edit "edit": bool,
+        /// Delete it.
+        delete "delete": bool,
+        /// What else there is to do with it, by name.
+        extra "extra": BTreeMap<String, bool>,
     }
 }
 
@@ -91,7 +116,7 @@ message! {
         /// Further data that ConductorOne attached. Its types are not documented.
         annotations "annotations": Vec<AnyMessage>,
         /// How many comments the task has.
-        comment_count "commentCount": f64,
+        comment_count "commentCount": i32,
         /// The policy as it runs for this task: the steps done, the current one, those to come.
         policy "policy": Option<Box<PolicyInstance>>,
         /// Changes whenever the task's policy is changed.
@@ -184,6 +209,10 @@ message! {
         /// When that was decided; unset before.
         outcome_time "outcomeTime": Option<Timestamp>,
     }
+    oneof {
+        /// Who loses it, if it is no account.
+        principal: TaskPrincipal,
+    }
 }
 
 message! {
@@ -206,6 +235,18 @@ message! {
         /// When that was decided; unset before.
         outcome_time "outcomeTime": Option<Timestamp>,
     }
+    oneof {
+        /// Who has it, if it is no account.
+        principal: TaskPrincipal,
+    }
+}
+
+oneof! {
+    /// Who has the access that is under review or to be revoked, if it is no account.
+    TaskPrincipal {
+        /// A resource, to which [`TaskView::principal_resource_path`] leads.
+        Resource "resource": Box<AppResourceRef>,
+    }
 }
 
 message! {
@@ -217,39 +258,6 @@ message! {
         outcome "outcome": OffboardingOutcome,
         /// When that was decided; unset before.
         outcome_time "outcomeTime": Option<Timestamp>,
-    }
-}
-
-message! {
-    /// An action that is to be run, such as a requested automation.
-    TaskTypeAction {
-        /// The action, as an administrator configured it; empty for one that ConductorOne made
-        /// up for this task, such as for a role in a scope.
-        action_id "actionId": String,
-        /// The action's name at the time when the task was created.
-        display_name "displayName": String,
-        /// What kind of action it is.
-        r#type "type": TaskTypeActionType,
-        /// What is run, as it was when the task was created.
-        action_instance "actionInstance": Option<Box<TaskActionInstance>>,
-        /// What was entered into the action's form, a JSON object.
-        form_values "formValues": Option<Json>,
-        /// What came of it.
-        outcome "outcome": ActionOutcome,
-        /// When that was decided; unset before.
-        outcome_time "outcomeTime": Option<Timestamp>,
-    }
-    oneof {
-        /// What the action is about.
-        target_object: TaskTypeActionTargetObject,
-    }
-}
-
-oneof! {
-    /// What an action is about.
-    TaskTypeActionTargetObject {
-        /// A role in a scope, which is to be granted.
-        ScopeRole "scopeRole": Box<ScopeRole>,
     }
 }
 
@@ -353,57 +361,6 @@ message! {
 }
 
 message! {
-    /// What a task runs, as it was when the task was created.
-    TaskActionInstance {
-        /// The action's name; the same as the task type's.
-        display_name "displayName": String,
-    }
-    oneof {
-        /// What is run.
-        target_ref: TaskActionInstanceTargetRef,
-    }
-}
-
-oneof! {
-    /// What a task runs.
-    TaskActionInstanceTargetRef {
-        /// An operation of a connector.
-        ConnectorActionRef "connectorActionRef": Box<ConnectorActionRef>,
-    }
-}
-
-message! {
-    /// An operation of an app's connector.
-    ConnectorActionRef {
-        /// The app.
-        app_id "appId": AppId,
-        /// The connector that runs it.
-        connector_id "connectorId": String,
-        /// The operation.
-        operation "operation": ConnectorOperation,
-    }
-}
-
-message! {
-    /// A role that is to be granted in a scope, as in cloud infrastructure. Role and scope are
-    /// resources of the app.
-    ScopeRole {
-        /// The app.
-        app_id "appId": AppId,
-        /// The role's type of resource.
-        role_resource_type_id "roleResourceTypeId": String,
-        /// The role.
-        role_resource_id "roleResourceId": String,
-        /// The scope's type of resource.
-        scope_resource_type_id "scopeResourceTypeId": String,
-        /// The scope.
-        scope_resource_id "scopeResourceId": String,
-        /// How long the access is to last; unset if no end was set.
-        grant_duration "grantDuration": Option<SignedDuration>,
-    }
-}
-
-message! {
     /// A reference from a task to another system. ConductorOne does not use them at present.
     ExternalRef {
         /// The name to show.
@@ -473,6 +430,8 @@ enumeration! {
         UpdateRequestData "TASK_ACTION_TYPE_UPDATE_REQUEST_DATA",
         /// Change how long the grant is to last.
         UpdateGrantDuration "TASK_ACTION_TYPE_UPDATE_GRANT_DURATION",
+        /// Try to provision once more.
+        RetryProvisioning "TASK_ACTION_TYPE_RETRY_PROVISIONING",
     }
 }
 
@@ -621,36 +580,6 @@ enumeration! {
 }
 
 enumeration! {
-    /// What came of a task to run an action.
-    ActionOutcome {
-        /// Not set: there is no outcome yet.
-        Unspecified "ACTION_OUTCOME_UNSPECIFIED",
-        /// It ran and succeeded.
-        Success "ACTION_OUTCOME_SUCCESS",
-        /// The request was denied.
-        Denied "ACTION_OUTCOME_DENIED",
-        /// It failed.
-        Error "ACTION_OUTCOME_ERROR",
-        /// The task was cancelled.
-        Cancelled "ACTION_OUTCOME_CANCELLED",
-    }
-}
-
-enumeration! {
-    /// What kind of action a task runs.
-    TaskTypeActionType {
-        /// Not set.
-        Unspecified "TYPE_UNSPECIFIED",
-        /// A connector's grant, such as of a role in a scope.
-        Grant "TYPE_GRANT",
-        /// An automation.
-        Workflow "TYPE_WORKFLOW",
-        /// A connector's action on a resource, such as to create a group.
-        ResourceAction "TYPE_RESOURCE_ACTION",
-    }
-}
-
-enumeration! {
     /// What came of a task to deal with a finding.
     FindingOutcome {
         /// Not set: there is no outcome yet.
@@ -661,16 +590,6 @@ enumeration! {
         RiskAccepted "FINDING_TASK_OUTCOME_RISK_ACCEPTED",
         /// The task was cancelled.
         Cancelled "FINDING_TASK_OUTCOME_CANCELLED",
-    }
-}
-
-enumeration! {
-    /// What a connector is asked to do.
-    ConnectorOperation {
-        /// Not set.
-        Unspecified "OPERATION_UNSPECIFIED",
-        /// Grant access.
-        Grant "OPERATION_GRANT",
     }
 }
 

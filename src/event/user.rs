@@ -84,6 +84,8 @@ message! {
     /// Where a value of a user's attribute comes from: an attribute of one of the
     /// user's accounts, by a mapping that an administrator configured.
     UserAttributeMappingSource {
+        /// The mapping's rank among those of the attribute.
+        priority "priority": u32,
         /// The mapping's id.
         user_attribute_mapping_id "userAttributeMappingId": String,
         /// The app of the account.

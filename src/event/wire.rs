@@ -324,21 +324,27 @@ pub(crate) trait Oneof: Default {
 }
 
 /// Defines messages: a struct with the fields' names in Rust and on the wire,
-/// and the oneofs, whose members are named where the oneof is defined.
+/// and the oneofs, whose members are named where the oneof is defined. Of a
+/// message that is not for logs, `Debug` shows those fields alone that it names
+/// in `shows(…)`.
 macro_rules! message {
     (
         $(#[$about:meta])*
-        $message:ident {
+        $message:ident $(shows( $($shown:ident),* ))? {
             $( $(#[$doc:meta])* $field:ident $name:literal: $kind:ty, )*
         }
         $( oneof { $( $(#[$group_doc:meta])* $group:ident: $group_kind:ty, )+ } )?
     ) => {
         $(#[$about])*
-        #[derive(Clone, Debug, Default, PartialEq)]
+        #[derive(Clone, Default, PartialEq)]
         #[non_exhaustive]
         pub struct $message {
             $( $(#[$doc])* pub $field: $kind, )*
             $($( $(#[$group_doc])* pub $group: $group_kind, )+)?
+        }
+
+        $crate::event::wire::debug! {
+            $message $([ $($shown)* ])? { $($field)* $($($group)+)? }
         }
 
         impl<'de> serde::Deserialize<'de> for $message {
@@ -438,6 +444,27 @@ macro_rules! message {
     };
 }
 pub(crate) use message;
+
+/// A message's `Debug`: all of its fields, or those that it shows.
+macro_rules! debug {
+    ($message:ident $([ $($shown:ident)* ])? { $($field:ident)* }) => {
+        impl std::fmt::Debug for $message {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                let mut shown = f.debug_struct(stringify!($message));
+                $crate::event::wire::debug!(@ self shown $([ $($shown)* ])? { $($field)* })
+            }
+        }
+    };
+    (@ $self:ident $f:ident [ $($shown:ident)* ] { $($field:ident)* }) => {{
+        $( $f.field(stringify!($shown), &$self.$shown); )*
+        $f.finish_non_exhaustive()
+    }};
+    (@ $self:ident $f:ident { $($field:ident)* }) => {{
+        $( $f.field(stringify!($field), &$self.$field); )*
+        $f.finish()
+    }};
+}
+pub(crate) use debug;
 
 /// Defines a oneof: an enum with the members' names in Rust and on the wire.
 macro_rules! oneof {
