@@ -57,10 +57,11 @@ fuzz_target!(|data: &[u8]| {
 });
 
 /// What another implementation says, where that takes it no time without
-/// measure, and where it is right.
+/// measure. It is wrong about surrogate pairs, and panics where a text ends
+/// within an escape.
 fn judge(pointer: &str, payload: &str) -> Option<Vec<usize>> {
     let count = |part: &str| pointer.matches(part).count();
-    let odd = ["..", "?", r"\ud", r"\uD"];
+    let odd = ["..", "?", r"\u"];
     if pointer.len() > 256 || count("[") > 4 || odd.iter().any(|odd| pointer.contains(odd)) {
         return None;
     }

@@ -94,7 +94,7 @@ pub fn delivery() -> Delivery {
 /// Whether something takes longer than so many times something else does, and
 /// long enough to be measured: then time and again.
 pub fn is_slower<T, U>(work: impl Fn() -> T, measure: impl Fn() -> U, times: u32) -> bool {
-    const MEASURABLE: Duration = Duration::from_millis(1);
+    const MEASURABLE: Duration = Duration::from_micros(100);
 
     fn time<T>(work: impl Fn() -> T) -> Duration {
         let start = Instant::now();
@@ -103,7 +103,7 @@ pub fn is_slower<T, U>(work: impl Fn() -> T, measure: impl Fn() -> U, times: u32
         drop(made);
         taken
     }
-    (0..5).all(|_| {
+    (0..8).all(|_| {
         let taken = time(&work);
         taken > MEASURABLE && taken > times * time(&measure)
     })
