@@ -45,6 +45,10 @@ fn payloads() -> Vec<(&'static str, String)> {
             "apps with empty owners",
             of_objects(&vec![app; 33].join(",")),
         ),
+        (
+            "blanks",
+            of_objects(&list(&format!("{{{}}}", " ".repeat(50)))),
+        ),
         ("numbers for objects", of_objects(&list("0"))),
         ("empty objects", of_objects(&list("{}"))),
         ("objects with an empty name", of_objects(&list(r#"{"":0}"#))),

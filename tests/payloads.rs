@@ -447,6 +447,27 @@ async fn what_is_new_in_a_payload_may_hold_anything() {
     }
 }
 
+#[test]
+fn what_is_no_json_is_no_payload() {
+    for (payload, good) in [
+        ("{\"a\\nb\":1,\"taskView\":{\"a\\nb\":1}}", true),
+        ("{\"a\nb\":1}", false),
+        ("{\"\\u0061\nb\":1}", false),
+        ("{\"taskView\":{\"\\u0061\nb\":1}}", false),
+        ("{\"expanded\":[{\"\\u0061\nb\":1}]}", false),
+        ("{\"a\":\"\n\"}", false),
+        ("{\"a\":01}", false),
+        ("{} {}", false),
+        ("{", false),
+        ("", false),
+    ] {
+        for event in [PROVISION, WORKFLOW, "c1.webhooks.v1.Later"] {
+            let read = Payload::from_json(event, payload.as_bytes());
+            assert_eq!(read.is_ok(), good, "{payload}: {read:?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn what_is_known_of_a_payload_stands_once() {
     let app = r#"{"@type":"x/c1.api.app.v1.App"}"#;

@@ -2,14 +2,14 @@
 
 use std::fmt;
 
+use memchr::memchr2;
 use serde::de::{Error, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::error::whole;
-use super::name::Name;
-use super::reading::Reading;
+use super::reading::{Reading, SMALL_BLOCK};
 use super::unknown::Json;
-use super::wire::{Nullable, Value, next_member, once};
+use super::wire::{Nullable, Value, next_member, next_name, once};
 
 /// A message that says itself of which type it is (`google.protobuf.Any`).
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -32,7 +32,11 @@ impl AnyMessage {
 }
 
 impl Value for AnyMessage {
-    fn read<'de, D: Deserializer<'de>>(deserializer: D, _: &Reading) -> Result<Self, D::Error> {
+    fn read<'de, D: Deserializer<'de>>(
+        deserializer: D,
+        reading: &Reading,
+    ) -> Result<Self, D::Error> {
+        reading.take(SMALL_BLOCK)?;
         let json = Json::deserialize(deserializer)?;
         let type_name = type_name(json.get()).map_err(D::Error::custom)?;
         Ok(Self {
@@ -49,6 +53,11 @@ impl Value for AnyMessage {
 /// `@type` of an object without what precedes the last slash, wherever it
 /// stands; `None` if it is absent.
 pub(super) fn type_name(json: &str) -> Result<Option<String>, serde_json::Error> {
+    // Neither there nor in disguise: then there is no need to read it.
+    let is_object = json.trim_ascii_start().starts_with('{');
+    if is_object && memchr2(b'@', b'\\', json.as_bytes()).is_none() {
+        return Ok(None);
+    }
     let object = whole(Nullable::<TypeName>::new(&Reading::of(json)), json)?;
     Ok(object.and_then(|TypeName(name)| name))
 }
@@ -72,7 +81,7 @@ impl Value for TypeName {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<TypeName, A::Error> {
                 let mut seen = false;
                 let mut type_url: Option<String> = None;
-                while let Some(name) = map.next_key::<Name<'_>>()? {
+                while let Some(name) = next_name(&mut map, self.0)? {
                     if name.text() == Some("@type") {
                         once(&mut seen, "@type")?;
                         type_url = next_member(&mut map, "@type", self.0)?;
@@ -80,7 +89,7 @@ impl Value for TypeName {
                         map.next_value::<IgnoredAny>()?;
                     }
                 }
-                Ok(TypeName(type_url.map(|url| last(&url).to_owned())))
+                Ok(TypeName(type_url.map(|url| last_part(&url).to_owned())))
             }
         }
 
@@ -92,18 +101,34 @@ impl Value for TypeName {
     }
 }
 
-fn last(type_url: &str) -> &str {
+pub(super) fn last_part(type_url: &str) -> &str {
     type_url.rsplit('/').next().unwrap_or_default()
 }
 
-/// The same where `@type` is the first member, as it is nearly always, and is
+/// A payload says of which type it is, too: that of the event.
+pub(super) fn check_type(event: &str, came: Option<&str>) -> Result<(), String> {
+    match came {
+        Some(came) if came != event => Err(format!(
+            "expected {event:?} as in the envelope's event, got {came:?}"
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// [`type_name`] where `@type` is the first member, as it is nearly always, and is
 /// written plainly: found without a look at what follows, where it may stand
 /// again.
 pub(super) fn leading_type_name(json: &str) -> Option<&str> {
-    let rest = json.trim_ascii_start().strip_prefix('{')?;
-    let rest = rest.trim_ascii_start().strip_prefix("\"@type\"")?;
+    const ENOUGH: usize = 256;
+
+    let head = (0..4).find_map(|less| json.get(..ENOUGH - less));
+    let (blank, rest) = head.unwrap_or(json).strip_prefix('{')?.split_once('"')?;
+    let rest = rest.strip_prefix("@type\"")?;
+    if !blank.trim_ascii().is_empty() {
+        return None;
+    }
     let rest = rest.trim_ascii_start().strip_prefix(':')?;
     let rest = rest.trim_ascii_start().strip_prefix('"')?;
     let (url, _) = rest.split_once('"')?;
-    (!url.contains('\\')).then(|| last(url))
+    (!url.contains('\\')).then(|| last_part(url))
 }

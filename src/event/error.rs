@@ -1,6 +1,6 @@
 //! Why a payload is not what its type says.
 
-use serde::de::DeserializeSeed;
+use serde::de::{DeserializeSeed, IgnoredAny};
 
 use super::reading::Reading;
 use crate::excerpt::for_log;
@@ -40,7 +40,13 @@ pub(super) fn read<'a, S: DeserializeSeed<'a>>(
     json: &'a str,
     reading: &Reading,
 ) -> Result<S::Value, PayloadError> {
-    whole(seed, json).map_err(|error| {
+    let read = whole(seed, json).and_then(|value| {
+        if reading.is_in_doubt() {
+            serde_json::from_str::<IgnoredAny>(json)?;
+        }
+        Ok(value)
+    });
+    read.map_err(|error| {
         PayloadError::new(format!("payload{}", reading.take_path()), error.to_string())
     })
 }

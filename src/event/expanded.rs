@@ -6,16 +6,15 @@ use std::sync::Arc;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::any::{AnyMessage, leading_type_name, type_name};
+use super::any::{AnyMessage, check_type, last_part, leading_type_name, type_name};
 use super::app::{App, AppEntitlement, AppResource, AppResourceType, AppUser};
 use super::error::{PayloadError, read, whole};
-use super::name::Name;
 use super::pointer;
-use super::reading::Reading;
+use super::reading::{Reading, SMALL_BLOCK};
 use super::review::AccessReview;
 use super::task::{Task, TaskView};
 use super::user::User;
-use super::wire::{Nullable, Value, next_member, once};
+use super::wire::{Nullable, Value, next_member, next_name, once};
 use crate::excerpt::for_log;
 
 /// What ConductorOne's `GetTask` returns: a task, and the objects that belong
@@ -63,21 +62,19 @@ impl Object {
         let text = json.get();
         let unknown =
             |name: &str| Self::Unknown(AnyMessage::new(name.to_owned(), json.to_owned().into()));
-        let scanned;
-        let name = if let Some(name) = leading_type_name(text) {
-            name
-        } else if text.starts_with('{')
-            && let Ok(name) = type_name(text)
-        {
-            scanned = name.unwrap_or_default();
-            &scanned
-        } else {
+        if !text.starts_with('{') {
             return (unknown(""), Some(String::new()));
+        }
+        let of_type = |name: &str| match reading.attempt(|| Self::of_type(name, text, reading)) {
+            Ok(object) => object.map(|object| (object, None)),
+            Err((path, _)) => Some((unknown(name), Some(path))),
         };
-        match reading.attempt(|| Self::of_type(name, text, reading)) {
-            Ok(Some(object)) => (object, None),
-            Ok(None) => (unknown(name), None),
-            Err((path, _)) => (unknown(name), Some(path)),
+        if let Some(object) = leading_type_name(text).and_then(of_type) {
+            return object;
+        }
+        match type_name(text).map(Option::unwrap_or_default) {
+            Ok(name) => of_type(&name).unwrap_or_else(|| (unknown(&name), None)),
+            Err(_) => (unknown(""), Some(String::new())),
         }
     }
 
@@ -91,11 +88,7 @@ impl Object {
             "c1.api.app.v1.AppResource" => Self::AppResource(typed(json, reading)?),
             "c1.api.app.v1.AppResourceType" => Self::AppResourceType(typed(json, reading)?),
             "c1.api.accessreview.v1.AccessReview" => Self::AccessReview(typed(json, reading)?),
-            _ => {
-                // Whether it says its type twice.
-                type_name(json)?;
-                return Ok(None);
-            }
+            _ => return Ok(None),
         }))
     }
 }
@@ -176,10 +169,10 @@ to_several! {
 }
 
 impl ExpandedTask {
-    /// The payload has to be JSON.
-    pub(super) fn read(payload: &str) -> Result<Self, PayloadError> {
+    /// Reads the payload of an event of that name.
+    pub(super) fn read(event: &str, payload: &str) -> Result<Self, PayloadError> {
         let reading = Reading::of(payload);
-        let parts = read(ReadParts(&reading), payload, &reading)?;
+        let parts = read(ReadParts(event, &reading), payload, &reading)?;
         if let Some(first) = parts.objects.first_odd {
             let count = parts.objects.odd;
             tracing::warn!(count, first, "objects of the task are odd");
@@ -274,7 +267,7 @@ struct Objects {
     first_odd: Option<String>,
 }
 
-struct ReadParts<'r>(&'r Reading);
+struct ReadParts<'r>(&'r str, &'r Reading);
 
 impl<'de> DeserializeSeed<'de> for ReadParts<'_> {
     type Value = Parts;
@@ -304,10 +297,10 @@ impl<'de> Visitor<'de> for ReadParts<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Parts, A::Error> {
-        let Self(reading) = self;
+        let Self(event, reading) = self;
         let mut parts = Parts::default();
-        let (mut at_type, mut view, mut objects) = (false, false, false);
-        while let Some(name) = map.next_key::<Name<'_>>()? {
+        let (mut type_url, mut view, mut objects) = (false, false, false);
+        while let Some(name) = next_name(&mut map, reading)? {
             match &*name.of_field() {
                 "taskView" => {
                     once(&mut view, "taskView")?;
@@ -319,10 +312,14 @@ impl<'de> Visitor<'de> for ReadParts<'_> {
                         .next_value_seed(ReadObjects(reading))
                         .inspect_err(|_| reading.failed_in("expanded"))?;
                 }
-                name => {
-                    if name == "@type" {
-                        once(&mut at_type, name)?;
-                    }
+                "@type" => {
+                    once(&mut type_url, "@type")?;
+                    let type_url: Option<String> = next_member(&mut map, "@type", reading)?;
+                    check_type(event, type_url.as_deref().map(last_part))
+                        .map_err(A::Error::custom)
+                        .inspect_err(|_| reading.failed_in("@type"))?;
+                }
+                _ => {
                     map.next_value::<IgnoredAny>()?;
                 }
             }
@@ -364,7 +361,7 @@ impl<'de> Visitor<'de> for ReadObjects<'_> {
         let Self(reading) = self;
         let mut objects = Objects::default();
         while let Some(json) = seq.next_element::<&RawValue>()? {
-            reading.take(size_of::<Object>())?;
+            reading.take(size_of::<Object>() + SMALL_BLOCK)?;
             let (object, odd) = Object::read(json, reading);
             if let Some(path) = odd {
                 let index = objects.all.len();

@@ -28,6 +28,15 @@ impl<'a> Name<'a> {
         }
     }
 
+    /// Whether there may be a control character in it, which has to be escaped
+    /// in JSON: whoever reads the name does not see.
+    pub(crate) fn may_be_invalid(&self) -> bool {
+        match &self.0 {
+            Cow::Borrowed(name) => name.iter().any(|byte| *byte < b' '),
+            Cow::Owned(_) => true,
+        }
+    }
+
     pub(crate) fn into_bytes(self) -> Cow<'a, [u8]> {
         self.0
     }

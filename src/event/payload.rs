@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use super::any::{leading_type_name, type_name};
+use super::any::{self, last_part, type_name};
 use super::error::{PayloadError, read};
 use super::expanded::ExpandedTask;
 use super::finding::Finding;
@@ -86,7 +85,7 @@ macro_rules! task_events {
 
         impl sealed::Read for $event {
             fn read(payload: &str) -> Result<Self, PayloadError> {
-                ExpandedTask::read(payload).map(Self)
+                ExpandedTask::read(Self::NAME, payload).map(Self)
             }
 
             fn of(payload: &Payload) -> Option<&Arc<Self>> {
@@ -156,6 +155,7 @@ macro_rules! plain_events {
 
         impl sealed::Read for $event {
             fn read(payload: &str) -> Result<Self, PayloadError> {
+                check_type(Self::NAME, payload)?;
                 let reading = Reading::of(payload);
                 Ok(read(Nullable::new(&reading), payload, &reading)?.unwrap_or_default())
             }
@@ -206,27 +206,19 @@ impl Payload {
     /// [`PayloadError`] if the payload is not of the event's type, or would take
     /// more memory. What is new to this version of the crate is never an error.
     pub fn from_json(event: &str, payload: &[u8]) -> Result<Self, PayloadError> {
-        serde_json::from_slice::<IgnoredAny>(payload)
-            .map_err(|error| PayloadError::new("payload", error.to_string()))?;
-        Self::from_valid_json(event, payload)
-    }
-
-    /// The same for what is known to be JSON.
-    pub(crate) fn from_valid_json(event: &str, payload: &[u8]) -> Result<Self, PayloadError> {
         use sealed::Read;
 
         let payload = std::str::from_utf8(payload)
             .map_err(|error| PayloadError::new("payload", error.to_string()))?;
-        check_type(event, payload)?;
-        Ok(match event.rsplit('/').next().unwrap_or_default() {
+        Ok(match last_part(event) {
             Test::NAME => Self::Test(Arc::new(Test::read(payload)?)),
             ProvisionStep::NAME => Self::ProvisionStep(Arc::new(Read::read(payload)?)),
             PolicyApprovalStep::NAME => Self::PolicyApprovalStep(Arc::new(Read::read(payload)?)),
             PolicyPostAction::NAME => Self::PolicyPostAction(Arc::new(Read::read(payload)?)),
             WorkflowStep::NAME => Self::WorkflowStep(Arc::new(Read::read(payload)?)),
             FindingDispatch::NAME => Self::FindingDispatch(Arc::new(Read::read(payload)?)),
-            _ => {
-                came_type(payload)?;
+            name => {
+                check_type(name, payload)?;
                 let raw = serde_json::from_str::<Box<RawValue>>(payload);
                 Self::Unknown(UnknownEvent {
                     event: event.to_owned(),
@@ -245,23 +237,10 @@ impl Payload {
     }
 }
 
-/// The payload says of which type it is, too; the two must agree. (Whether it
-/// says so twice is seen when it is read.)
+/// Looks for the payload's type, which has to be that of the event.
 fn check_type(event: &str, payload: &str) -> Result<(), PayloadError> {
-    let expected = event.rsplit('/').next().unwrap_or_default();
-    if leading_type_name(payload) == Some(expected) {
-        return Ok(());
-    }
-    let came = came_type(payload)?;
-    if came.as_deref().is_some_and(|came| came != expected) {
-        return Err(PayloadError::new(
-            "payload.@type",
-            format!("expected {expected:?} as in the envelope's event, got {came:?}"),
-        ));
-    }
-    Ok(())
-}
-
-fn came_type(payload: &str) -> Result<Option<String>, PayloadError> {
-    type_name(payload).map_err(|error| PayloadError::new("payload", error.to_string()))
+    let came =
+        type_name(payload).map_err(|error| PayloadError::new("payload", error.to_string()))?;
+    any::check_type(event, came.as_deref())
+        .map_err(|error| PayloadError::new("payload.@type", error))
 }

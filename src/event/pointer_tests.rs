@@ -5,7 +5,8 @@ use serde_json_path::{JsonPath, PathElement};
 
 use super::pointer::{LIMIT, PointerError, follow};
 
-/// What another implementation of RFC 9535 makes of it.
+/// What another implementation of RFC 9535 makes of it. (It panics where a text
+/// ends within `\u`.)
 fn oracle(pointer: &str, payload: &Value) -> Option<Result<Vec<usize>, PointerError>> {
     let path = JsonPath::parse(pointer).ok()?;
     let located = path.query_located(payload);
@@ -126,7 +127,7 @@ proptest! {
     fn what_is_no_pointer_is_refused(
         pointer in pointer(),
         place in any::<prop::sample::Index>(),
-        with in select(" $.[]'\"*,:-0129\\ubße\u{1f}\u{7f}".chars().collect::<Vec<_>>()),
+        with in select(" $.[]'\"*,:-0129\\bße\u{1f}\u{7f}".chars().collect::<Vec<_>>()),
         replaced in any::<bool>(),
         payload in payload(),
     ) {

@@ -14,12 +14,18 @@ const FACTOR: usize = 16;
 /// What a short payload may take, too.
 const LEAST: usize = 64 << 10;
 
+/// What the allocator needs for a text or JSON of a few bytes. It counts where
+/// there may be many of them and little else.
+pub(super) const SMALL_BLOCK: usize = 32;
+
 /// The reading of one payload: how much memory it may still take, and, once it
 /// has failed, where.
 pub(crate) struct Reading {
     left: Cell<usize>,
     /// From the inside outwards.
     path: RefCell<Vec<String>>,
+    /// Whether what was read may be no JSON all the same.
+    doubt: Cell<bool>,
 }
 
 impl Reading {
@@ -32,6 +38,7 @@ impl Reading {
         Self {
             left: Cell::new(memory),
             path: RefCell::default(),
+            doubt: Cell::new(false),
         }
     }
 
@@ -57,6 +64,15 @@ impl Reading {
             self.left.set(left);
             (self.take_path(), error)
         })
+    }
+
+    /// Says that what was read may be no JSON all the same.
+    pub(super) fn doubt(&self) {
+        self.doubt.set(true);
+    }
+
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.doubt.get()
     }
 
     /// Says that what has just failed is the value of that member.

@@ -18,6 +18,7 @@ use std::marker::PhantomData;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
+use super::name::Name;
 use super::number::{Scalar, integer, wrong};
 use super::reading::Reading;
 use super::unknown::{Json, UnknownMember, UnknownValue};
@@ -128,6 +129,18 @@ impl<'de, T: Field> DeserializeSeed<'de> for ReadField<'_, T> {
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
         T::read(deserializer, self.0)
     }
+}
+
+/// The name of the next member.
+pub(crate) fn next_name<'de, A: MapAccess<'de>>(
+    map: &mut A,
+    reading: &Reading,
+) -> Result<Option<Name<'de>>, A::Error> {
+    let name = map.next_key::<Name<'_>>()?;
+    if name.as_ref().is_some_and(Name::may_be_invalid) {
+        reading.doubt();
+    }
+    Ok(name)
 }
 
 /// The value of the member of that name, which may be `null`.
@@ -396,7 +409,7 @@ macro_rules! message {
                         let mut message = $message::default();
                         let mut seen = Seen::default();
                         $( let mut unknown = wire::none!($($group)+); )?
-                        while let Some(name) = map.next_key::<$crate::event::name::Name<'_>>()? {
+                        while let Some(name) = wire::next_name(&mut map, reading)? {
                             match &*name.of_field() {
                                 $( $name => {
                                     wire::once(&mut seen.$field, $name)?;
