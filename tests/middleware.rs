@@ -21,7 +21,9 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use support::body::{Script, Step, data};
 use support::{DOMAIN, TEST_EVENT, builder, now, receiver};
-use tower::limit::ConcurrencyLimitLayer;
+use tokio::sync::Semaphore;
+use tower::limit::GlobalConcurrencyLimitLayer;
+use tower::load_shed::error::Overloaded;
 use tower::util::BoxCloneService;
 use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_conductorone::keys::{KeySet, KeySource, KeysUnavailable};
@@ -66,26 +68,35 @@ async fn fine(_: Inbound) -> Result<Outbound, Infallible> {
 // Readiness.
 
 #[tokio::test]
-async fn it_is_ready_when_the_inner_service_is() {
+async fn it_is_always_ready_and_a_proven_request_waits_for_the_inner_service() {
     let tenant = FakeTenant::new(DOMAIN);
     let (mut service, mut handle) = spawn_layer::<Inbound, Outbound, _>(receiver(&tenant));
     handle.allow(0);
-    assert!(service.poll_ready::<Inbound>().is_pending());
-    handle.allow(1);
-    assert!(service.is_woken());
     assert!(service.poll_ready::<Inbound>().is_ready());
-
-    let mut response = pin!(service.call(delivery(&tenant).request()));
-    assert!(poll(response.as_mut()).is_pending());
+    let response = tokio::spawn(service.call(delivery(&tenant).request()));
+    for _ in 0..3 {
+        tokio::task::yield_now().await;
+        assert!(handle.poll_request().is_pending());
+    }
+    handle.allow(1);
     let (request, answer) = handle.next_request().await.expect("a request");
     assert!(request.extensions().get::<Webhook>().is_some());
     answer.send_response(Response::new(Full::from("done")));
-    let response = response.await.expect("an answer");
+    let response = response.await.expect("no panic").expect("an answer");
     let body = response.into_body().collect().await.expect("a body");
     assert_eq!(body.to_bytes(), "done");
+}
 
-    // That readiness is spent.
-    assert!(service.poll_ready::<Inbound>().is_pending());
+#[tokio::test]
+async fn a_refusal_does_not_wait_for_the_inner_service() {
+    let tenant = FakeTenant::new(DOMAIN);
+    let (mut service, mut handle) = spawn_layer::<Inbound, Outbound, _>(receiver(&tenant));
+    handle.allow(0);
+    assert!(service.poll_ready::<Inbound>().is_ready());
+    let Poll::Ready(Ok(response)) = poll(pin!(service.call(bad(&tenant)))) else {
+        panic!("an answer at once")
+    };
+    assert_eq!(refused(&response), Some(RejectionKind::WrongTokenType));
 }
 
 /// An error that is neither `Clone` nor `Send` nor an `Error`.
@@ -96,7 +107,11 @@ async fn an_error_of_the_inner_service_passes_as_it_is() {
     let tenant = FakeTenant::new(DOMAIN);
     let (mut service, mut handle) = spawn_layer::<Inbound, Outbound, _>(receiver(&tenant));
     handle.send_error("not ready, ever");
-    let Poll::Ready(Err(error)) = service.poll_ready::<Inbound>() else {
+    assert!(service.poll_ready::<Inbound>().is_ready());
+    // It concerns only those whom the inner service would have served.
+    let response = service.call(bad(&tenant)).await.expect("an answer");
+    assert_eq!(refused(&response), Some(RejectionKind::WrongTokenType));
+    let Err(error) = service.call(delivery(&tenant).request()).await else {
         panic!("an error")
     };
     assert_eq!(error.to_string(), "not ready, ever");
@@ -169,42 +184,93 @@ async fn the_instance_that_was_polled_ready_is_the_one_called() {
 }
 
 #[tokio::test]
-#[should_panic(expected = "without having been polled ready")]
-async fn and_a_caller_who_does_not_poll_is_not_helped() {
+async fn nothing_but_a_proven_request_takes_a_permit_of_the_inner_service() {
     let tenant = FakeTenant::new(DOMAIN);
-    let mut service = receiver(&tenant).layer(Strict::default());
-    let _ = service.call(delivery(&tenant).request()).await;
+    let strict = Strict::default();
+    let permits = Arc::new(Semaphore::new(1));
+    let limit = GlobalConcurrencyLimitLayer::with_semaphore(Arc::clone(&permits));
+    let keys = Hanging::default();
+    let store = Hanging::default();
+    let without_keys = VerifyWebhookLayer::builder()
+        .public_url("https://hooks.example.com")
+        .tenant(Tenant::new(DOMAIN).key_source(keys.clone()))
+        .clock(support::clock())
+        .build()
+        .expect("good");
+    let without_store = builder(&tenant).replay_store(store.clone());
+    let without_store = without_store.build().expect("good");
+    let delivery = delivery(&tenant);
+    let inner = limit.layer(strict.clone());
+
+    let mut waiting = Vec::new();
+    for (layer, body) in [
+        (without_keys, vec![data(delivery.body_bytes())]),
+        (without_store, vec![data(delivery.body_bytes())]),
+        (receiver(&tenant), vec![data("{"), Step::Hang]),
+    ] {
+        let mut service = layer.layer(inner.clone());
+        for _ in 0..3 {
+            let request = delivery.request().map(|_| Script::new(body.clone()));
+            let is_ready = poll(pin!(ServiceExt::<Request<Script>>::ready(&mut service)));
+            assert!(is_ready.is_ready());
+            let mut response = Box::pin(service.call(request));
+            assert!(poll(response.as_mut()).is_pending());
+            waiting.push(response);
+        }
+    }
+    assert_eq!((keys.begun(), store.begun()), (3, 3));
+    assert_eq!(permits.available_permits(), 1);
+
+    // Refusals take none either, though their answers are still being sent.
+    let service = receiver(&tenant).layer(inner);
+    let response = service.clone().oneshot(bad(&tenant)).await;
+    let response = response.expect("infallible");
+    assert_eq!(refused(&response), Some(RejectionKind::WrongTokenType));
+    assert_eq!(permits.available_permits(), 1);
+
+    // The proven one gets through among them all.
+    let good = service.oneshot(delivery.request()).await;
+    assert_eq!(good.expect("infallible").status(), 200);
+    assert_eq!(strict.calls.load(Ordering::SeqCst), 1);
+    drop((waiting, response));
 }
 
 #[tokio::test]
-async fn a_request_that_does_not_pass_gives_its_permit_back() {
+async fn a_proven_request_that_is_dropped_while_it_waits_leaves_no_trace() {
     let tenant = FakeTenant::new(DOMAIN);
-    let mut service = ServiceBuilder::new()
+    let permits = Arc::new(Semaphore::new(1));
+    let limit = GlobalConcurrencyLimitLayer::with_semaphore(Arc::clone(&permits));
+    let strict = Strict::default();
+    let service = receiver(&tenant).layer(limit.layer(strict.clone()));
+    let held = Arc::clone(&permits).try_acquire_owned().expect("free");
+    {
+        let mut waits = pin!(service.clone().oneshot(delivery(&tenant).request()));
+        assert!(poll(waits.as_mut()).is_pending());
+        assert!(poll(waits.as_mut()).is_pending());
+    }
+    drop(held);
+    assert_eq!(permits.available_permits(), 1);
+    assert_eq!(strict.calls.load(Ordering::SeqCst), 0);
+    let response = service.oneshot(delivery(&tenant).request()).await;
+    assert_eq!(response.expect("infallible").status(), 200);
+}
+
+#[tokio::test]
+async fn a_load_shed_inside_answers_for_what_is_proven_only() {
+    let tenant = FakeTenant::new(DOMAIN);
+    let permits = Arc::new(Semaphore::new(0));
+    let service = ServiceBuilder::new()
         .layer(receiver(&tenant))
-        .layer(ConcurrencyLimitLayer::new(1))
+        .load_shed()
+        .layer(GlobalConcurrencyLimitLayer::with_semaphore(permits))
         .service(Strict::default());
-    // The answers may take their time to be sent.
-    let mut answers = Vec::new();
-    for _ in 0..3 {
-        let Poll::Ready(Ok(ready)) = poll(pin!(ServiceExt::<Inbound>::ready(&mut service))) else {
-            panic!("the permit was not given back")
-        };
-        let response = ready.call(bad(&tenant)).await.expect("infallible");
-        assert_eq!(refused(&response), Some(RejectionKind::WrongTokenType));
-        answers.push(response);
-    }
-    // Nor does one keep it that is dropped before it is through.
-    for _ in 0..3 {
-        let Poll::Ready(Ok(ready)) = poll(pin!(ServiceExt::<Request<Script>>::ready(&mut service)))
-        else {
-            panic!("the permit was not given back")
-        };
-        let request = delivery(&tenant).request();
-        let mut response = pin!(ready.call(request.map(|_| Script::new([Step::Hang]))));
-        assert!(poll(response.as_mut()).is_pending());
-        assert!(poll(pin!(ServiceExt::<Inbound>::ready(&mut service))).is_pending());
-    }
-    assert!(poll(pin!(ServiceExt::<Inbound>::ready(&mut service))).is_ready());
+    let response = service.clone().oneshot(bad(&tenant)).await;
+    let response = response.expect("a refusal");
+    assert_eq!(refused(&response), Some(RejectionKind::WrongTokenType));
+    let Err(error) = service.oneshot(delivery(&tenant).request()).await else {
+        panic!("an error")
+    };
+    assert!(error.is::<Overloaded>(), "{error}");
 }
 
 // Cancellation.

@@ -19,8 +19,9 @@ pub(super) type Verification = BoxFuture<'static, Result<Request<Full<Bytes>>, R
 pin_project! {
     /// Response future of [`VerifyWebhook`](super::VerifyWebhook).
     ///
+    /// It verifies, then waits until the inner service is ready, then calls it.
     /// Dropping it at any time is safe: until the verification is through, the
-    /// inner service has not been called.
+    /// inner service has been neither polled nor called.
     pub struct ResponseFuture<S>
     where
         S: Service<Request<Full<Bytes>>>,
@@ -33,7 +34,12 @@ pin_project! {
 pin_project! {
     #[project = StateProj]
     enum State<S, F> {
-        Verifying { verification: Verification, inner: S },
+        Before {
+            verification: Verification,
+            // While the inner service is not ready for it.
+            proven: Option<Request<Full<Bytes>>>,
+            inner: S,
+        },
         Inner { #[pin] future: F },
     }
 }
@@ -42,11 +48,11 @@ impl<S> ResponseFuture<S>
 where
     S: Service<Request<Full<Bytes>>>,
 {
-    /// `inner` must be ready.
     pub(super) fn new(verification: Verification, inner: S) -> Self {
         Self {
-            state: State::Verifying {
+            state: State::Before {
                 verification,
+                proven: None,
                 inner,
             },
         }
@@ -63,17 +69,30 @@ where
         let mut state = self.project().state;
         loop {
             let future = match state.as_mut().project() {
-                StateProj::Verifying {
+                StateProj::Before {
                     verification,
+                    proven,
                     inner,
-                } => match ready!(verification.as_mut().poll(cx)) {
-                    Ok(request) => inner.call(request),
-                    Err(rejection) => {
-                        let mut response = rejection.response().map(ResponseBody::rejection);
-                        response.extensions_mut().insert(rejection);
-                        return Poll::Ready(Ok(response));
-                    }
-                },
+                } => {
+                    let verified = match proven.take() {
+                        Some(request) => Ok(request),
+                        None => ready!(verification.as_mut().poll(cx)),
+                    };
+                    let request = match verified {
+                        Ok(request) => request,
+                        Err(rejection) => {
+                            let mut response = rejection.response().map(ResponseBody::rejection);
+                            response.extensions_mut().insert(rejection);
+                            return Poll::Ready(Ok(response));
+                        }
+                    };
+                    let Poll::Ready(is_ready) = inner.poll_ready(cx) else {
+                        *proven = Some(request);
+                        return Poll::Pending;
+                    };
+                    is_ready?;
+                    inner.call(request)
+                }
                 StateProj::Inner { future } => {
                     let response = ready!(future.poll(cx))?;
                     return Poll::Ready(Ok(response.map(ResponseBody::inner)));

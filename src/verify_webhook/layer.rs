@@ -12,6 +12,16 @@ use crate::verify::Verifier;
 
 /// Wraps services in [`VerifyWebhook`].
 ///
+/// The service is always ready. Once a request has passed, it waits until the
+/// inner service (a clone, one for each request) is ready for it. So a limit
+/// inside of this layer (`ConcurrencyLimit`, `RateLimit`, a `LoadShed`) counts
+/// proven webhooks alone, and one outside counts whatever anybody sends, for as
+/// long as a body takes to arrive, keys to be fetched and the replay store to
+/// answer. Put the limit that protects the handler inside, and one that protects
+/// the server's memory and connections outside. Time spent waiting is
+/// ConductorOne's: it hangs up after 30 s, and a `LoadShed` or time-out around the
+/// limit answers earlier.
+///
 /// Clones share their keys and what they know of used tokens. `Debug` prints
 /// the policy in force, without secrets.
 #[derive(Clone)]

@@ -1,5 +1,4 @@
 use std::error::Error;
-use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -53,19 +52,17 @@ where
     type Error = S::Error;
     type Future = ResponseFuture<S>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
+    /// Always ready: the inner service's readiness is awaited for each request
+    /// that has passed, so that no other holds its capacity.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        // The instance that was polled ready is the one to be called; the new
-        // clone, which may not be ready, takes its place.
-        let clone = self.inner.clone();
-        let inner = mem::replace(&mut self.inner, clone);
         let verifier = Arc::clone(&self.verifier);
         ResponseFuture::new(
             Box::pin(async move { verifier.verify(request).await }),
-            inner,
+            self.inner.clone(),
         )
     }
 }
