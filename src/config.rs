@@ -302,7 +302,7 @@ fn tenants(configured: Vec<Tenant>, mut fetching: Fetching) -> Result<Tenants, C
     }
     let mut tenants = Tenants::new();
     for Tenant { domain, keys } in configured {
-        check_domain(&domain)?;
+        check_domain("the tenant", &domain)?;
         let RedactedUrl(domain) = domain;
         let source = keys
             .source(&domain, &mut fetching)
@@ -317,7 +317,9 @@ fn tenants(configured: Vec<Tenant>, mut fetching: Fetching) -> Result<Tenants, C
 }
 
 /// A tenant is named by a bare host name, in lower case as in `iss`.
-fn check_domain(tenant: &RedactedUrl) -> Result<(), ConfigError> {
+///
+/// `what` begins the error's text: what names it.
+pub(crate) fn check_domain(what: &str, tenant: &RedactedUrl) -> Result<(), ConfigError> {
     let RedactedUrl(domain) = tenant;
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())
@@ -340,7 +342,7 @@ fn check_domain(tenant: &RedactedUrl) -> Result<(), ConfigError> {
         ", in punycode (xn--…)"
     };
     Err(ConfigError::new(format!(
-        "the tenant {shown} is no host name in lower case: write it like example.conductor.one, without scheme, port and path{punycode}"
+        "{what} {shown} is no host name in lower case: write it like example.conductor.one, without scheme, port and path{punycode}"
     )))
 }
 

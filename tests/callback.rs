@@ -21,12 +21,13 @@ use support::callback::{
 use support::{DOMAIN, now, receiver};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tower_conductorone::BoxFuture;
 use tower_conductorone::callback::{
     Attempt, Callback, CallbackClient, CallbackError, Post, PostError, Progress, Sent,
 };
 use tower_conductorone::event::{Comment, PolicyApprovalStep, ProvisionReply, ProvisionStep};
-use tower_conductorone::testing::FakeTenant;
+use tower_conductorone::keys::JwksCache;
+use tower_conductorone::testing::{FakeTenant, VirtualClock};
+use tower_conductorone::{BoxFuture, Tenant, VerifyWebhookBuilder, VerifyWebhookLayer};
 use tracing_subscriber::fmt::MakeWriter;
 
 const PATH: &str = "/api/v1/webhooks/callback/";
@@ -41,6 +42,11 @@ enum Act {
     Close,
     /// Never answers.
     Hang,
+}
+
+/// ConductorOne does not try to deliver what was fired [`now`] any more.
+fn no_longer_early() -> VirtualClock {
+    VirtualClock::starting_at(now() + Duration::from_secs(45 * 60))
 }
 
 fn answer(head: &str) -> Act {
@@ -77,10 +83,12 @@ impl Server {
         callback(&format!("{}{PATH}{SECRET}?a=b", self.origin()))
     }
 
+    /// Of a time at which a 400 is final.
     fn client(&self) -> CallbackClient {
         builder()
             .origin(DOMAIN, self.origin())
             .dangerous_allow_http_on_loopback()
+            .clock(no_longer_early())
             .build()
             .expect("good")
     }
@@ -473,6 +481,49 @@ fn origins_are_checked_when_the_client_is_built() {
     }
 }
 
+#[test]
+fn an_origin_is_for_a_tenant_as_the_layer_names_it() {
+    for (good, tenant) in [
+        (true, DOMAIN),
+        (true, "example.c1eu.ai"),
+        (false, "Example.Conductor.One"),
+        (false, "https://example.conductor.one"),
+        (false, "https://me:s3cret@example.conductor.one"),
+        (false, "example.conductor.one/"),
+        (false, "example.conductor.one:443"),
+        (false, "example.conductor.one."),
+        (false, " example.conductor.one"),
+        (false, "*.conductor.one"),
+        (false, "[::1]"),
+        (false, "éxample.conductor.one"),
+        (false, ""),
+    ] {
+        let built = CallbackClient::builder()
+            .origin(tenant, "https://callbacks.example.com")
+            .build();
+        assert_eq!(built.is_ok(), good, "{tenant}: {built:?}");
+        // It is what the layer says, too.
+        let layer = builder_of(tenant).build();
+        assert_eq!(layer.is_ok(), good, "{tenant}: {layer:?}");
+        if let (Err(error), Err(layer)) = (built, layer) {
+            let (error, layer) = (error.to_string(), layer.to_string());
+            assert!(error.contains("callback origin"), "{error}");
+            let remedy = |text: &str| text.split_once(" is no host").map(|(_, it)| it.to_owned());
+            assert_eq!(remedy(&error), remedy(&layer), "{error}");
+            assert!(!error.contains("s3cret"), "{error}");
+        }
+    }
+}
+
+/// A layer for that tenant.
+fn builder_of(tenant: &str) -> VerifyWebhookBuilder {
+    let keys = FakeTenant::new(DOMAIN).fetch();
+    let keys = JwksCache::builder("https://example.conductor.one/jwks").build(keys);
+    VerifyWebhookLayer::builder()
+        .public_url("https://hooks.example.com")
+        .tenant(Tenant::new(tenant).key_source(keys.expect("good")))
+}
+
 #[tokio::test]
 async fn a_webhook_s_callback_can_be_stored() {
     let tenant = FakeTenant::new(DOMAIN);
@@ -592,14 +643,16 @@ async fn each_attempt_is_told_without_secrets() {
     for (callback, act, level, said) in [
         (&own, status(200), "INFO", "answer=200 OK"),
         (&own, status(400), "WARN", "used before or has expired"),
-        (&own, status(404), "WARN", "refused with 404"),
+        (&own, status(422), "WARN", "refused with 422"),
+        (&own, status(404), "WARN", "answer=404 Not Found"),
         (&own, status(503), "WARN", "answer=503 Service Unavailable"),
         (&own, status(307), "WARN", "answer=307"),
         (&own, Posted::Unsent, "WARN", "answer=connection refused"),
         (&foreign, status(200), "WARN", "does not answer the event"),
         (&elsewhere, status(200), "WARN", "does not lead to https at"),
     ] {
-        let client = builder().post(Script::new([act])).build().expect("good");
+        let client = builder().clock(no_longer_early());
+        let client = client.post(Script::new([act])).build().expect("good");
         let mut progress = Progress::default();
         let outcome = client.attempt(callback, &reply(), &mut progress).await;
         let text = take();

@@ -17,7 +17,7 @@ use support::callback::{Act, PROVISION, Script, builder, callback, own_url, repl
 use support::{DOMAIN, now};
 use tower::{Layer, service_fn};
 use tower_conductorone::callback::{
-    Attempt, CallbackClient, CallbackError, Post, PostError, Progress, Sent,
+    Attempt, Callback, CallbackClient, CallbackError, Post, PostError, Progress, Sent,
 };
 use tower_conductorone::event::{
     ApprovalReply, Comment, ProvisionReply, ProvisionStep, ReplyError,
@@ -47,17 +47,20 @@ fn retry_after(value: &str) -> Act {
 
 #[tokio::test(start_paused = true)]
 async fn each_status_is_done_or_final_or_tried_again() {
+    let callback = no_longer_early();
     for code in 200..600 {
         let script = Script::new([status(code)]);
         let mut progress = Progress::default();
         let outcome = client(&script)
-            .attempt(&callback(&own_url()), &reply(), &mut progress)
+            .attempt(&callback, &reply(), &mut progress)
             .await;
         let again = matches!(outcome, Ok(Attempt::Again { .. }));
         match code {
             200..=299 => assert_eq!(outcome, Ok(Attempt::Sent(Sent::Accepted)), "{code}"),
             400 => assert_eq!(outcome, Err(CallbackError::UsedOrExpired)),
-            300..=399 | 408 | 425 | 429 | 500..=599 => assert!(again, "{code}: {outcome:?}"),
+            300..=399 | 401 | 403 | 404 | 408 | 425 | 429 | 500..=599 => {
+                assert!(again, "{code}: {outcome:?}")
+            }
             _ => match outcome {
                 Err(CallbackError::Refused { status, .. }) => assert_eq!(status, code),
                 other => panic!("{code}: {other:?}"),
@@ -72,6 +75,7 @@ async fn each_status_is_done_or_final_or_tried_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_400_is_told_apart_by_what_came_before() {
+    let callback = no_longer_early();
     let used = Err(CallbackError::UsedOrExpired);
     let probably = Ok(Sent::ProbablyAccepted);
     let table = [
@@ -90,14 +94,79 @@ async fn a_400_is_told_apart_by_what_came_before() {
     ];
     for (acts, expected) in table {
         let script = Script::new(acts.clone());
-        assert_eq!(send(&script).await, expected, "{acts:?}");
+        let sent = client(&script).send(&callback, &reply()).await;
+        assert_eq!(sent, expected, "{acts:?}");
         assert_eq!(script.posts().len(), acts.len(), "{acts:?}");
     }
     // Another refusal says nothing of an earlier acceptance.
-    let refused = send(&Script::new([Act::Broken, status(404)])).await;
+    let refused = send(&Script::new([Act::Broken, status(422)])).await;
     match refused {
-        Err(CallbackError::Refused { status, .. }) => assert_eq!(status, StatusCode::NOT_FOUND),
+        Err(CallbackError::Refused { status, .. }) => assert_eq!(status, 422),
         other => panic!("{other:?}"),
+    }
+}
+
+/// A callback that ConductorOne can no longer refuse since it waits for a 202.
+fn no_longer_early() -> Callback {
+    callback_fired_ago(EARLY)
+}
+
+/// For how long after its firing a callback may come too early.
+const EARLY: Duration = Duration::from_secs(45 * 60);
+
+#[tokio::test(start_paused = true)]
+async fn a_400_may_come_of_an_unheard_202_as_long_as_conductorone_tries() {
+    for (acts, expected) in [
+        (vec![status(400)], Err(CallbackError::UsedOrExpired)),
+        (vec![Act::Broken, status(400)], Ok(Sent::ProbablyAccepted)),
+    ] {
+        let script = Script::new(acts.clone());
+        assert_eq!(send(&script).await, expected, "{acts:?}");
+        let posts = script.posts();
+        let last = posts.last().expect("some");
+        assert!((EARLY..EARLY + seconds(60)).contains(last), "{last:?}");
+        // Whenever the 202 is heard, the document follows within a minute.
+        for pair in posts.windows(2) {
+            assert!(pair[1] - pair[0] <= seconds(60), "{posts:?}");
+        }
+        assert!(posts[3] <= seconds(20), "soon at first: {posts:?}");
+        assert!(posts.len() < 100, "{}", posts.len());
+
+        // A client that is made anew for each attempt knows it, too.
+        let mut progress = Progress::default();
+        let outcome = client(&Script::new([status(400)]))
+            .attempt(&callback_fired_ago(seconds(600)), &reply(), &mut progress)
+            .await;
+        assert!(matches!(outcome, Ok(Attempt::Again { .. })), "{outcome:?}");
+        assert!(!progress.uncertain);
+    }
+    let heard = Script::new([status(400), status(400), status(200)]);
+    assert_eq!(send(&heard).await, Ok(Sent::Accepted));
+}
+
+/// A callback of a webhook that was fired so long before the clock's start.
+fn callback_fired_ago(age: Duration) -> Callback {
+    let mut stored = serde_json::to_value(callback(&own_url())).expect("JSON");
+    let fired_at = stored["firedAt"].as_u64().expect("seconds") - age.as_secs();
+    stored["firedAt"] = fired_at.into();
+    serde_json::from_value(stored).expect("a callback")
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_firewall_or_a_deployment_refuses_is_tried_until_the_deadline() {
+    for code in [401, 403, 404] {
+        let mut acts = vec![status(code); 100];
+        acts.push(status(200));
+        let script = Script::new(acts);
+        assert_eq!(send(&script).await, Ok(Sent::Accepted), "{code}");
+        let last = script.posts().pop().expect("some");
+        assert!(last > seconds(11 * 60 * 60), "{code}: {last:?}");
+
+        let outcome = send(&Script::new([status(code)])).await;
+        match outcome {
+            Err(CallbackError::DeadlinePassed { uncertain, .. }) => assert!(!uncertain),
+            other => panic!("{code}: {other:?}"),
+        }
     }
 }
 
@@ -216,7 +285,7 @@ async fn nothing_is_posted_once_the_deadline_has_passed() {
 
 #[tokio::test(start_paused = true)]
 async fn attempts_go_on_in_another_process() {
-    let callback = serde_json::to_string(&callback(&own_url())).expect("JSON");
+    let callback = serde_json::to_string(&no_longer_early()).expect("JSON");
     let mut kept = "{}".to_owned();
     let mut pauses = Vec::new();
     for act in [Act::Hang, status(503), Act::Unsent, status(400)] {
@@ -241,7 +310,7 @@ async fn attempts_go_on_in_another_process() {
 #[tokio::test(start_paused = true)]
 async fn an_attempt_that_is_broken_off_has_no_known_outcome() {
     let script = Script::new([Act::Hang, status(400)]);
-    let (client, callback, reply) = (client(&script), callback(&own_url()), reply());
+    let (client, callback, reply) = (client(&script), no_longer_early(), reply());
     let mut progress = Progress::default();
     let attempt = client.attempt(&callback, &reply, &mut progress);
     tokio::time::timeout(seconds(1), attempt)

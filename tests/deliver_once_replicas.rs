@@ -7,6 +7,7 @@ mod support;
 
 use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -20,11 +21,11 @@ use support::ledger::Shared;
 use support::work::{Work, number, numbered};
 use support::{DOMAIN, builder, now};
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tower::{BoxError, Layer, Service, ServiceExt, service_fn};
-use tower_conductorone::callback::CallbackClient;
+use tower_conductorone::callback::{CallbackClient, Post, PostError};
 use tower_conductorone::keys::Algorithm;
-use tower_conductorone::testing::simulator::{End, Report, Simulator, Switches};
+use tower_conductorone::testing::simulator::{CallbackEndpoint, End, Report, Simulator, Switches};
 use tower_conductorone::testing::{Delivery, FakeTenant, VirtualClock};
 use tower_conductorone::{BoxFuture, DeliverOnceLayer, DeliveryRun, ReplayPolicy, Webhook};
 
@@ -36,6 +37,27 @@ fn secs(seconds: u64) -> Duration {
 trait Takes: Fn(usize) -> Duration + Clone + Send + 'static {}
 
 impl<F: Fn(usize) -> Duration + Clone + Send + 'static> Takes for F {}
+
+/// The way to the callback endpoint.
+#[derive(Clone, Debug)]
+struct Line {
+    endpoint: CallbackEndpoint,
+    breaks: Arc<AtomicU32>,
+}
+
+impl Post for Line {
+    fn post(&self, request: Request<Bytes>) -> BoxFuture<'_, Result<Response<()>, PostError>> {
+        Box::pin(async {
+            let answer = Post::post(&self.endpoint, request).await;
+            let left = self.breaks.load(SeqCst);
+            self.breaks.store(left.saturating_sub(1), SeqCst);
+            if left == 0 {
+                return answer;
+            }
+            Err(PostError::unknown("connection reset"))
+        })
+    }
+}
 
 struct Replica {
     /// Its way to the ledger.
@@ -52,6 +74,8 @@ struct World {
     ledger: Shared,
     work: Work,
     hosts: Vec<Host>,
+    /// How many answers to callbacks are still to be lost on their way.
+    breaks: Arc<AtomicU32>,
     /// The documents with which each delivery was answered, by its number.
     answers: Arc<Mutex<HashMap<usize, HashSet<Bytes>>>>,
 }
@@ -67,14 +91,16 @@ impl World {
             ledger: Shared::default(),
             work: Work::default(),
             hosts: (0..replicas).map(|_| Host::new()).collect(),
+            breaks: Arc::default(),
             answers: Arc::default(),
         }
     }
 
     fn once(&self, ledger: &Shared) -> DeliverOnceLayer {
-        let client = CallbackClient::builder()
-            .clock(self.clock)
-            .post(self.simulator.callbacks());
+        let client = CallbackClient::builder().clock(self.clock).post(Line {
+            endpoint: self.simulator.callbacks(),
+            breaks: Arc::clone(&self.breaks),
+        });
         DeliverOnceLayer::builder()
             .ledger(ledger.clone())
             .callbacks(client.build().expect("good"))
@@ -433,6 +459,45 @@ async fn a_promise_that_was_made_unheard_is_told_whoever_keeps_it() {
     assert_eq!(report.end(), &End::CompletedByCallback, "{report:?}");
     assert!(report.attempts().len() <= 4, "{report:?}");
     world.work.expect_no_overlap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_is_kept_until_its_202_is_heard_after_a_long_outage() {
+    for breaks in [0, 1] {
+        let mut world = World::new(1, 0);
+        let mut switches = Switches::default();
+        switches.refuse_early_callbacks = true;
+        world.simulator = world
+            .simulator
+            .switches(switches)
+            .pauses(secs(10)..=secs(15));
+        world.breaks.store(breaks, SeqCst);
+        world.start(&world.hosts[0], |_| secs(30));
+        let outage = Instant::now() + secs(400);
+        let receiver = {
+            let host = world.hosts[0].clone();
+            // What it said to the first request is lost, and none gets to it then.
+            let asked = Arc::new(AtomicU32::new(0));
+            service_fn(move |request: Request<Full<Bytes>>| {
+                let (host, first) = (host.clone(), asked.fetch_add(1, SeqCst) == 0);
+                async move {
+                    if first {
+                        drop(host.oneshot(request).await);
+                        return Err(BoxError::from("the answer was lost"));
+                    }
+                    if Instant::now() < outage {
+                        return Err(BoxError::from("unreachable"));
+                    }
+                    host.oneshot(request).await
+                }
+            })
+        };
+        let delivery = numbered(&world.tenant, PROVISION, 0);
+        let report = world.simulator.deliver(receiver, delivery).await;
+        assert_eq!(report.end(), &End::CompletedByCallback, "{report:?}");
+        assert!(report.took() < secs(400 + 30 + 60), "{report:?}");
+        assert_eq!(world.work.total(), 1, "{report:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

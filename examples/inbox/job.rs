@@ -1,7 +1,5 @@
 //! What is kept of a delivery, in the form in which it is stored.
 
-use std::time::SystemTime;
-
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
@@ -25,12 +23,7 @@ pub(crate) enum Todo {
     /// The work that the webhook asks for.
     Work { payload: String },
     /// The reply is to be posted, once.
-    Send {
-        reply: String,
-        /// When there was something to send for the first time.
-        since: SystemTime,
-        progress: Progress,
-    },
+    Send { reply: String, progress: Progress },
 }
 
 /// Which delivery it is.
@@ -54,11 +47,10 @@ impl Job {
     }
 
     /// The next step of the same delivery.
-    pub(crate) fn then(&self, reply: &Reply, since: SystemTime, progress: Progress) -> Self {
+    pub(crate) fn then(&self, reply: &Reply, progress: Progress) -> Self {
         Self {
             todo: Todo::Send {
                 reply: text(reply.as_bytes()),
-                since,
                 progress,
             },
             ..self.clone()

@@ -1,6 +1,6 @@
 //! Does the jobs.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use apalis::layers::retry::HasherRng;
 use apalis::layers::retry::backoff::{ExponentialBackoffMaker, MakeBackoff};
@@ -11,9 +11,7 @@ use apalis::prelude::{
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
-use tower_conductorone::callback::{
-    Attempt, Callback, CallbackClient, CallbackError, Progress, Sent,
-};
+use tower_conductorone::callback::{Attempt, Callback, CallbackClient, Progress};
 use tower_conductorone::event::{
     Acknowledgement, ApprovalReply, Comment, Payload, ProvisionReply, Reply, WorkflowReply,
 };
@@ -36,15 +34,8 @@ const POLL: Duration = Duration::from_millis(100);
 /// the next process repeats.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// ConductorOne refuses a document before it has been told 202: a refusal this
-/// soon is not final.
-const EARLY: Duration = Duration::from_secs(60);
-
 /// How long after the work its reply is sent: by then the 202 has been written.
 const SEND_AFTER: Duration = Duration::from_secs(2);
-
-/// How long to wait after a refusal that may have come too early.
-const EARLY_PAUSE: Duration = Duration::from_secs(5);
 
 #[derive(Clone)]
 pub(crate) struct Worker {
@@ -125,29 +116,22 @@ async fn perform(job: Job, run: Run, worker: Data<Worker>) -> Result<(), BoxDynE
             info!(webhook_id, run = run.current(), "the work begins");
             let reply = worker.work(&job.callback, payload).await?;
             info!(webhook_id, "the work is done");
-            let send = job.then(&reply, SystemTime::now(), Progress::default());
+            let send = job.then(&reply, Progress::default());
             worker.store.put(&send, SEND_AFTER).await
         }
-        Todo::Send {
-            reply,
-            since,
-            progress,
-        } => {
+        Todo::Send { reply, progress } => {
             let mut progress = *progress;
             progress.uncertain |= run.current() > 1;
             let callbacks = &worker.callbacks;
             let reply = Reply::from_json(job.callback.event(), reply.clone())?;
             let attempt = callbacks.attempt(&job.callback, &reply, &mut progress);
-            let is_early = since.elapsed().unwrap_or_default() < EARLY;
             let pause = match attempt.await {
-                Ok(Attempt::Sent(Sent::Accepted)) => return Ok(()),
                 Ok(Attempt::Again { after, .. }) => after,
-                Ok(_) | Err(CallbackError::UsedOrExpired) if is_early => EARLY_PAUSE,
                 Ok(_) => return Ok(()),
                 // The client has logged it; the engine keeps it, and stops here.
                 Err(error) => return Err(AbortError::new(error).into()),
             };
-            let again = job.then(&reply, *since, progress);
+            let again = job.then(&reply, progress);
             worker.store.put(&again, pause).await
         }
     }

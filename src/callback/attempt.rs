@@ -57,6 +57,8 @@ pub struct Progress {
 pub(super) enum Verdict {
     Accepted,
     UsedOrExpired,
+    /// By something on the way, perhaps, which lets another attempt pass.
+    Blocked,
     Refused,
     Again {
         /// Whether the document may have been accepted all the same.
@@ -71,8 +73,11 @@ impl Verdict {
             400 => Self::UsedOrExpired,
             // These say that nothing was done; the other errors of a server, or
             // of a gateway before it, leave that open.
+            // The URL is all the authentication that there is: a firewall says that,
+            // or a deployment that has no such route yet.
+            401 | 403 | 404 => Self::Blocked,
             408 | 425 | 429 | 503 => Self::Again { uncertain: false },
-            401..=499 => Self::Refused,
+            402..=499 => Self::Refused,
             500..=599 => Self::Again { uncertain: true },
             // A redirect would take the document elsewhere. It is more likely a
             // passing trouble (a page for maintenance, a sign-in on the way)

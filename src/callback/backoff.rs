@@ -4,7 +4,16 @@ use std::time::Duration;
 
 const FIRST: Duration = Duration::from_secs(2);
 const LONGEST: Duration = Duration::from_secs(15 * 60);
+const SOONEST_EARLY: Duration = Duration::from_secs(6);
+const LATEST_EARLY: Duration = Duration::from_secs(60);
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
+
+/// How long before a document that came too early is sent again. The longer
+/// ConductorOne has been trying already, the less haste there is.
+pub(super) fn early_pause(age: Duration, jitter: f64) -> Duration {
+    let whole = (age / 4).clamp(SOONEST_EARLY, LATEST_EARLY);
+    whole / 2 + (whole / 2).mul_f64(jitter)
+}
 
 /// How long to wait after that many attempts: half of it certain, the other half
 /// by chance (`jitter`, from 0 to 1), so that many callbacks that failed together
@@ -38,6 +47,15 @@ mod tests {
             let least = Duration::from_secs(least);
             assert_eq!(pause(attempts, None, 0.0), least, "{attempts}");
             assert_eq!(pause(attempts, None, 1.0), least * 2, "{attempts}");
+        }
+    }
+
+    #[test]
+    fn early_documents_are_sent_again_within_a_minute() {
+        for (age, least) in [(0, 3), (24, 3), (80, 10), (240, 30), (2_700, 30)] {
+            let (age, least) = (Duration::from_secs(age), Duration::from_secs(least));
+            assert_eq!(early_pause(age, 0.0), least, "{age:?}");
+            assert_eq!(early_pause(age, 1.0), least * 2, "{age:?}");
         }
     }
 

@@ -18,7 +18,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 #[derive(Debug)]
 #[must_use = "a builder does nothing until it is built"]
 pub struct CallbackClientBuilder {
-    origins: Vec<(String, RedactedUrl)>,
+    origins: Vec<(RedactedUrl, RedactedUrl)>,
     http_on_loopback: bool,
     deadline: Duration,
     attempt_timeout: Duration,
@@ -40,7 +40,8 @@ impl CallbackClientBuilder {
 
     /// Where the callback URLs of this tenant may lead, such as
     /// `https://callbacks.example.com`, in place of its own domain. Several
-    /// origins may be named for one tenant.
+    /// origins may be named for one tenant, which is named as for the
+    /// [layer](crate::Tenant::new): by its bare domain in lower case.
     ///
     /// ```
     /// use tower_conductorone::callback::CallbackClient;
@@ -52,7 +53,7 @@ impl CallbackClientBuilder {
     /// ```
     pub fn origin(mut self, tenant: impl Into<String>, origin: impl Into<String>) -> Self {
         self.origins
-            .push((tenant.into(), RedactedUrl(origin.into())));
+            .push((RedactedUrl(tenant.into()), RedactedUrl(origin.into())));
         self
     }
 

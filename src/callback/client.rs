@@ -10,12 +10,17 @@ use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
 use super::attempt::{Attempt, Progress, Sent, Verdict};
-use super::backoff::pause;
+use super::backoff::{early_pause, pause};
 use super::builder::{CallbackClientBuilder, Settings};
 use super::post::PostError;
 use super::{Callback, CallbackError, TypedCallback};
 use crate::event::{Event, Reply};
 use crate::keys::retry_after;
+
+/// For how long after a webhook was fired ConductorOne may still be trying to
+/// deliver it, and refuse the document with 400 since it has not heard the 202: 50
+/// attempts of 30 s, each with a pause of 15 s, are over after 38 min.
+const EARLY: Duration = Duration::from_secs(45 * 60);
 
 /// Posts documents to callback URLs. Cheap to clone.
 ///
@@ -66,7 +71,9 @@ impl CallbackClient {
     /// attempts.
     ///
     /// ConductorOne does not expect the document before it was answered 202: call
-    /// this after that.
+    /// this after that. If it did not hear the 202, it refuses the document until
+    /// its next attempt has brought it one: so a 400 is not final before 45 minutes
+    /// after the webhook was [fired](Callback::fired_at).
     ///
     /// # Errors
     /// [`CallbackError`] if the document is not, and will not be, delivered.
@@ -163,6 +170,10 @@ impl CallbackClient {
         let (uncertain, asked) = match answer {
             Ok(answer) => match Verdict::of(answer.status()) {
                 Verdict::Accepted => return Ok(Attempt::Sent(Sent::Accepted)),
+                Verdict::UsedOrExpired if self.age(callback) < EARLY => {
+                    let after = early_pause(self.age(callback), fastrand::f64());
+                    return Ok(Attempt::Again { after });
+                }
                 Verdict::UsedOrExpired if progress.uncertain => {
                     return Ok(Attempt::Sent(Sent::ProbablyAccepted));
                 }
@@ -171,6 +182,7 @@ impl CallbackClient {
                     let status = answer.status();
                     return Err(CallbackError::Refused { status });
                 }
+                Verdict::Blocked => (false, retry_after(answer.headers())),
                 Verdict::Again { uncertain } => (uncertain, retry_after(answer.headers())),
             },
             Err(error) => (!error.is_unsent(), None),
@@ -188,8 +200,12 @@ impl CallbackClient {
     }
 
     fn time_left(&self, callback: &Callback) -> Duration {
+        self.0.deadline.saturating_sub(self.age(callback))
+    }
+
+    fn age(&self, callback: &Callback) -> Duration {
         let age = self.0.clock.now().duration_since(callback.fired_at());
-        self.0.deadline.saturating_sub(age.unwrap_or_default())
+        age.unwrap_or_default()
     }
 }
 

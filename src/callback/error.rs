@@ -21,11 +21,13 @@ pub enum CallbackError {
     /// The document does not answer the event; nothing was connected to.
     #[error("the document does not answer the event")]
     Document(#[source] ReplyError),
-    /// ConductorOne says that the URL was used before or has expired (400), and
-    /// no earlier attempt of this delivery can have been the one.
+    /// ConductorOne says that the URL was used before or has expired (400), no
+    /// earlier attempt of this delivery can have been the one, and ConductorOne can
+    /// no longer be waiting for a 202.
     #[error("the callback URL was used before or has expired")]
     UsedOrExpired,
-    /// The document is refused for good, with another status from 400 to 499.
+    /// The document is refused for good, with a status from 402 to 499 that no
+    /// passing trouble explains.
     #[error("the callback was refused with {status}")]
     #[non_exhaustive]
     Refused {

@@ -51,7 +51,9 @@
 //! | what came | what it means |
 //! | --- | --- |
 //! | 2xx | [`Sent::Accepted`] |
-//! | 400 | [`CallbackError::UsedOrExpired`]; after an attempt whose outcome is not known, [`Sent::ProbablyAccepted`] |
+//! | 400 within 45 min of the [firing](Callback::fired_at) | tried again within a minute: ConductorOne may not have heard the 202 yet |
+//! | 400 later | [`CallbackError::UsedOrExpired`]; after an attempt whose outcome is not known, [`Sent::ProbablyAccepted`] |
+//! | 401, 403, 404 | tried again: a firewall or a deployment on the way may have said it |
 //! | 408, 425, 429, 5xx, 3xx | tried again; a redirect is never followed |
 //! | no answer: no connection, broken off, time-out | tried again |
 //! | any other 4xx | [`CallbackError::Refused`] |

@@ -6,7 +6,7 @@ use http::Uri;
 use reqwest::Url;
 
 use super::{Callback, CallbackError};
-use crate::config::ConfigError;
+use crate::config::{ConfigError, check_domain};
 use crate::url::{RedactedUrl, is_loopback};
 
 /// The origins that were configured. A tenant without any has its own domain.
@@ -16,10 +16,12 @@ pub(super) struct Origins(HashMap<String, Vec<Url>>);
 impl Origins {
     pub(super) fn add(
         &mut self,
-        tenant: String,
+        tenant: RedactedUrl,
         origin: &RedactedUrl,
         http_on_loopback: bool,
     ) -> Result<(), ConfigError> {
+        check_domain("the tenant of a callback origin", &tenant)?;
+        let RedactedUrl(tenant) = tenant;
         let origin = read_origin(&origin.0, http_on_loopback).map_err(|remedy| {
             ConfigError::new(format!(
                 "the callback origin {origin:?} of {tenant:?}: {remedy}"

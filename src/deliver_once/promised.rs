@@ -16,7 +16,7 @@ use super::handler::Handler;
 use super::run::{LEDGER_PAUSE, Run, persist, release, under_lease};
 use super::runs::{Ending, Progress as Told, Seat};
 use super::shared::{Phase, Shared};
-use crate::callback::{self, Attempt, Callback, CallbackClient, CallbackError, Progress};
+use crate::callback::{Attempt, Callback, CallbackClient, Progress};
 use crate::event::Reply;
 use crate::ledger::{
     Answer, Claimed, DeliveryKey, Finished, Hold, Lease, Owner, Sent, Standing, Taken, Work as Todo,
@@ -31,14 +31,8 @@ pub(super) const MAX_RUNS: u32 = 50;
 /// next attempt gets it, seconds later.
 const WRITTEN: Duration = Duration::from_secs(60);
 
-/// For how long after the 202 a refused callback may have come too early. If its
-/// client had hung up, ConductorOne hears of it with its next attempt. That may
-/// be refused as a replay as long as its token lives, two minutes; then come its
-/// time-out, the pause, and our leeway.
-const EARLY: Duration = Duration::from_secs(240);
-
-/// How long to wait before an early callback is tried again.
-const EARLY_PAUSE: Duration = Duration::from_secs(5);
+/// A longer pause than this is not waited for by who took a delivery over.
+const SHORT_PAUSE: Duration = Duration::from_secs(5);
 
 /// The work on a delivery that was promised.
 pub(super) struct Work<H> {
@@ -100,7 +94,7 @@ impl<H: Handler> Work<H> {
             let next = match step {
                 // Who took it over is free for another: the ledger hands it out
                 // again when it is due.
-                Step::Wait(pause) if self.seat.is_none() && pause > EARLY_PAUSE => return,
+                Step::Wait(pause) if self.seat.is_none() && pause > SHORT_PAUSE => return,
                 Step::Run(lease) => self.run(lease).await,
                 Step::Settle(lease, verdict) => self.settle(lease, verdict).await,
                 Step::Send(lease, answer, sent) => self.send(lease, answer, sent).await,
@@ -184,10 +178,10 @@ impl<H: Handler> Work<H> {
             _ => {}
         }
         // Never before the 202 was written.
-        let Some(accepted_at) = under_lease(&self.shared, lease, |_| self.accepted.time()).await
-        else {
+        let told = under_lease(&self.shared, lease, |_| self.accepted.told());
+        if told.await.is_none() {
             return LATER;
-        };
+        }
         let (callbacks, callback, reply) = match self.post(&answer) {
             Ok(post) => post,
             Err(reason) => return self.bury(lease, reason).await,
@@ -201,20 +195,9 @@ impl<H: Handler> Work<H> {
             return LATER;
         };
         let (pause, sent) = match outcome {
-            // A 400 says that an earlier attempt was taken, or that this one came
-            // too early, too.
-            Ok(Attempt::Sent(callback::Sent::ProbablyAccepted))
-                if accepted_at.elapsed() < EARLY =>
-            {
-                (EARLY_PAUSE, Sent::Perhaps)
-            }
             Ok(Attempt::Sent(_)) => return self.over(lease).await,
             Ok(Attempt::Again { after }) if progress.uncertain => (after, Sent::Perhaps),
             Ok(Attempt::Again { after }) => (after, Sent::No),
-            // It may not know yet that it was told 202.
-            Err(CallbackError::UsedOrExpired) if accepted_at.elapsed() < EARLY => {
-                (EARLY_PAUSE, sent)
-            }
             Err(error) => return self.bury(lease, &error.to_string()).await,
         };
         let postpone = || self.shared.ledger.postpone(lease, pause, sent);
@@ -272,7 +255,7 @@ impl<H: Handler> Work<H> {
     /// was given: it takes no more steps.
     async fn send_once(&mut self, answer: Answer) -> Next {
         self.log_forgotten();
-        self.accepted.time().await;
+        self.accepted.told().await;
         let Ok((callbacks, callback, reply)) = self.post(&answer) else {
             return ControlFlow::Break(());
         };
@@ -338,7 +321,8 @@ impl<H: Handler> Work<H> {
 }
 
 impl Accepted {
-    async fn time(&mut self) -> Instant {
+    /// Waits until the 202 has arrived, if it has not been lost.
+    async fn told(&mut self) {
         let at = match self {
             Self::Unheard => Instant::now(),
             Self::At(at) => *at,
@@ -351,7 +335,6 @@ impl Accepted {
         };
         *self = Self::At(at);
         sleep_until(at + TRAVEL).await;
-        at
     }
 }
 
