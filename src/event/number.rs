@@ -4,6 +4,8 @@
 //! `serde_json/arbitrary_precision`, which anybody in the tree may switch on,
 //! they come as something else.
 
+use std::borrow::Cow;
+
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny};
 use serde::ser::Serializer;
 use serde_json::value::RawValue;
@@ -13,24 +15,38 @@ use super::wire::{Defaulted, Value};
 use crate::excerpt::for_log;
 
 /// A number, or a text that may hold one.
-pub(super) enum Scalar {
-    Number(Box<str>),
-    Text(Box<str>),
+pub(super) enum Scalar<'a> {
+    Number(Cow<'a, str>),
+    Text(Cow<'a, str>),
 }
 
-impl Scalar {
-    pub(super) fn read<'de, D: Deserializer<'de>>(
+impl<'a> Scalar<'a> {
+    pub(super) fn read<D: Deserializer<'a>>(
         deserializer: D,
+        reading: &Reading,
         expected: &str,
     ) -> Result<Self, D::Error> {
-        // Owned, so that it can also be read from what is not text.
-        let json: Box<str> = Box::<RawValue>::deserialize(deserializer)?.into();
-        match json.as_bytes().first() {
-            Some(b'"') => serde_json::from_str(&json)
-                .map(Self::Text)
-                .map_err(D::Error::custom),
-            Some(b'-' | b'0'..=b'9') => Ok(Self::Number(json)),
-            _ => Err(wrong(&json, expected)),
+        if reading.is_of_text() {
+            return Self::of(<&RawValue>::deserialize(deserializer)?, expected);
+        }
+        let json = Box::<RawValue>::deserialize(deserializer)?;
+        Ok(match Scalar::of(&json, expected)? {
+            Scalar::Number(number) => Self::Number(number.into_owned().into()),
+            Scalar::Text(text) => Self::Text(text.into_owned().into()),
+        })
+    }
+
+    fn of<E: Error>(json: &'a RawValue, expected: &str) -> Result<Self, E> {
+        let json = json.get();
+        match json.as_bytes() {
+            [b'"', .., b'"'] if !json.contains('\\') => {
+                Ok(Self::Text(json.trim_matches('"').into()))
+            }
+            [b'"', ..] => serde_json::from_str::<String>(json)
+                .map(|text| Self::Text(text.into()))
+                .map_err(E::custom),
+            [b'-' | b'0'..=b'9', ..] => Ok(Self::Number(json.into())),
+            _ => Err(wrong(json, expected)),
         }
     }
 
@@ -47,7 +63,7 @@ pub(super) fn wrong<E: Error>(came: &str, expected: &str) -> E {
     E::custom(format_args!("expected {expected}, got {}", for_log(came)))
 }
 
-impl std::fmt::Display for Scalar {
+impl std::fmt::Display for Scalar<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Number(number) => f.write_str(number),
@@ -95,8 +111,8 @@ pub(super) fn integer(number: &str) -> Option<i64> {
 macro_rules! integers {
     ($($kind:ty, $expected:literal, |$number:ident, $serializer:ident| $write:expr;)+) => {$(
         impl Value for $kind {
-            fn read<'de, D: Deserializer<'de>>(deserializer: D, _: &Reading) -> Result<Self, D::Error> {
-                let scalar = Scalar::read(deserializer, $expected)?;
+            fn read<'de, D: Deserializer<'de>>(deserializer: D, reading: &Reading) -> Result<Self, D::Error> {
+                let scalar = Scalar::read(deserializer, reading, $expected)?;
                 scalar
                     .number()
                     .and_then(integer)
@@ -126,13 +142,16 @@ integers! {
 
 /// A double: a number, or a string that holds one, `NaN` or `Infinity`.
 impl Value for f64 {
-    fn read<'de, D: Deserializer<'de>>(deserializer: D, _: &Reading) -> Result<Self, D::Error> {
+    fn read<'de, D: Deserializer<'de>>(
+        deserializer: D,
+        reading: &Reading,
+    ) -> Result<Self, D::Error> {
         let expected = "a number";
-        let scalar = Scalar::read(deserializer, expected)?;
+        let scalar = Scalar::read(deserializer, reading, expected)?;
         let number = match &scalar {
-            Scalar::Text(text) if &**text == "NaN" => Some(f64::NAN),
-            Scalar::Text(text) if &**text == "Infinity" => Some(f64::INFINITY),
-            Scalar::Text(text) if &**text == "-Infinity" => Some(f64::NEG_INFINITY),
+            Scalar::Text(text) if text == "NaN" => Some(f64::NAN),
+            Scalar::Text(text) if text == "Infinity" => Some(f64::INFINITY),
+            Scalar::Text(text) if text == "-Infinity" => Some(f64::NEG_INFINITY),
             // The standard library rounds to the nearest one, as IEEE 754 says.
             _ => scalar
                 .number()

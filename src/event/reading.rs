@@ -21,6 +21,8 @@ pub(super) const SMALL_BLOCK: usize = 32;
 /// The reading of one payload: how much memory it may still take, and, once it
 /// has failed, where.
 pub(crate) struct Reading {
+    /// Whether it is of JSON text, which can be borrowed from.
+    of_text: bool,
     left: Cell<usize>,
     /// From the inside outwards.
     path: RefCell<Vec<String>>,
@@ -31,15 +33,20 @@ pub(crate) struct Reading {
 impl Reading {
     /// The reading of that JSON text.
     pub(super) fn of(json: &str) -> Self {
-        Self::within(json.len().saturating_mul(FACTOR).max(LEAST))
+        Self::within(json.len().saturating_mul(FACTOR).max(LEAST), true)
     }
 
-    fn within(memory: usize) -> Self {
+    fn within(memory: usize, of_text: bool) -> Self {
         Self {
+            of_text,
             left: Cell::new(memory),
             path: RefCell::default(),
             doubt: Cell::new(false),
         }
+    }
+
+    pub(super) fn is_of_text(&self) -> bool {
+        self.of_text
     }
 
     /// Counts so many bytes of memory that are about to be taken.
@@ -97,6 +104,6 @@ impl Reading {
 /// two MiB may.
 impl Default for Reading {
     fn default() -> Self {
-        Self::within(FACTOR << 21)
+        Self::within(FACTOR << 21, false)
     }
 }

@@ -599,11 +599,12 @@ pub(crate) trait Enum: Default {
 
 pub(crate) fn read_enum<'de, T: Enum, D: Deserializer<'de>>(
     deserializer: D,
+    reading: &Reading,
 ) -> Result<T, D::Error> {
     let expected = "the name or number of an enum's value";
-    match Scalar::read(deserializer, expected)? {
+    match Scalar::read(deserializer, reading, expected)? {
         Scalar::Text(name) => {
-            Ok(T::from_name(&name).unwrap_or_else(|| T::unknown(UnknownValue::Name(name))))
+            Ok(T::from_name(&name).unwrap_or_else(|| T::unknown(UnknownValue::Name(name.into()))))
         }
         Scalar::Number(number) => match integer(&number).map(i32::try_from) {
             Some(Ok(0)) => Ok(T::default()),
@@ -666,9 +667,9 @@ macro_rules! enumeration {
         impl $crate::event::wire::Value for $enum {
             fn read<'de, D: serde::Deserializer<'de>>(
                 deserializer: D,
-                _: &$crate::event::reading::Reading,
+                reading: &$crate::event::reading::Reading,
             ) -> Result<Self, D::Error> {
-                $crate::event::wire::read_enum(deserializer)
+                $crate::event::wire::read_enum(deserializer, reading)
             }
 
             fn write<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
