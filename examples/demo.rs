@@ -46,6 +46,7 @@ async fn handler(webhook: Webhook) -> Outcome {
         }
         Payload::PolicyPostAction(action) => action.answer(Acknowledgement::new()),
         Payload::WorkflowStep(step) => step.answer(WorkflowReply::empty()),
+        Payload::FindingDispatch(dispatch) => dispatch.answer(Acknowledgement::new()),
         Payload::Unknown(event) => event.acknowledge(),
         _ => Outcome::retry_later(Duration::from_secs(60)),
     }
@@ -188,6 +189,7 @@ fn genuine(tenant: &FakeTenant) -> Vec<Scene> {
         "policy_approval_step/grant.full",
         "policy_post_action/certify.full",
         "workflow_step/full",
+        "finding_dispatch/full",
     ]
     .into_iter()
     .filter_map(Fixture::named)

@@ -225,6 +225,7 @@ async fn every_event_is_taken_by_the_example_receiver() {
         ("policy-approval-step --task-type certify", "approve"),
         ("policy-post-action --task-type finding", "version"),
         ("workflow-step", "context"),
+        ("finding-dispatch", "version"),
         ("c1.webhooks.v1.PayloadPolicyApprovalStep", "approve"),
         ("c1.webhooks.v1.PayloadOfTomorrow", "version"),
     ] {

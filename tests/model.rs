@@ -12,7 +12,10 @@ use tower_conductorone::event::app::{App, AppEntitlement, AppResource, AppResour
 use tower_conductorone::event::review::AccessReview;
 use tower_conductorone::event::task::TaskView;
 use tower_conductorone::event::user::User;
-use tower_conductorone::event::{FindingDispatch, Test, WorkflowStep};
+use tower_conductorone::event::{
+    ExpandedTask, FindingDispatch, Object, Payload, Test, WorkflowStep,
+};
+use tower_conductorone::testing::Fixture;
 
 /// The messages that everything else hangs from, and what becomes of a JSON
 /// text that is read as one: the JSON written back, and what Rust says of it.
@@ -97,9 +100,14 @@ impl Kind {
     }
 }
 
+/// All of the list.
+fn list() -> Model {
+    serde_json::from_str(include_str!("data/model.json")).expect("the list of messages")
+}
+
+/// What of the list has a type of its own.
 fn model() -> Model {
-    let mut model: Model =
-        serde_json::from_str(include_str!("data/model.json")).expect("the list of messages");
+    let mut model = list();
     for payload in OF_TASKS {
         model.messages.remove(payload).expect("it is in the list");
     }
@@ -138,6 +146,50 @@ fn unset(model: &Model, kind: &Kind) -> Value {
         "list" => json!([]),
         "map" => json!({}),
         _ => Value::Null,
+    }
+}
+
+/// The same message, with every field present that is not in a oneof.
+fn populated(model: &Model, name: &str, message: &Value) -> Value {
+    let Some(listed) = model.messages.get(name) else {
+        return message.clone();
+    };
+    let mut whole = message.as_object().expect("an object").clone();
+    for (field, kind) in &listed.fields {
+        let value = match message.get(field) {
+            Some(value) if !value.is_null() => populated_value(model, kind, value),
+            _ if listed.group_of(field).is_some() => continue,
+            _ => unset(model, kind),
+        };
+        whole.insert(field.clone(), value);
+    }
+    whole.into()
+}
+
+fn populated_value(model: &Model, kind: &Kind, value: &Value) -> Value {
+    match (kind.name.as_str(), value) {
+        (_, Value::Null) => Value::Null,
+        ("message", message) => populated(model, kind.refers_to(), message),
+        ("any", message) => {
+            let name = message["@type"].as_str().unwrap_or_default();
+            populated(model, name.rsplit('.').next().expect("a part"), message)
+        }
+        ("list", Value::Array(items)) => {
+            let items = items.iter();
+            items
+                .map(|item| populated_value(model, kind.inner(), item))
+                .collect()
+        }
+        ("map", Value::Object(entries)) => {
+            let entries = entries.iter();
+            let of = |value| populated_value(model, kind.inner(), value);
+            Value::Object(
+                entries
+                    .map(|(key, value)| (key.clone(), of(value)))
+                    .collect(),
+            )
+        }
+        _ => value.clone(),
     }
 }
 
@@ -278,6 +330,47 @@ fn nothing_is_there_that_the_list_lacks() {
     let listed = model.enums.into_values().collect();
     let odd: Vec<_> = enums.symmetric_difference(&listed).collect();
     assert!(odd.is_empty(), "{odd:?}");
+}
+
+/// What the typed payload holds, as it is compared.
+fn typed(event: &str, payload: &str) -> (Value, String) {
+    let json = |message: serde_json::Result<Value>| message.expect("JSON");
+    match Payload::from_json(event, payload.as_bytes()).expect(payload) {
+        Payload::Test(test) => (json(serde_json::to_value(&*test)), String::new()),
+        Payload::WorkflowStep(step) => (json(serde_json::to_value(&*step)), String::new()),
+        Payload::FindingDispatch(sent) => (json(serde_json::to_value(&*sent)), String::new()),
+        Payload::ProvisionStep(step) => of_task(step.task_view()),
+        Payload::PolicyApprovalStep(step) => of_task(step.task_view()),
+        Payload::PolicyPostAction(action) => of_task(action.task_view()),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn of_task(task: &ExpandedTask) -> (Value, String) {
+    let view = serde_json::to_value(task.view()).expect("JSON");
+    let known = |object: &&Object| !matches!(object, Object::Unknown(_));
+    let objects: Vec<_> = task.objects().iter().filter(known).collect();
+    (view, format!("{objects:?}"))
+}
+
+#[test]
+fn a_payload_that_leaves_nothing_out_is_the_sparse_one() {
+    let model = list();
+    for fixture in Fixture::ALL {
+        let (event, name) = (fixture.event(), fixture.name());
+        let payload = fixture.payload();
+        let message = event.rsplit('.').next().expect("a name");
+        let whole = populated(&model, message, &payload);
+        let sparse = typed(event, &payload.to_string());
+        assert_eq!(typed(event, &whole.to_string()), sparse, "{name}");
+
+        if let Some(event) = name.strip_suffix("minimal") {
+            let unpopulated = format!("{event}unpopulated");
+            let fixture = Fixture::named(&unpopulated).expect(&unpopulated);
+            assert_eq!(fixture.payload(), whole, "run data/model.py");
+            assert_eq!(typed(fixture.event(), fixture.json()), sparse, "{name}");
+        }
+    }
 }
 
 #[test]

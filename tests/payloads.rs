@@ -3,13 +3,20 @@
 
 mod support;
 
+use std::fmt::Debug;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use support::{DOMAIN, now, receiver, send};
 use tower_conductorone::Webhook;
+use tower_conductorone::event::action::TaskTypeActionTargetObject;
+use tower_conductorone::event::finding::{FindingEvidence, FindingSeverity};
+use tower_conductorone::event::review::AccessReviewState;
 use tower_conductorone::event::task::TaskKind;
-use tower_conductorone::event::{ExpandedTask, Object, Payload, PayloadError};
+use tower_conductorone::event::{
+    Event, ExpandedTask, FindingDispatch, Object, Payload, PayloadError, Timestamp,
+};
 use tower_conductorone::testing::{FakeTenant, Fixture};
 
 const PROVISION: &str = "c1.webhooks.v1.PayloadProvisionStep";
@@ -107,6 +114,174 @@ async fn every_fixture_is_read_and_its_pointers_lead_somewhere() {
         pointers += led;
     }
     assert!(with_task >= 54 && pointers > 200, "{with_task} {pointers}");
+}
+
+/// The fixture's payload, as a handler gets it.
+async fn dispatch(name: &str) -> Arc<FindingDispatch> {
+    let fixture = Fixture::named(name).expect(name);
+    let webhook = webhook(fixture.event(), fixture.json()).await;
+    let payload = webhook.payload().expect("read");
+    Arc::clone(payload.as_event().expect("a dispatch"))
+}
+
+#[tokio::test]
+async fn a_dispatch_brings_its_finding() {
+    let full = dispatch("finding_dispatch/full").await;
+    let finding = full.finding.as_ref().expect("a finding");
+    assert_eq!(finding.id, full.finding_id);
+    assert_eq!(finding.severity, FindingSeverity::Critical);
+    assert_eq!(finding.recurrence_count, 2);
+    let score = finding.risk_score.as_ref().expect("a score");
+    assert_eq!((score.score, score.risk_factors.len()), (97, 2));
+    let FindingEvidence::CredentialPubliclyExposed(evidence) = &finding.evidence else {
+        panic!("{}", finding.evidence.name().unwrap_or_default())
+    };
+    assert!(evidence.source_url.starts_with("https://git.example.com/"));
+    assert!(full.payload_template.starts_with('{'));
+
+    for fixture in Fixture::ALL {
+        let Some(file) = fixture.name().strip_prefix("finding_dispatch/") else {
+            continue;
+        };
+        let dispatch = dispatch(fixture.name()).await;
+        assert!(!dispatch.dispatch_id.is_empty(), "{file}");
+        let finding = dispatch.finding.as_ref().expect(file);
+        let finding_type = finding.finding_type.name().expect(file);
+        match file {
+            "future" => assert!(!finding.finding_type.is_known()),
+            "minimal" | "full" | "unpopulated" => {
+                assert_eq!(finding_type, "credentialPubliclyExposed");
+            }
+            _ => assert_eq!(finding_type.to_lowercase(), file.replace('_', ""), "{file}"),
+        }
+    }
+    let empty = webhook(FindingDispatch::NAME, r#"{"finding":null}"#).await;
+    assert!(empty.payload().is_ok());
+    let odd = error(FindingDispatch::NAME, &json!({ "finding": { "id": 1 } })).await;
+    assert_eq!(odd.path(), "payload.finding.id");
+}
+
+/// All texts below a value, with the names of their members.
+fn texts<'a>(name: &'a str, value: &'a Value) -> Vec<(&'a str, &'a str)> {
+    match value {
+        Value::String(text) => vec![(name, text)],
+        Value::Array(items) => items.iter().flat_map(|item| texts(name, item)).collect(),
+        Value::Object(members) => members
+            .iter()
+            .flat_map(|(name, value)| texts(name, value))
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn debug_shows_of_a_finding_what_is_for_logs() {
+    // Ids of what is no person, and times.
+    const SHOWN: &[&str] = &[
+        "@type",
+        "dispatchId",
+        "findingId",
+        "ruleId",
+        "id",
+        "appId",
+        "appOwnerAppId",
+        "taskId",
+        "decoyId",
+        "connectorId",
+        "appResourceTypeId",
+        "appResourceId",
+        "sourceDetectorId",
+        "name",
+        "severity",
+    ];
+    for fixture in Fixture::ALL {
+        if !fixture.name().starts_with("finding_dispatch/") {
+            continue;
+        }
+        let dispatch = dispatch(fixture.name()).await;
+        let finding = dispatch.finding.as_ref().expect("a finding");
+        let whole: [&dyn Debug; 4] = [
+            &dispatch,
+            &finding.risk_score,
+            &finding.computed_owner,
+            &finding.assigned_owner,
+        ];
+        let of_known_type: [&dyn Debug; 3] =
+            [&finding.finding_type, &finding.target, &finding.evidence];
+        let is_newer = fixture.name().ends_with("future");
+        let of_known_type = of_known_type.into_iter().filter(|_| !is_newer);
+        let all: Vec<_> = whole.into_iter().chain(of_known_type).collect();
+        let shown = format!("{all:?}");
+        assert!(shown.contains(&dispatch.dispatch_id), "{shown}");
+        assert!(shown.contains(&finding.id), "{shown}");
+        let payload = fixture.payload();
+        let is_time = |text: &str| text.parse::<Timestamp>().is_ok();
+        let hidden = texts("", &payload)
+            .into_iter()
+            .filter(|(name, text)| !SHOWN.contains(name) && !is_time(text) && !text.is_empty());
+        for (name, text) in hidden {
+            let is_shown = shown.contains(&format!("{text:?}"));
+            assert!(!is_shown, "{}: {name}: {shown}", fixture.name());
+        }
+    }
+}
+
+#[tokio::test]
+async fn debug_shows_nothing_of_what_an_agent_and_its_tool_say() {
+    let call = json!({
+        "toolName": "send_payment",
+        "toolInput": { "iban": "s3cret-input" },
+        "toolOutput": "s3cret-output",
+        "toolError": "s3cret-error",
+        "inputSizeBytes": 23,
+    });
+    let payload = json!({ "taskView": { "task": { "type": { "action": { "toolCall": call } } } } });
+    let webhook = webhook(PROVISION, &payload.to_string()).await;
+    let view = view(webhook.payload().expect("read")).expect("a task event");
+    let kind = &view
+        .task()
+        .expect("a task")
+        .r#type
+        .as_ref()
+        .expect("one")
+        .kind;
+    let TaskKind::Action(action) = kind else {
+        panic!("no action")
+    };
+    let TaskTypeActionTargetObject::ToolCall(call) = &action.target_object else {
+        panic!("no call")
+    };
+    assert_eq!(call.tool_output, "s3cret-output");
+    assert_eq!(call.input_size_bytes, 23);
+    assert!(call.tool_input.is_some());
+    let shown = format!("{webhook:?} {:?}", webhook.payload());
+    assert!(shown.contains("send_payment"), "{shown}");
+    assert!(!shown.contains("s3cret"), "{shown}");
+}
+
+#[tokio::test]
+async fn the_pointers_of_a_certification_lead_to_its_review_and_its_principal() {
+    let payload = json!({
+        "taskView": {
+            "task": { "type": { "certify": { "resource": { "id": "r", "appId": "a" } } } },
+            "accessReviewPath": "$.expanded[1]",
+            "principalResourcePath": "$.expanded[0]",
+        },
+        "expanded": [
+            { "@type": "type.googleapis.com/c1.api.app.v1.AppResource", "id": "r" },
+            {
+                "@type": "type.googleapis.com/c1.api.accessreview.v1.AccessReview",
+                "id": "review",
+                "state": "ACCESS_REVIEW_STATE_OPEN",
+            },
+        ],
+    });
+    let webhook = webhook(PROVISION, &payload.to_string()).await;
+    let view = view(webhook.payload().expect("read")).expect("a task event");
+    assert_eq!(view.principal_resource().map(|r| &*r.id), Some("r"));
+    let review = view.access_review().expect("a review");
+    assert_eq!(review.id, "review");
+    assert_eq!(review.state, AccessReviewState::Open);
 }
 
 #[tokio::test]

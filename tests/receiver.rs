@@ -381,6 +381,7 @@ async fn each_event_gets_its_reply_over_both_protocols_and_with_all_algorithms()
                     (
                         "c1.webhooks.v1.PayloadTest"
                         | "c1.webhooks.v1.PayloadPolicyPostAction"
+                        | "c1.webhooks.v1.PayloadFindingDispatch"
                         | "c1.webhooks.v1.PayloadOfTomorrow",
                         [],
                     ) => {}

@@ -496,6 +496,7 @@ async fn every_event_takes_its_own_reply() {
             Payload::PolicyApprovalStep(step) => step.answer(ApprovalReply::approve(none())),
             Payload::PolicyPostAction(action) => action.answer(Acknowledgement::new()),
             Payload::WorkflowStep(step) => step.answer(WorkflowReply::empty()),
+            Payload::FindingDispatch(dispatch) => dispatch.answer(Acknowledgement::new()),
             other => panic!("{other:?}"),
         };
         let (parts, body) = answer.response().into_parts();

@@ -219,6 +219,12 @@ async fn every_event_has_a_payload_of_its_type() {
         let members = envelope["payload"].as_object().unwrap().len();
         match event.rsplit_once(".Payload").unwrap().1 {
             "Test" | "UnheardOf" => assert_eq!(members, 1),
+            "FindingDispatch" => {
+                let payload = &envelope["payload"];
+                assert!(payload["dispatchId"].is_string());
+                assert_eq!(payload["finding"]["id"], payload["findingId"]);
+                assert!(payload.get("taskView").is_none() && payload.get("expanded").is_none());
+            }
             "WorkflowStep" => {
                 let execution = envelope["payload"]["workflowExecutionId"].as_str().unwrap();
                 execution.parse::<i64>().unwrap();

@@ -32,7 +32,7 @@ callback did not come, 2 wrong usage, 3 one got no answer at all.")]
 #[allow(clippy::doc_markdown, reason = "it is shown as plain text")]
 pub(crate) struct Send {
     /// test, provision-step, policy-approval-step, policy-post-action,
-    /// workflow-step, or any event's full name
+    /// workflow-step, finding-dispatch, or any event's full name
     #[arg(value_parser = event)]
     event: String,
 

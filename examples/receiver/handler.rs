@@ -91,6 +91,7 @@ fn grant(webhook: &Webhook, payload: &Payload) -> Outcome {
             let context = json!({ "comment": comment.as_str() });
             step.answer(WorkflowReply::context(&context).unwrap_or_else(|_| WorkflowReply::empty()))
         }
+        Payload::FindingDispatch(dispatch) => dispatch.answer(Acknowledgement::new()),
         Payload::Unknown(event) => event.acknowledge(),
         // An event of a newer version of the crate, which this handler has to
         // learn first.

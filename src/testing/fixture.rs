@@ -14,7 +14,11 @@ use serde_json::Value;
 ///   forms that proto3's JSON allows.
 /// - `provision_step/grant.future`: the first from a newer sender, with fields,
 ///   values, members and objects that nobody knows yet.
+/// - `provision_step/grant.unpopulated`: the first from a sender that leaves
+///   nothing out, as ConductorOne's API does: what is not set is there as `""`,
+///   `0`, `false`, `[]` or `null`.
 /// - `policy_post_action/grant.denied`: another way for a task to end.
+/// - `finding_dispatch/deactivated_owner`: another type of finding.
 ///
 /// ```
 /// use tower_conductorone::testing::{FakeTenant, Fixture};
@@ -32,7 +36,7 @@ pub struct Fixture {
 }
 
 impl Fixture {
-    /// All fixtures: every event with every type of task.
+    /// All fixtures: every event with every type of task and of finding.
     pub const ALL: &[Self] = FIXTURES;
 
     /// The fixture of that name.
@@ -82,32 +86,43 @@ macro_rules! fixtures {
 
 const FIXTURES: &[Fixture] = fixtures! {
     "c1.webhooks.v1.PayloadTest": "test" {
-        "minimal" "full" "future"
+        "minimal" "full" "future" "unpopulated"
     }
     "c1.webhooks.v1.PayloadWorkflowStep": "workflow_step" {
-        "minimal" "full" "future"
+        "minimal" "full" "future" "unpopulated"
+    }
+    "c1.webhooks.v1.PayloadFindingDispatch": "finding_dispatch" {
+        "minimal" "full" "future" "unpopulated" "connector_anomaly_detection_disabled"
+        "credential_expiring" "custom" "deactivated_owner" "decoy_credential_used"
+        "decoy_publicly_exposed" "nhi_unowned" "service_account_misclassification"
+        "service_account_unowned" "similar_username_match" "unused_secret"
     }
     "c1.webhooks.v1.PayloadProvisionStep": "provision_step" {
-        "action.minimal" "action.full" "action.future" "certify.minimal" "certify.full"
-        "certify.future" "finding.minimal" "finding.full" "finding.future" "grant.minimal"
-        "grant.full" "grant.future" "offboarding.minimal" "offboarding.full"
-        "offboarding.future" "revoke.minimal" "revoke.full" "revoke.future"
+        "action.minimal" "action.full" "action.future" "action.unpopulated" "certify.minimal"
+        "certify.full" "certify.future" "certify.unpopulated" "finding.minimal" "finding.full"
+        "finding.future" "finding.unpopulated" "grant.minimal" "grant.full" "grant.future"
+        "grant.unpopulated" "offboarding.minimal" "offboarding.full" "offboarding.future"
+        "offboarding.unpopulated" "revoke.minimal" "revoke.full" "revoke.future"
+        "revoke.unpopulated"
     }
     "c1.webhooks.v1.PayloadPolicyApprovalStep": "policy_approval_step" {
-        "action.minimal" "action.full" "action.future" "certify.minimal" "certify.full"
-        "certify.future" "finding.minimal" "finding.full" "finding.future" "grant.minimal"
-        "grant.full" "grant.future" "offboarding.minimal" "offboarding.full"
-        "offboarding.future" "revoke.minimal" "revoke.full" "revoke.future"
+        "action.minimal" "action.full" "action.future" "action.unpopulated" "certify.minimal"
+        "certify.full" "certify.future" "certify.unpopulated" "finding.minimal" "finding.full"
+        "finding.future" "finding.unpopulated" "grant.minimal" "grant.full" "grant.future"
+        "grant.unpopulated" "offboarding.minimal" "offboarding.full" "offboarding.future"
+        "offboarding.unpopulated" "revoke.minimal" "revoke.full" "revoke.future"
+        "revoke.unpopulated"
     }
     "c1.webhooks.v1.PayloadPolicyPostAction": "policy_post_action" {
-        "action.minimal" "action.full" "action.future" "action.cancelled" "action.denied"
-        "action.error" "certify.minimal" "certify.full" "certify.future" "certify.cancelled"
-        "certify.certified" "certify.error" "certify.wait_timed_out" "finding.minimal"
-        "finding.full" "finding.future" "finding.cancelled" "finding.risk_accepted"
-        "grant.minimal" "grant.full" "grant.future" "grant.cancelled" "grant.denied"
+        "action.minimal" "action.full" "action.future" "action.unpopulated" "action.cancelled"
+        "action.denied" "action.error" "certify.minimal" "certify.full" "certify.future"
+        "certify.unpopulated" "certify.cancelled" "certify.certified" "certify.error"
+        "certify.wait_timed_out" "finding.minimal" "finding.full" "finding.future"
+        "finding.unpopulated" "finding.cancelled" "finding.risk_accepted" "grant.minimal"
+        "grant.full" "grant.future" "grant.unpopulated" "grant.cancelled" "grant.denied"
         "grant.error" "grant.wait_timed_out" "offboarding.minimal" "offboarding.full"
-        "offboarding.future" "offboarding.cancelled" "offboarding.error" "revoke.minimal"
-        "revoke.full" "revoke.future" "revoke.cancelled" "revoke.denied" "revoke.error"
-        "revoke.wait_timed_out"
+        "offboarding.future" "offboarding.unpopulated" "offboarding.cancelled" "offboarding.error"
+        "revoke.minimal" "revoke.full" "revoke.future" "revoke.unpopulated" "revoke.cancelled"
+        "revoke.denied" "revoke.error" "revoke.wait_timed_out"
     }
 };

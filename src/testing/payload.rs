@@ -5,12 +5,13 @@ use serde_json::{Value, json};
 use super::id::ksuid;
 
 /// The events that ConductorOne is known to send.
-pub const EVENTS: [&str; 5] = [
+pub const EVENTS: [&str; 6] = [
     "c1.webhooks.v1.PayloadTest",
     "c1.webhooks.v1.PayloadProvisionStep",
     "c1.webhooks.v1.PayloadPolicyApprovalStep",
     "c1.webhooks.v1.PayloadPolicyPostAction",
     "c1.webhooks.v1.PayloadWorkflowStep",
+    "c1.webhooks.v1.PayloadFindingDispatch",
 ];
 
 /// A small payload as it could come with `event`, about something new each
@@ -26,10 +27,29 @@ pub(super) fn sample(event: &str) -> Value {
             "workflowExecutionStepId": ksuid(),
             "context": {"reason": "quarterly review", "attempt": 1},
         }),
+        "c1.webhooks.v1.PayloadFindingDispatch" => about_a_finding(),
         _ => json!({}),
     };
     payload["@type"] = format!("type.googleapis.com/{event}").into();
     payload
+}
+
+/// A finding that a rule has sent.
+fn about_a_finding() -> Value {
+    const FINDING: &str = "2fCgVtR6yDbWx1nKqLh4mJcPsZe";
+    json!({
+        "dispatchId": ksuid(),
+        "findingId": FINDING,
+        "ruleId": "2fCgWzF8uEoHa5vTiGk2rXyNdBq",
+        "finding": {
+            "id": FINDING,
+            "description": "A token of Ada Lovelace expires soon",
+            "severity": "FINDING_SEVERITY_LOW",
+            "state": "FINDING_STATE_OPEN",
+            "credentialExpiring": {"credentialDisplayName": "analytical engine"},
+            "credentialExpiringEvidence": {"expiresAt": "2024-05-17T00:02:00Z"},
+        },
+    })
 }
 
 /// A task that asks for access, with the objects that it points at.
