@@ -79,6 +79,14 @@ async fn every_fixture_is_read_and_its_pointers_lead_somewhere() {
         assert!(view.app().is_some(), "{name}");
         if !name.ends_with(".future") {
             assert!(!format!("{:?}", view.view()).contains("Unknown("), "{name}");
+            for object in view.objects() {
+                let Object::Unknown(object) = object else {
+                    continue;
+                };
+                let class = object.type_name.rsplit('.').next().expect("a name");
+                let unpublished = ["Insight", "AppUserLastUsage", "ScopeBinding"];
+                assert!(unpublished.contains(&class), "{name}: {object:?}");
+            }
         }
         let written = serde_json::to_string(view.view()).expect("JSON");
         assert_eq!(

@@ -18,6 +18,8 @@ use serde_json::Value;
 ///   nothing out, as ConductorOne's API does: what is not set is there as `""`,
 ///   `0`, `false`, `[]` or `null`.
 /// - `policy_post_action/grant.denied`: another way for a task to end.
+/// - `policy_approval_step/action.tool_call`: another thing for an action to be
+///   about.
 /// - `finding_dispatch/deactivated_owner`: another type of finding.
 ///
 /// ```
@@ -112,6 +114,7 @@ const FIXTURES: &[Fixture] = fixtures! {
         "grant.unpopulated" "offboarding.minimal" "offboarding.full" "offboarding.future"
         "offboarding.unpopulated" "revoke.minimal" "revoke.full" "revoke.future"
         "revoke.unpopulated"
+        "action.tool_call" "action.finding"
     }
     "c1.webhooks.v1.PayloadPolicyPostAction": "policy_post_action" {
         "action.minimal" "action.full" "action.future" "action.unpopulated" "action.cancelled"
