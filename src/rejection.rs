@@ -106,7 +106,9 @@ kinds! {
     /// **401**: `htm` is not the request's method.
     WrongMethod => UNAUTHORIZED, "wrong_method", Token;
     /// **401**: `htu` is not the URL that was called. Check the public URL: its
-    /// scheme, host and the prefix that a proxy strips.
+    /// scheme, host and the prefix that a proxy strips. Or the path that was called
+    /// has dot segments, or is spelled otherwise than in `htu`, so that a router
+    /// might take it for another one.
     WrongUrl => UNAUTHORIZED, "wrong_url", Token;
     /// **401**: the body is not the one that the token was made for. Something
     /// on the way may parse and write it again.

@@ -348,6 +348,15 @@ fn claims(table: &mut Table, good: &Delivery) {
 fn body(table: &mut Table, good: &Delivery) {
     let tampered = good.clone().tampered_body(r#"{"version":"v1"}"#);
     table.row(Kind::BodyHashMismatch, "another body", &tampered);
+    for (what, path) in [
+        ("dot segments", "/grants/../webhooks"),
+        ("encoded dot segments", "/grants/%2e%2E/webhooks"),
+        ("another spelling", "/%77ebhooks"),
+    ] {
+        let mut request = counted(good);
+        *request.uri_mut() = path.parse().expect("a URI");
+        table.request(Kind::WrongUrl, what, request);
+    }
     let hash = json!("47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=");
     let of_nothing = good.clone().claim("htb_s256", hash);
     table.row(Kind::BodyHashMismatch, "the hash of nothing", &of_nothing);

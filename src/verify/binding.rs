@@ -34,6 +34,16 @@ pub(crate) enum TargetError {
     Invalid { came: String, reason: UrlError },
     #[error("htu is {came:?}, this receiver was called at {expected:?}: is the public URL right?")]
     Different { came: String, expected: String },
+    #[error(
+        "the request's path {path:?} has dot segments: ConductorOne sends none, \
+         and a router may not make of them what htu says"
+    )]
+    DotSegments { path: String },
+    #[error(
+        "the request's path is {path:?}, which htu {came:?} spells otherwise: \
+         does something on the way encode it anew?"
+    )]
+    Spelling { came: String, path: String },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -96,27 +106,45 @@ impl PublicUrl {
 
     /// Whether `htu` is this URL followed by the request's path (RFC 9449
     /// §4.3). Query and fragment of `htu` do not count.
+    ///
+    /// Routers do not normalise: to them `/%74ests` and `/grants/../tests` are
+    /// paths of their own, which a wildcard may take. So a path that is not in
+    /// normal form has to be the one that the tenant signed, letter by letter, and
+    /// one with dot segments is never right.
     pub(crate) fn check_target(&self, htu: &str, path: &str) -> Result<(), TargetError> {
         let came = Target::parse(htu).map_err(|reason| TargetError::Invalid {
             came: for_log(htu),
             reason,
         })?;
-        // The path is normalised by itself first: its dot segments do not
-        // reach into the prefix.
-        let expected = normal_path(path).map(|path| Target {
-            path: format!("{}{path}", self.0.path),
-            ..self.0.clone()
-        });
-        match expected {
-            Ok(expected) if expected == came => Ok(()),
-            Ok(expected) => Err(TargetError::Different {
-                came: for_log(htu),
-                expected: for_log(&expected.to_string()),
-            }),
-            Err(_) => Err(TargetError::Different {
+        let Ok(normal) = encoded_path(path) else {
+            return Err(TargetError::Different {
                 came: for_log(htu),
                 expected: for_log(path),
-            }),
+            });
+        };
+        if has_dot_segments(&normal) {
+            return Err(TargetError::DotSegments {
+                path: for_log(path),
+            });
+        }
+        let expected = Target {
+            path: format!("{}{normal}", self.0.path),
+            ..self.0.clone()
+        };
+        if expected != came {
+            return Err(TargetError::Different {
+                came: for_log(htu),
+                expected: for_log(&expected.to_string()),
+            });
+        }
+        let signed = htu.split(['?', '#']).next().unwrap_or_default();
+        if normal == path || path.is_empty() || signed.ends_with(path) {
+            Ok(())
+        } else {
+            Err(TargetError::Spelling {
+                came: for_log(htu),
+                path: for_log(path),
+            })
         }
     }
 }
@@ -199,22 +227,32 @@ fn read_port(text: &str) -> Result<Option<u16>, UrlError> {
     }
 }
 
-/// A path in normal form: encodings (RFC 3986 §6.2.2.1, §6.2.2.2), then dot
-/// segments (§6.2.2.3), and `/` for an empty one (§6.2.3).
-fn normal_path(path: &str) -> Result<Cow<'_, str>, UrlError> {
+/// A path with its encodings in normal form (RFC 3986 §6.2.2.1, §6.2.2.2), and
+/// `/` for an empty one (§6.2.3).
+fn encoded_path(path: &str) -> Result<Cow<'_, str>, UrlError> {
     if path.is_empty() {
         return Ok(Cow::Borrowed("/"));
     }
-    let path = normal_encoding(path).ok_or(UrlError::Path)?;
-    let segments = path.strip_prefix('/').ok_or(UrlError::Path)?;
-    if !segments
-        .split('/')
-        .any(|segment| matches!(segment, "." | ".."))
-    {
+    let normal = normal_encoding(path).ok_or(UrlError::Path)?;
+    if normal.starts_with('/') {
+        Ok(normal)
+    } else {
+        Err(UrlError::Path)
+    }
+}
+
+fn has_dot_segments(path: &str) -> bool {
+    path.split('/').any(|segment| matches!(segment, "." | ".."))
+}
+
+/// A path in normal form: encodings, then dot segments (RFC 3986 §6.2.2.3).
+fn normal_path(path: &str) -> Result<Cow<'_, str>, UrlError> {
+    let path = encoded_path(path)?;
+    if !has_dot_segments(&path) {
         return Ok(path);
     }
     let mut kept: Vec<&str> = Vec::new();
-    let mut segments = segments.split('/').peekable();
+    let mut segments = path.split('/').skip(1).peekable();
     while let Some(segment) = segments.next() {
         match segment {
             "." => {}
