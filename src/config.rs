@@ -100,13 +100,18 @@ impl VerifyWebhookBuilder {
 
     /// How far the tenant's clock and this machine's may differ. 30 s by
     /// default, at most 60 s.
+    ///
+    /// It is added to `exp` and taken off `nbf`. ConductorOne's `nbf` is a minute
+    /// before `iat` already, so a clock here may be slow by 90 s and fast by two and
+    /// a half minutes, less the way.
     pub fn leeway(mut self, leeway: Duration) -> Self {
         self.leeway = leeway;
         self
     }
 
     /// The longest life (`exp` less `iat`) that a token may have. 10 minutes by
-    /// default; ConductorOne's live for two.
+    /// default; ConductorOne's live for two. An `iat` that lies further ahead than
+    /// this and the leeway is refused.
     pub fn max_token_lifetime(mut self, lifetime: Duration) -> Self {
         self.max_token_lifetime = lifetime;
         self

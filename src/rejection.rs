@@ -99,7 +99,8 @@ kinds! {
     WrongAudience => UNAUTHORIZED, "wrong_audience", Token;
     /// **401**: `exp` has passed. Check this machine's clock.
     TokenExpired => UNAUTHORIZED, "token_expired", Token;
-    /// **401**: `nbf` or `iat` lies in the future. Check this machine's clock.
+    /// **401**: `nbf` lies in the future, or `iat` far in it. Check this machine's
+    /// clock.
     TokenNotYetValid => UNAUTHORIZED, "token_not_yet_valid", Token;
     /// **401**: the token lives longer than the limit, 10 minutes by default.
     TokenLifetimeTooLong => UNAUTHORIZED, "token_lifetime_too_long", Token;

@@ -627,10 +627,11 @@ async fn leeway_counts_to_the_second_at_both_ends() {
             ("nbf", at(leeway), "accepted"),
             ("nbf", half(leeway), "token_not_yet_valid"),
             ("nbf", at(leeway + 1), "token_not_yet_valid"),
-            ("iat", at(leeway - 1), "accepted"),
-            ("iat", at(leeway), "accepted"),
-            ("iat", half(leeway), "token_not_yet_valid"),
-            ("iat", at(leeway + 1), "token_not_yet_valid"),
+            // What `nbf` allows, `iat` allows; only far in the future it counts.
+            ("iat", at(leeway + 1), "accepted"),
+            ("iat", at(leeway + 600), "accepted"),
+            ("iat", half(leeway + 600), "token_not_yet_valid"),
+            ("iat", at(leeway + 601), "token_not_yet_valid"),
         ] {
             let outcome = setting.raw(&[(claim, &value)]).await;
             outcome.expect_token(code, (leeway, claim, &value));
@@ -652,7 +653,11 @@ async fn the_clock_decides_to_the_microsecond() {
     let moment = Duration::from_micros(1);
     // nbf is 60 s before iat, exp 120 s after it.
     for (time, code) in [
-        (issued - seconds(30) - moment, "token_not_yet_valid"),
+        // So a clock may be slow by 90 s, for all that ConductorOne allows.
+        (issued - seconds(90) - moment, "token_not_yet_valid"),
+        (issued - seconds(90), "accepted"),
+        (issued - seconds(89), "accepted"),
+        (issued - seconds(31), "accepted"),
         (issued - seconds(30), "accepted"),
         (issued, "accepted"),
         (issued + seconds(150) - moment, "accepted"),
@@ -767,6 +772,32 @@ async fn a_token_lives_at_most_10_minutes_unless_told_otherwise() {
             .claim("exp", exp.clone());
         let outcome = send(layer, delivery.request()).await;
         outcome.expect_token(code, (iat, exp));
+    }
+}
+
+/// An `iat` as far ahead as `exp` would hide how long the token lives.
+#[tokio::test]
+async fn a_token_cannot_hide_its_life_behind_an_iat_to_come() {
+    let tenant = FakeTenant::new(DOMAIN);
+    let layer = receiver(&tenant);
+    for (ahead, code) in [
+        (0, "accepted"),
+        (630, "accepted"),
+        (631, "token_not_yet_valid"),
+        (86_400, "token_not_yet_valid"),
+    ] {
+        let delivery = tenant
+            .delivery(TEST_EVENT)
+            .issued_at(now())
+            .claim("iat", json!(NOW + ahead))
+            .claim("exp", json!(NOW + ahead + 600));
+        let outcome = send(&layer, delivery.request()).await;
+        outcome.expect_token(code, ahead);
+        let reason = outcome.reason();
+        assert!(
+            code == "accepted" || reason.contains("iat lies"),
+            "{reason}"
+        );
     }
 }
 

@@ -332,7 +332,8 @@ fn claims(table: &mut Table, good: &Delivery) {
         &claim("exp", at(-30)),
     );
     table.row(Kind::TokenNotYetValid, "nbf in 31 s", &claim("nbf", at(31)));
-    table.row(Kind::TokenNotYetValid, "iat in 31 s", &claim("iat", at(31)));
+    let far = claim("iat", at(631));
+    table.row(Kind::TokenNotYetValid, "iat in over 10 minutes", &far);
     table.row(Kind::TokenLifetimeTooLong, "601 s", &claim("exp", at(601)));
     table.row(Kind::WrongMethod, "for GET", &claim("htm", json!("GET")));
     for (what, htu) in [

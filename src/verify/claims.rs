@@ -165,8 +165,15 @@ impl Claims {
         if now >= self.expires_at + leeway {
             return Err(MismatchError::Expired(seconds(now - self.expires_at)));
         }
-        for (claim, time) in [("nbf", self.not_before), ("iat", self.issued_at)] {
-            if now + leeway < time {
+        // `nbf` says when the token's time begins, with allowance for a receiver
+        // whose clock is slow. Only far in the future `iat` counts, lest it hide
+        // how long the token lives.
+        let longest = policy.max_lifetime.as_secs_f64();
+        for (claim, time, ahead) in [
+            ("nbf", self.not_before, leeway),
+            ("iat", self.issued_at, leeway + longest),
+        ] {
+            if now + ahead < time {
                 return Err(MismatchError::NotYetValid {
                     claim,
                     ahead: seconds(time - now),
