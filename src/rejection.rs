@@ -158,6 +158,13 @@ kinds! {
     NoCallback => BAD_REQUEST, "no_callback", Plain;
 }
 
+    /// **500**, by either layer: it has let this request through already. It is
+    /// installed twice on this path, or [`recover`] was given a service that has
+    /// it inside. The log names the layer, as an error.
+    ///
+    /// [`recover`]: crate::DeliverOnceLayer#method.recover
+    InstalledTwice => INTERNAL_SERVER_ERROR, "installed_twice", Plain;
+
 /// The parts of an answer beside its status.
 #[derive(Clone, Copy)]
 enum Answer {
@@ -172,8 +179,8 @@ enum Answer {
 
 impl RejectionKind {
     /// The status that the caller gets. Never 2xx, 3xx or 410 Gone (after which
-    /// ConductorOne would not retry), and never 5xx but for a passing trouble
-    /// of the receiver's own.
+    /// ConductorOne would not retry), 503 only for a passing trouble of the
+    /// receiver's own, and 500 only for a mistake in how it is put together.
     #[must_use]
     pub fn status(self) -> StatusCode {
         self.properties().0
@@ -212,6 +219,17 @@ impl Rejection {
     }
 
     pub(crate) fn retry_after(mut self, wait: Duration) -> Self {
+    /// Says so in the log, too: whoever installed the layers is to mend it.
+    pub(crate) fn installed_twice(layer: &'static str) -> Self {
+        let source = InstalledTwice { layer };
+        let rejection = Self::new(RejectionKind::InstalledTwice);
+        tracing::error!(code = rejection.code(), "{source}");
+        Self {
+            source: Some(Arc::new(source)),
+            ..rejection
+        }
+    }
+
         self.retry_after = Some(wait);
         self
     }
@@ -286,6 +304,15 @@ impl Rejection {
 }
 
 impl fmt::Display for Rejection {
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{layer} has let this request through already: is it installed twice on this path, \
+     or was DeliverOnceLayer::recover given a service that has it inside?"
+)]
+struct InstalledTwice {
+    layer: &'static str,
+}
+
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "webhook refused: {}", self.code())
     }

@@ -517,6 +517,40 @@ async fn nothing_runs_for_a_request_that_nobody_has_proven() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_layer_that_is_installed_twice_is_named() {
+    let tenant = FakeTenant::new(DOMAIN);
+    let verify = || {
+        let builder = builder(&tenant).replay_policy(ReplayPolicy::Mark);
+        builder.build().expect("good")
+    };
+    let handler = || Router::new().route("/webhooks", post(async || document(COMPLETE)));
+    // One layer, or two.
+    let (shared, another) = (once(), once());
+    for inner in [shared.clone(), another] {
+        let app = handler().layer(inner).layer(shared.clone()).layer(verify());
+        let delivery = tenant.delivery(PROVISION).issued_at(now());
+        let begun = tokio::time::Instant::now();
+        let response = app.oneshot(delivery.request()).await.expect("infallible");
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+        let given = read(response).await;
+        assert_eq!(given.status, 500);
+        assert!(
+            given.body.contains(r#""code":"installed_twice""#),
+            "{given:?}"
+        );
+    }
+    let app = handler().layer(verify()).layer(once()).layer(verify());
+    let delivery = tenant.delivery(PROVISION).issued_at(now());
+    let response = app.oneshot(delivery.request()).await.expect("infallible");
+    let given = read(response).await;
+    assert_eq!(given.status, 500);
+    assert!(
+        given.body.contains(r#""code":"installed_twice""#),
+        "{given:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_key_can_be_chosen() {
     let by_id = DeliverOnceLayer::builder()
         .key(|webhook| DeliveryKey::digest([webhook.id().as_bytes()]))

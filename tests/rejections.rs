@@ -4,8 +4,10 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderValue, Method, Request};
@@ -87,6 +89,7 @@ const ANSWERS: &[Answer] = &[
     plain(Kind::InvalidEnvelope, "invalid_envelope", 400),
     plain(Kind::UnsupportedVersion, "unsupported_version", 400),
     plain(Kind::HeaderMismatch, "header_mismatch", 400),
+    plain(Kind::InstalledTwice, "installed_twice", 500),
     with(Kind::KeysUnavailable, "keys_unavailable", 503, ("retry-after", "3")),
     with(Kind::ReplayStoreUnavailable, "replay_store_unavailable", 503, ("retry-after", "1")),
 ];
@@ -176,6 +179,7 @@ fn table() -> Table {
     body(&mut table, &good);
     envelope(&mut table, &good);
     troubles_of_our_own(&mut table, &good);
+    mistakes_of_our_own(&mut table, &good);
     table
 }
 
@@ -465,6 +469,19 @@ async fn every_way_to_break_a_request_has_its_answer_and_no_effect() {
     for row in table.rows {
         let case = format!("{:?}: {}", row.kind, row.what);
         let (_, code, status, public_code, header) = *ANSWERS
+/// The request has come through the layer before.
+fn mistakes_of_our_own(table: &mut Table, good: &Delivery) {
+    let layer = builder(&table.tenant).build().expect("good");
+    let outcome = pin!(send(&layer, good.request()));
+    let mut context = Context::from_waker(Waker::noop());
+    let Poll::Ready(outcome) = outcome.poll(&mut context) else {
+        panic!("nothing to wait for")
+    };
+    let mut request = counted(good);
+    request.extensions_mut().insert(outcome.webhook().clone());
+    table.request(Kind::InstalledTwice, "a layer twice", request);
+}
+
             .iter()
             .find(|answer| answer.0 == row.kind)
             .expect("an answer for each kind");
@@ -530,8 +547,8 @@ const BY_DELIVER_ONCE: &[Kind] = &[
     Kind::NoCallback,
 ];
 
-#[test]
-fn every_kind_has_a_row_and_an_answer() {
+#[tokio::test]
+async fn every_kind_has_a_row_and_an_answer() {
     let mut rows: BTreeMap<&str, usize> = BTreeMap::new();
     for row in table().rows {
         *rows.entry(row.kind.code()).or_default() += 1;
@@ -568,6 +585,9 @@ fn no_kind_is_answered_410_or_2xx_or_3xx_and_5xx_only_for_our_own_trouble() {
     }
 }
 
+        } else if *kind == Kind::InstalledTwice {
+            // A mistake in how the receiver is put together.
+            assert_eq!(status, 500, "{kind:?}");
 #[test]
 fn codes_are_unique_snake_case_and_coarse_only_for_the_token() {
     let mut codes = BTreeMap::new();

@@ -124,6 +124,28 @@ async fn a_second_use_is_refused() {
 }
 
 #[tokio::test]
+async fn a_refused_replay_says_which_webhook_it_was() {
+    let tenant = FakeTenant::new(DOMAIN);
+    let layer = receiver(&tenant);
+    let delivery = delivery(&tenant).webhook_id("2fCjgK8tYJxV9u8d1wupBMeXZ45");
+    let delivery = delivery.claim(
+        "jti",
+        serde_json::json!("2fCjnQxpBRyaQQgPO3rW6EWNdld\u{1b}"),
+    );
+    send(&layer, delivery.request()).await;
+    let outcome = send(&layer, delivery.request()).await;
+    assert_replayed(&outcome);
+    let reason = outcome.reason();
+    for named in [
+        r#""2fCjgK8tYJxV9u8d1wupBMeXZ45""#,
+        r#""2fCjnQxpBRyaQQgPO3rW6EWNdld\u{1b}""#,
+        TEST_EVENT,
+    ] {
+        assert!(reason.contains(named), "{named}: {reason}");
+    }
+}
+
+#[tokio::test]
 async fn it_is_the_jti_that_counts_not_the_token() {
     let tenant = FakeTenant::new(DOMAIN);
     let layer = receiver(&tenant);

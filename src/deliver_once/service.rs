@@ -14,6 +14,7 @@ use super::answer;
 use super::body::DocumentBody;
 use super::future::ResponseFuture;
 use super::lead::{Job, lead};
+use super::run::DeliveryRun;
 use super::runs::Joined;
 use super::shared::{Phase, Shared};
 use crate::rejection::{Rejection, RejectionKind};
@@ -72,6 +73,10 @@ where
         let clone = self.inner.clone();
         let ready = mem::replace(&mut self.inner, clone);
 
+        if request.extensions().get::<DeliveryRun>().is_some() {
+            let rejection = Rejection::installed_twice("DeliverOnceLayer");
+            return ResponseFuture::ready(answer::refused(rejection));
+        }
         let Some(webhook) = request.extensions().get::<Webhook>().cloned() else {
             return ResponseFuture::ready(answer::not_verified());
         };

@@ -58,6 +58,7 @@ use self::signature::SignatureError;
 use self::token::{TokenError, UntrustedToken};
 use self::webhook::Proven;
 use crate::clock::Clock;
+use crate::excerpt::for_log;
 use crate::keys::VerifyError;
 use crate::rejection::{Rejection, RejectionKind};
 use crate::replay::{Claim, ReplayStore, ReplayStoreError, TokenId};
@@ -105,6 +106,9 @@ impl Verifier {
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         let (mut parts, body) = request.into_parts();
+        if parts.extensions.get::<Webhook>().is_some() {
+            return Err(Rejection::installed_twice("VerifyWebhookLayer"));
+        }
         let signed = self.authenticate(&parts).await;
         let (tenant, claims) = signed.inspect_err(log_unsigned)?;
         let proven = self.prove(&parts, body, Arc::clone(&tenant), claims).await;
@@ -164,7 +168,7 @@ impl Verifier {
         // The body took its time, and a store forgets a token that has expired.
         let now = self.clock.now();
         claims.check_times(&self.claims, now)?;
-        let replay = self.is_replay(&tenant, &claims, now).await?;
+        let replay = self.is_replay(&tenant, &claims, &envelope, now).await?;
         Ok(Webhook::from(Proven {
             tenant,
             version: envelope::VERSION,
@@ -183,6 +187,7 @@ impl Verifier {
         &self,
         tenant: &str,
         claims: &Claims,
+        envelope: &Envelope,
         now: SystemTime,
     ) -> Result<bool, Rejection> {
         let Some(guard) = &self.replay else {
@@ -199,10 +204,25 @@ impl Verifier {
             (Claim::First, _) => Ok(false),
             (Claim::Seen, ReplayPolicy::Mark) => Ok(true),
             (Claim::Seen, ReplayPolicy::Refuse) => {
-                Err(Rejection::new(RejectionKind::ReplayedToken))
+                let cause = UsedBefore {
+                    token_id: for_log(claims.token_id()),
+                    webhook_id: for_log(&envelope.webhook_id),
+                    event: for_log(&envelope.event),
+                };
+                Err(Rejection::because(RejectionKind::ReplayedToken, cause))
             }
         }
     }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the token {token_id:?} was used before; it comes with the webhook {webhook_id:?} ({event:?})"
+)]
+struct UsedBefore {
+    token_id: String,
+    webhook_id: String,
+    event: String,
 }
 
 /// The path that the caller asked for, also below nested axum routers, which

@@ -109,11 +109,13 @@ impl Verifier {
         self.try_signature(&mut trial, token.as_ref()).await;
         let claims = token.map(|token| token.claims);
         self.try_claims(&mut trial, parts, claims.as_ref(), now);
-        self.try_body(&mut trial, parts, body, claims.as_ref())
+        let envelope = self
+            .try_body(&mut trial, parts, body, claims.as_ref())
             .await;
-        let first_use = match &claims {
-            Some(claims) if trial.all_passed() => {
-                Some(self.claim_first(claims.issuer(), claims, now).await)
+        let first_use = match (&claims, &envelope) {
+            (Some(claims), Some(envelope)) if trial.all_passed() => {
+                let replay = self.is_replay(claims.issuer(), claims, envelope, now);
+                Some(replay.await.map(drop))
             }
             _ => None,
         };
@@ -169,7 +171,7 @@ impl Verifier {
         parts: &Parts,
         body: Bytes,
         claims: Option<&Claims>,
-    ) {
+    ) -> Option<Envelope> {
         let read = body::read(&parts.headers, Full::new(body), &self.body).await;
         let read = trial.note(Check::BodySize, Some(read));
         let bound = read.as_ref().zip(claims).map(|((_, digest), claims)| {
@@ -189,16 +191,7 @@ impl Verifier {
         });
         trial.note(Check::ContentDigest, agrees);
         let envelope = read.map(|(body, _)| Envelope::parse(&body, &parts.headers));
-        trial.note(Check::Envelope, envelope);
-    }
-
-    async fn claim_first(
-        &self,
-        tenant: &str,
-        claims: &Claims,
-        now: SystemTime,
-    ) -> Result<(), Rejection> {
-        self.is_replay(tenant, claims, now).await.map(drop)
+        trial.note(Check::Envelope, envelope)
     }
 }
 
