@@ -165,7 +165,7 @@ impl<S: Sync, E: Event> FromRequestParts<S> for Typed<E> {
         let webhook = <Webhook as FromRequestParts<S>>::from_request_parts(parts, state).await?;
         let payload = webhook.payload().inspect_err(|error| {
             tracing::warn!(
-                webhook_id = webhook.id(),
+                webhook_id = webhook.id_for_log(),
                 path = error.path(),
                 "the payload is odd"
             );
@@ -177,8 +177,8 @@ impl<S: Sync, E: Event> FromRequestParts<S> for Typed<E> {
             }
             (None, _) => {
                 tracing::warn!(
-                    webhook_id = webhook.id(),
-                    event = webhook.event(),
+                    webhook_id = webhook.id_for_log(),
+                    event = webhook.event_for_log(),
                     expected = E::NAME,
                     "this route takes other events"
                 );

@@ -24,8 +24,8 @@ pub(crate) fn for_log(text: &str) -> String {
     }
 }
 
-/// A reason as others give it, which goes to the log as it is: control
-/// characters escaped, cut off after 400 bytes.
+/// Text of others that goes to the log as it is: what is not printable escaped,
+/// cut off after 400 bytes.
 pub(crate) fn one_line(reason: &str) -> String {
     const SHOWN: usize = 400;
 
@@ -35,10 +35,9 @@ pub(crate) fn one_line(reason: &str) -> String {
             escaped.push('…');
             break;
         }
-        if c.is_control() {
-            escaped.extend(c.escape_default());
-        } else {
-            escaped.push(c);
+        match c {
+            '"' | '\'' | '\\' => escaped.push(c),
+            c => escaped.extend(c.escape_debug()),
         }
     }
     escaped

@@ -128,7 +128,8 @@ kinds! {
     IncompleteBody => BAD_REQUEST, "incomplete_body", Plain;
     /// **400**: `Content-Digest` has a SHA-256 that is not the body's.
     ContentDigestMismatch => BAD_REQUEST, "content_digest_mismatch", Plain;
-    /// **400**: the body is no webhook envelope.
+    /// **400**: the body is no webhook envelope, or its `webhookId` or `event` is
+    /// longer than 256 bytes.
     InvalidEnvelope => BAD_REQUEST, "invalid_envelope", Plain;
     /// **400**: the envelope's `version` is not `v1`.
     UnsupportedVersion => BAD_REQUEST, "unsupported_version", Plain;
@@ -156,7 +157,6 @@ kinds! {
     /// answered through its callback URL, and this one has none that may be
     /// used. The log says why.
     NoCallback => BAD_REQUEST, "no_callback", Plain;
-}
 
     /// **500**, by either layer: it has let this request through already. It is
     /// installed twice on this path, or [`recover`] was given a service that has
@@ -164,6 +164,7 @@ kinds! {
     ///
     /// [`recover`]: crate::DeliverOnceLayer#method.recover
     InstalledTwice => INTERNAL_SERVER_ERROR, "installed_twice", Plain;
+}
 
 /// The parts of an answer beside its status.
 #[derive(Clone, Copy)]
@@ -218,7 +219,6 @@ impl Rejection {
         }
     }
 
-    pub(crate) fn retry_after(mut self, wait: Duration) -> Self {
     /// Says so in the log, too: whoever installed the layers is to mend it.
     pub(crate) fn installed_twice(layer: &'static str) -> Self {
         let source = InstalledTwice { layer };
@@ -230,6 +230,7 @@ impl Rejection {
         }
     }
 
+    pub(crate) fn retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
         self
     }
@@ -303,7 +304,6 @@ impl Rejection {
     }
 }
 
-impl fmt::Display for Rejection {
 #[derive(Debug, thiserror::Error)]
 #[error(
     "{layer} has let this request through already: is it installed twice on this path, \
@@ -313,6 +313,7 @@ struct InstalledTwice {
     layer: &'static str,
 }
 
+impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "webhook refused: {}", self.code())
     }

@@ -182,6 +182,28 @@ async fn every_member_has_its_one_type() {
 }
 
 #[tokio::test]
+async fn id_and_event_have_at_most_256_bytes() {
+    for name in ["webhookId", "event"] {
+        for (text, code) in [
+            ("x".repeat(256), "accepted"),
+            ("é".repeat(128), "accepted"),
+            ("x".repeat(257), "invalid_envelope"),
+            ("é".repeat(129), "invalid_envelope"),
+            ("x".repeat(1_000_000), "invalid_envelope"),
+        ] {
+            let outcome = sent(envelope(&[(name, &format!("{text:?}"))])).await;
+            assert_code(&outcome, code, &format!("{name} of {} bytes", text.len()));
+            let reason = outcome.reason();
+            assert!(
+                code == "accepted"
+                    || reason.contains(&format!("{name:?} is longer than 256 bytes")),
+                "{reason}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn no_other_version_is_read() {
     for version in [
         "v2",

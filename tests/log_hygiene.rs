@@ -9,17 +9,20 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use http::Request;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
 use serde_json::{Value, json};
 use support::body::{Script, Step, data};
 use support::{DOMAIN, Outcome, TEST_EVENT, builder, now, send};
-use tower::{BoxError, Layer as _};
+use tower::{BoxError, Layer as _, ServiceExt, service_fn};
 use tower_conductorone::event::Payload;
 use tower_conductorone::keys::{KeySet, KeySource, KeysUnavailable};
 use tower_conductorone::replay::{Claim, ReplayStore, ReplayStoreError, TokenId};
 use tower_conductorone::testing::{Delivery, FakeTenant};
 use tower_conductorone::{
-    BoxFuture, ReplayPolicy, Tenant, VerifyWebhookBuilder, VerifyWebhookLayer,
+    BoxFuture, DeliverOnceLayer, Rejection, ReplayPolicy, Tenant, VerifyWebhookBuilder,
+    VerifyWebhookLayer,
 };
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id};
@@ -465,6 +468,126 @@ async fn an_accepted_webhook_is_told_without_secrets() {
     );
     let sent = sent(&log, &layer, odd.request(), "odd names").await;
     assert_eq!(sent.outcome.code(), "accepted");
+    let [(_, text)] = &sent.events[..] else {
+        panic!("{:?}", sent.events)
+    };
+    assert!(text.contains(r"odd\r\n\t\u{1b}[31m\0"), "{text}");
+    assert!(!text.contains(is_unfit), "{text}");
+}
+
+#[tokio::test]
+async fn what_a_layer_inside_says_of_odd_names_and_failures_is_escaped() {
+    let log = Log::default();
+    let _capturing = tracing::subscriber::set_default(log.subscriber());
+    let tenant = FakeTenant::new(DOMAIN);
+    let layer = receiver(&tenant).build().expect("good");
+    let once = DeliverOnceLayer::builder().build().expect("good");
+    let fails = service_fn(async |_: Request<Full<Bytes>>| {
+        Err::<Response<Full<Bytes>>, BoxError>(format!("cannot read {FORGED}").into())
+    });
+    let useless = service_fn(async |_: Request<Full<Bytes>>| {
+        Ok::<_, BoxError>(Response::new(Full::<Bytes>::from(format!("{FORGED:?}"))))
+    });
+    let envelope = json!({ "version": "v1", "webhookId": FORGED, "event": FORGED });
+    let odd = || {
+        ["id", "event", "callback-url"].iter().fold(
+            delivery(&tenant).body(envelope.to_string()),
+            |delivery, name| delivery.without_http_header(&format!("webhook-{name}")),
+        )
+    };
+    let responses = [
+        layer
+            .layer(once.layer(fails))
+            .oneshot(odd().request())
+            .await,
+        layer
+            .layer(once.layer(useless))
+            .oneshot(odd().request())
+            .await,
+    ];
+    for response in responses {
+        assert_eq!(response.expect("an answer").status(), 500);
+    }
+    let events = log.take("inside");
+    let errors = events.iter().filter(|(level, _)| *level == Level::ERROR);
+    assert_eq!(errors.count(), 2, "{events:?}");
+    let text = Log::everything(&events).replace('\n', "");
+    assert!(text.contains("cannot read x"), "{text}");
+    assert!(!text.contains(is_unfit), "{text}");
+}
+
+#[tokio::test]
+async fn an_odd_payload_s_error_is_escaped() {
+    let tenant = FakeTenant::new(DOMAIN);
+    let layer = receiver(&tenant).build().expect("good");
+    for (payload, path) in [
+        (
+            json!({ "taskView": { "task": { "policy": { "policy": { "policySteps": { FORGED: 7 } } } } } }),
+            "payload.taskView.task.policy.policy.policySteps",
+        ),
+        (
+            json!({ "taskView": { "task": { "numericId": FORGED } } }),
+            "numericId",
+        ),
+        (
+            json!({ "taskView": { "task": { "createdAt": FORGED } } }),
+            "createdAt",
+        ),
+        (
+            json!({ "taskView": { "task": FORGED } }),
+            "payload.taskView.task",
+        ),
+    ] {
+        let delivery = tenant
+            .delivery("c1.webhooks.v1.PayloadProvisionStep")
+            .issued_at(now())
+            .payload(payload);
+        let outcome = send(&layer, delivery.request()).await;
+        let error = outcome.webhook().payload().expect_err("odd");
+        let text = format!("{error} {}", error.path());
+        assert!(text.contains(path), "{text}");
+        assert!(!text.contains(is_unfit), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_layer_installed_twice_is_one_error_that_names_it() {
+    let log = Log::default();
+    let _capturing = tracing::subscriber::set_default(log.subscriber());
+    let tenant = FakeTenant::new(DOMAIN);
+    let layer = receiver(&tenant).build().expect("good");
+    let once = || DeliverOnceLayer::builder().build().expect("good");
+    let handler = || {
+        service_fn(async |_: Request<Full<Bytes>>| {
+            Ok::<_, BoxError>(Response::new(Full::<Bytes>::from(r#"{"version":"v1"}"#)))
+        })
+    };
+    let request = || delivery(&tenant).request();
+    let twice = layer.layer(layer.layer(handler()));
+    let response = twice.oneshot(request()).await.expect("an answer");
+    let rejection = response.extensions().get::<Rejection>().expect("one");
+    let cause = rejection.source().expect("a cause").to_string();
+    assert!(cause.starts_with("VerifyWebhookLayer has"), "{cause}");
+    let first = log.take("VerifyWebhookLayer");
+
+    let twice = layer.layer(once().layer(once().layer(handler())));
+    let response = twice.oneshot(request()).await.expect("an answer");
+    assert_eq!(response.status(), 500);
+    let second = log.take("DeliverOnceLayer");
+    for (events, name) in [(first, "VerifyWebhookLayer"), (second, "DeliverOnceLayer")] {
+        let loud: Vec<_> = events
+            .iter()
+            .filter(|(level, _)| *level <= Level::WARN)
+            .collect();
+        let [(Level::ERROR, text)] = loud[..] else {
+            panic!("{events:?}")
+        };
+        assert!(
+            text.contains(&format!("{name} has let this request through")),
+            "{text}"
+        );
+        assert!(text.contains("installed twice"), "{text}");
+    }
 }
 
 /// Keys and a store that are out of reach.

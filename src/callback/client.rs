@@ -15,6 +15,7 @@ use super::builder::{CallbackClientBuilder, Settings};
 use super::post::PostError;
 use super::{Callback, CallbackError, TypedCallback};
 use crate::event::{Event, Reply};
+use crate::excerpt::one_line;
 use crate::keys::retry_after;
 
 /// For how long after a webhook was fired ConductorOne may still be trying to
@@ -216,8 +217,8 @@ fn log(
     answer: &dyn fmt::Display,
     outcome: &Result<Attempt, CallbackError>,
 ) {
-    let (tenant, event) = (callback.tenant(), callback.event());
-    let (webhook_id, attempt) = (callback.webhook_id(), progress.attempts);
+    let (tenant, event) = (callback.tenant(), one_line(callback.event()));
+    let (webhook_id, attempt) = (one_line(callback.webhook_id()), progress.attempts);
     match outcome {
         Ok(Attempt::Sent(sent)) => {
             info!(tenant, webhook_id, event, attempt, %answer, ?sent, "callback delivered");

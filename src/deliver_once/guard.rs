@@ -10,6 +10,7 @@ use http_body_util::{BodyExt, Limited};
 
 use super::body::DocumentBody;
 use crate::event::{GoneForGood, MAX_DOCUMENT, Reply, ReplyError};
+use crate::excerpt::one_line;
 use crate::ledger::Answer;
 use crate::verify::Webhook;
 
@@ -76,9 +77,9 @@ where
         Ok(document) => Verdict::Answered(Answer::new(parts.status.as_u16(), document)),
         Err(unusable) => {
             tracing::error!(
-                webhook_id = webhook.id(),
-                event = webhook.event(),
-                cause = unusable.source().map(tracing::field::display),
+                webhook_id = webhook.id_for_log(),
+                event = webhook.event_for_log(),
+                cause = unusable.source().map(|cause| one_line(&cause.to_string())),
                 "the handler's answer cannot be used: {unusable}"
             );
             Verdict::failed()

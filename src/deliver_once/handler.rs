@@ -12,6 +12,7 @@ use http_body_util::Full;
 use tower_service::Service;
 
 use super::guard::{self, Verdict};
+use crate::excerpt::one_line;
 use crate::verify::Webhook;
 
 /// A service that can be called by a task of its own, and again.
@@ -46,7 +47,12 @@ where
         match self.call(request).await.map_err(Into::into) {
             Ok(response) => guard::judge(&webhook, response).await,
             Err(error) => {
-                tracing::error!(webhook_id = webhook.id(), %error, "the inner service failed");
+                tracing::error!(
+                    webhook_id = webhook.id_for_log(),
+                    // It may quote the payload.
+                    error = one_line(&error.to_string()),
+                    "the inner service failed"
+                );
                 Verdict::failed()
             }
         }

@@ -142,8 +142,8 @@ impl<H: Handler> Work<H> {
                 let pause = Duration::from_millis(fastrand::u64(3_000..15_000));
                 tracing::warn!(
                     tenant = self.webhook.tenant(),
-                    webhook_id = self.webhook.id(),
-                    event = self.webhook.event(),
+                    webhook_id = self.webhook.id_for_log(),
+                    event = self.webhook.event_for_log(),
                     run = lease.run(),
                     status = failure.status().as_u16(),
                     ?pause,
@@ -293,8 +293,8 @@ impl<H: Handler> Work<H> {
     fn log_forgotten(&self) {
         tracing::error!(
             tenant = self.webhook.tenant(),
-            webhook_id = self.webhook.id(),
-            event = self.webhook.event(),
+            webhook_id = self.webhook.id_for_log(),
+            event = self.webhook.event_for_log(),
             "the ledger has forgotten a promised delivery, which goes on all the same"
         );
     }
@@ -308,8 +308,8 @@ impl<H: Handler> Work<H> {
     async fn bury(&mut self, lease: Lease, reason: &str) -> Next {
         tracing::error!(
             tenant = self.webhook.tenant(),
-            webhook_id = self.webhook.id(),
-            event = self.webhook.event(),
+            webhook_id = self.webhook.id_for_log(),
+            event = self.webhook.event_for_log(),
             run = lease.run(),
             reason,
             "a promised delivery is given up"

@@ -74,8 +74,8 @@ async fn take_up<H: Handler>(shared: Arc<Shared>, _busy: Busy, service: H, taken
     };
     tracing::info!(
         tenant = webhook.tenant(),
-        webhook_id = webhook.id(),
-        event = webhook.event(),
+        webhook_id = webhook.id_for_log(),
+        event = webhook.event_for_log(),
         run = taken.lease.run(),
         "a promised delivery is taken up"
     );

@@ -92,8 +92,8 @@ impl Run {
             Some(Err(error)) => {
                 // What it panicked with, the panic hook has told.
                 tracing::error!(
-                    webhook_id = self.webhook.id(),
-                    event = self.webhook.event(),
+                    webhook_id = self.webhook.id_for_log(),
+                    event = self.webhook.event_for_log(),
                     panicked = error.is_panic(),
                     "the handler broke off"
                 );

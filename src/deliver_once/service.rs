@@ -122,7 +122,7 @@ where
 #[cfg(feature = "callback")]
 fn log_refused(webhook: &Webhook, rejection: &Rejection) {
     tracing::warn!(
-        webhook_id = webhook.id(),
+        webhook_id = webhook.id_for_log(),
         code = rejection.code(),
         cause = rejection.source().map(tracing::field::display),
         "webhook refused: it can only be answered through a callback"

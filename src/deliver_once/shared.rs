@@ -107,8 +107,8 @@ impl Shared {
         let reason = "the feature `callback` is off";
         tracing::warn!(
             tenant = webhook.tenant(),
-            webhook_id = webhook.id(),
-            event = webhook.event(),
+            webhook_id = webhook.id_for_log(),
+            event = webhook.event_for_log(),
             after = ?self.policy.latest_answer,
             %reason,
             "slower than ConductorOne waits, and not answered 202: answered 503"

@@ -3,7 +3,7 @@
 use serde::de::{DeserializeSeed, IgnoredAny};
 
 use super::reading::Reading;
-use crate::excerpt::for_log;
+use crate::excerpt::{for_log, one_line};
 
 /// A payload that is not of its event's type: says where, what was expected and
 /// what came.
@@ -22,8 +22,8 @@ impl PayloadError {
     pub(super) fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
             // Both may hold what came, of any length.
-            path: for_log(&path.into()),
-            message: for_log(&message.into()),
+            path: one_line(&for_log(&path.into())),
+            message: one_line(&for_log(&message.into())),
         }
     }
 

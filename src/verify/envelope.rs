@@ -10,6 +10,9 @@ use serde_json::value::RawValue;
 /// The format that this crate reads.
 pub(super) const VERSION: &str = "v1";
 
+/// The longest `webhookId` and `event`, in bytes: they go into keys and logs.
+const MAX_NAME: usize = 256;
+
 /// The envelope's members. The payload stays as it came: whatever is odd in it
 /// does not keep the webhook from being authentic.
 pub(super) struct Envelope {
@@ -29,6 +32,8 @@ pub(crate) enum EnvelopeError {
     Json { line: usize, column: usize },
     #[error("the envelope's {0:?} is missing or empty")]
     Missing(&'static str),
+    #[error("the envelope's {0:?} is longer than {MAX_NAME} bytes")]
+    TooLong(&'static str),
     #[error("the envelope's version is not {VERSION:?}")]
     Version,
     #[error("the header {name} contradicts the body's {member:?}")]
@@ -68,9 +73,12 @@ impl Envelope {
             Some(_) => return Err(EnvelopeError::Version),
         }
         let required = |name, value: Option<String>| {
-            value
-                .filter(|value| !value.is_empty())
-                .ok_or(EnvelopeError::Missing(name))
+            let value = value.unwrap_or_default();
+            match value.len() {
+                0 => Err(EnvelopeError::Missing(name)),
+                1..=MAX_NAME => Ok(value),
+                _ => Err(EnvelopeError::TooLong(name)),
+            }
         };
         let envelope = Self {
             webhook_id: required("webhookId", wire.webhook_id)?,

@@ -115,8 +115,8 @@ impl Verifier {
         let webhook = proven.inspect_err(|rejection| log_signed(rejection, Some(&tenant)))?;
         debug!(
             tenant = webhook.tenant(),
-            webhook_id = webhook.id(),
-            event = webhook.event(),
+            webhook_id = webhook.id_for_log(),
+            event = webhook.event_for_log(),
             replay = webhook.is_replay(),
             "webhook verified"
         );
@@ -371,9 +371,10 @@ impl From<DigestError> for Rejection {
 impl From<EnvelopeError> for Rejection {
     fn from(error: EnvelopeError) -> Self {
         let kind = match error {
-            EnvelopeError::NotUtf8 | EnvelopeError::Json { .. } | EnvelopeError::Missing(_) => {
-                RejectionKind::InvalidEnvelope
-            }
+            EnvelopeError::NotUtf8
+            | EnvelopeError::Json { .. }
+            | EnvelopeError::Missing(_)
+            | EnvelopeError::TooLong(_) => RejectionKind::InvalidEnvelope,
             EnvelopeError::Version => RejectionKind::UnsupportedVersion,
             EnvelopeError::Header { .. } => RejectionKind::HeaderMismatch,
         };

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::claims::Claims;
 use crate::event::{Payload, PayloadError};
+use crate::excerpt::one_line;
 
 /// A webhook that ConductorOne really sent to this receiver, with this body.
 ///
@@ -82,17 +83,27 @@ impl Webhook {
         &self.0.tenant
     }
 
-    /// `webhookId`. ConductorOne's documentation leaves open whether it names
+    /// `webhookId`, 1 to 256 bytes of any text that the tenant chose: escape it
+    /// where you write it. ConductorOne's documentation leaves open whether it names
     /// the delivery or the configured webhook: do not deduplicate on it alone.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.0.id
     }
 
-    /// `event`: the name of the event, such as `c1.webhooks.v1.PayloadTest`.
+    /// `event`: the name of the event, such as `c1.webhooks.v1.PayloadTest`. 1 to
+    /// 256 bytes of any text, like the id.
     #[must_use]
     pub fn event(&self) -> &str {
         &self.0.event
+    }
+
+    pub(crate) fn id_for_log(&self) -> String {
+        one_line(self.id())
+    }
+
+    pub(crate) fn event_for_log(&self) -> String {
+        one_line(self.event())
     }
 
     /// `version`: the envelope's format, `v1`.
