@@ -322,6 +322,134 @@ async fn without_a_callback_that_may_be_used_nothing_is_promised() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_handler_s_own_202_without_a_callback_that_may_be_used_is_500() {
+    let script = Script::new([status(200)]);
+    for (url, client, expected) in [
+        (None, true, 500),
+        (None, false, 500),
+        (Some("https://evil.example.com/callback/x"), true, 500),
+        (Some("not a URL"), true, 500),
+        // Whoever posts it by himself knows where it may lead.
+        (Some("https://other.example.com/callback/x"), false, 202),
+        (Some(&*own_url()), true, 202),
+        (Some(&*own_url()), false, 202),
+    ] {
+        let once = if client {
+            once(&script)
+        } else {
+            DeliverOnceLayer::builder()
+        };
+        let receiver = Receiver::new(once, async |_| Outcome::accepted().into_response());
+        let delivery = receiver.delivery().callback_url(url);
+        let case = format!("{url:?} {client}");
+        assert_eq!(receiver.ask(&delivery).await.0, expected, "{case}");
+        // It has failed, and is run again.
+        assert_eq!(receiver.ask(&delivery).await.0, expected, "{case}");
+        let runs = if expected == 500 { 2 } else { 1 };
+        assert_eq!(receiver.runs(), runs, "{case}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_document_goes_to_the_latest_callback_url_that_may_be_used() {
+    let script = Script::new([status(200)]);
+    let receiver = Receiver::new(once(&script), async |_| {
+        sleep(seconds(60)).await;
+        document(COMPLETE)
+    });
+    let delivery = receiver.delivery();
+    let to = |url: Option<&str>| delivery.clone().callback_url(url);
+    let first = receiver.send(&to(Some(&format!("{}1", own_url()))));
+    let latest = format!("{}2", own_url());
+    for url in [
+        Some(&*latest),
+        Some("https://evil.example.com/callback/x"),
+        Some("not a URL"),
+        None,
+    ] {
+        sleep(seconds(1)).await;
+        receiver.send(&to(url));
+    }
+    assert_eq!(first.await.expect("no panic").status(), 202);
+    sleep(seconds(120)).await;
+    assert_eq!(script.last_url().expect("a post"), *latest);
+    assert_eq!((receiver.runs(), script.posts().len()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_replica_gets_the_latest_callback_url_with_the_promise() {
+    let script = Script::new([status(200)]);
+    let tenant = FakeTenant::new(DOMAIN);
+    let shared = ledger::Shared::default();
+    let mine = shared.handle();
+    let one = Receiver::of(&tenant, once(&script).ledger(mine.clone()), async |_| {
+        sleep(seconds(100_000_000)).await;
+        document("never")
+    });
+    let delivery = one.delivery();
+    let first = one.send(&delivery);
+    sleep(seconds(1)).await;
+    let latest = format!("{}2", own_url());
+    one.send(&delivery.callback_url(Some(&latest)));
+    assert_eq!(first.await.expect("no panic").status(), 202);
+    mine.is_down(true);
+    let two = Receiver::of(&tenant, once(&script).ledger(shared.handle()), async |_| {
+        document(COMPLETE)
+    });
+    tokio::spawn(two.once.recover(two.handlers.clone()));
+    sleep(seconds(120)).await;
+    assert_eq!(script.last_url().expect("a post"), *latest);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_cannot_post_leaves_promises_to_others() {
+    for builder in [DeliverOnceLayer::builder, || {
+        let client = support::callback::builder().origin(DOMAIN, "https://elsewhere.example.com");
+        let client = client.post(Script::new([status(200)])).build();
+        DeliverOnceLayer::builder().callbacks(client.expect("good"))
+    }] {
+        // What is to be run, and what is to be posted.
+        for is_stored in [false, true] {
+            let acts = if is_stored { 503 } else { 200 };
+            let script = Script::new([status(acts), status(200)]);
+            let tenant = FakeTenant::new(DOMAIN);
+            let shared = ledger::Shared::default();
+            let mine = shared.handle();
+            let by_callback = once(&script).always_by_callback().ledger(mine.clone());
+            let work = seconds(if is_stored { 0 } else { 100_000_000 });
+            let one = Receiver::of(&tenant, by_callback, move |_| async move {
+                sleep(work).await;
+                document(COMPLETE)
+            });
+            let delivery = one.delivery();
+            assert_eq!(one.ask(&delivery).await, accepted());
+            sleep(Duration::from_millis(600)).await;
+            assert_eq!(script.posts().len(), usize::from(is_stored));
+            mine.is_down(true);
+            // It is alone for a while.
+            let two = Receiver::of(&tenant, builder().ledger(shared.handle()), async |_| {
+                document("never")
+            });
+            tokio::spawn(two.once.recover(two.handlers.clone()));
+            sleep(seconds(300)).await;
+            assert_eq!(
+                (two.runs(), script.posts().len()),
+                (0, usize::from(is_stored))
+            );
+            // And beside one that can.
+            let three = Receiver::of(&tenant, once(&script).ledger(shared.handle()), async |_| {
+                document(COMPLETE)
+            });
+            tokio::spawn(three.once.recover(three.handlers.clone()));
+            sleep(seconds(600)).await;
+            assert_eq!((two.runs(), three.runs()), (0, u32::from(!is_stored)));
+            assert_eq!(script.documents().last().expect("a post"), COMPLETE);
+            assert_eq!(two.ask(&delivery).await, accepted());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn draining_waits_until_the_document_is_posted() {
     let script = Script::new([status(503), status(200)]);
     let receiver = Receiver::new(once(&script).always_by_callback(), async |_| {
@@ -533,6 +661,54 @@ async fn a_delivery_that_the_ledger_has_forgotten_is_finished() {
     // It was cut off, and could not know that nobody else had it.
     assert_eq!(receiver.runs(), 2);
     assert_eq!(script.documents(), [COMPLETE]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delivery_that_is_forgotten_just_before_its_run_ends_is_answered() {
+    for is_stored in [false, true] {
+        // Forgotten before the answer is recorded, or between two attempts to post it.
+        let script = Script::new([status(if is_stored { 503 } else { 200 }), status(200)]);
+        let ledger = ledger::Shared::default();
+        let by_callback = once(&script).always_by_callback().ledger(ledger.clone());
+        let receiver = Receiver::new(by_callback, async |_| {
+            sleep(seconds(5)).await;
+            document(COMPLETE)
+        });
+        let delivery = receiver.delivery();
+        assert_eq!(receiver.ask(&delivery).await, accepted());
+        if is_stored {
+            while script.posts().is_empty() {
+                sleep(Duration::from_millis(10)).await;
+            }
+        }
+        ledger.forget();
+        sleep(seconds(120)).await;
+        // The work is done: it is not done again.
+        assert_eq!(receiver.runs(), 1, "{is_stored}");
+        assert_eq!(script.documents().last().expect("a post"), COMPLETE);
+        assert_eq!(script.posts().len(), 1 + usize::from(is_stored));
+        assert_eq!(receiver.ask(&delivery).await, accepted());
+        assert_eq!(receiver.runs(), 1, "{is_stored}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_promise_that_is_lost_while_its_lease_lasts_is_made_again() {
+    let script = Script::new([status(200)]);
+    let ledger = ledger::Shared::default();
+    ledger.loses_promises();
+    let receiver = Receiver::new(once(&script).ledger(ledger.clone()), async |_| {
+        sleep(seconds(100)).await;
+        document(COMPLETE)
+    });
+    assert_eq!(receiver.ask(&receiver.delivery()).await, accepted());
+    // The lease is given up while the store still has it in force.
+    sleep(seconds(4)).await;
+    ledger.is_down(true);
+    sleep(seconds(33)).await;
+    ledger.is_down(false);
+    sleep(seconds(300)).await;
+    assert_eq!((receiver.runs(), script.documents().len()), (2, 1));
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,6 +9,7 @@ use http_body::Body;
 use http_body_util::{BodyExt, Limited};
 
 use super::body::DocumentBody;
+use super::shared::Shared;
 use crate::event::{GoneForGood, MAX_DOCUMENT, Reply, ReplyError};
 use crate::excerpt::one_line;
 use crate::ledger::Answer;
@@ -39,6 +40,8 @@ enum Unusable {
     Status(StatusCode),
     #[error("410 would end the delivery for good: say Outcome::gone_for_good() if that is meant")]
     Gone,
+    #[error("202 promises a callback, and the webhook has no callback URL that may be used")]
+    Accepted,
     #[error("its body is longer than {MAX_DOCUMENT} bytes, or broke off")]
     Body,
     #[error("its document is not one for this event")]
@@ -75,19 +78,34 @@ where
     };
     match usable {
         Ok(document) => Verdict::Answered(Answer::new(parts.status.as_u16(), document)),
-        Err(unusable) => {
-            tracing::error!(
-                webhook_id = webhook.id_for_log(),
-                event = webhook.event_for_log(),
-                cause = unusable.source().map(|cause| one_line(&cause.to_string())),
-                "the handler's answer cannot be used: {unusable}"
-            );
-            Verdict::failed()
-        }
+        Err(unusable) => Verdict::unusable(webhook, &unusable),
     }
 }
 
 impl Verdict {
+    fn unusable(webhook: &Webhook, unusable: &Unusable) -> Self {
+        tracing::error!(
+            webhook_id = webhook.id_for_log(),
+            event = webhook.event_for_log(),
+            cause = unusable.source().map(|cause| one_line(&cause.to_string())),
+            "the handler's answer cannot be used: {unusable}"
+        );
+        Self::failed()
+    }
+
+    /// Failed if it is a 202 after which no callback can come.
+    pub(super) fn followed_by_callback(self, shared: &Shared, webhook: &Webhook) -> Self {
+        match &self {
+            Self::Answered(answer)
+                if answer.status() == StatusCode::ACCEPTED.as_u16()
+                    && !shared.may_be_called_back(webhook) =>
+            {
+                Self::unusable(webhook, &Unusable::Accepted)
+            }
+            _ => self,
+        }
+    }
+
     /// Failed, and there is nothing to say about it.
     pub(super) fn failed() -> Self {
         Self::Failed(Failure {

@@ -61,7 +61,7 @@ pub(super) async fn lead<H: Handler>(
     }
     let work = async |alive| {
         let number = lease.run();
-        let mut run = Run::start(job.ready, job.request, &webhook, number, alive);
+        let mut run = Run::start(&shared, job.ready, job.request, &webhook, number, alive);
         run.end().await
     };
     // If it is cut off, the seat is given up, and those who wait are told to ask
@@ -85,7 +85,7 @@ async fn lead_to_promise<H: Handler>(
     let (mut promising, mut written) = (false, None);
     let work = async |alive| {
         let number = lease.run();
-        let start = || Run::start(job.ready, job.request, &webhook, number, alive);
+        let start = || Run::start(&shared, job.ready, job.request, &webhook, number, alive);
         if shared.policy.by_callback {
             promising = true;
             written = Some(promise(&shared, &seat, lease, &webhook, request.uri()).await?);
@@ -131,6 +131,7 @@ async fn lead_to_promise<H: Handler>(
         request,
         service,
         accepted,
+        answer: None,
         runs: lease.run(),
         seat: Some(seat),
     };
@@ -188,7 +189,9 @@ async fn promise(
     webhook: &Webhook,
     uri: &Uri,
 ) -> Option<watch::Receiver<Option<Instant>>> {
-    let delivery = webhook.to_stored(uri);
+    // A duplicate may have brought another callback URL since.
+    let latest = seat.webhook();
+    let delivery = latest.as_ref().unwrap_or(webhook).to_stored(uri);
     let promised = persist(shared, || shared.ledger.promise(lease, delivery.clone()));
     match promised.await? {
         Hold::Held => {}

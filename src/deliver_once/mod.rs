@@ -16,8 +16,8 @@
 //! 4. a run that fails, by its status, a panic, or a crash of its process, is
 //!    repeated: by ConductorOne's next attempt or, after a 202, by this layer;
 //! 5. an answer with which ConductorOne could not do anything (a 2xx without the
-//!    [document](crate::event::Reply::from_json) that the event asks for, a
-//!    redirect, a 410 that the handler did not
+//!    [document](crate::event::Reply::from_json) that the event asks for, a 202
+//!    without a callback URL that may be used, a redirect, a 410 that the handler did not
 //!    [ask for](crate::event::Outcome::gone_for_good)) becomes 500.
 //!
 //! ```

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::guard::Verdict;
 use super::handler::Handler;
+use super::recover::{leave, unfit};
 use super::run::{LEDGER_PAUSE, Run, persist, release, under_lease};
 use super::runs::{Ending, Progress as Told, Seat};
 use super::shared::{Phase, Shared};
@@ -44,6 +45,8 @@ pub(super) struct Work<H> {
     pub(super) seat: Option<Seat>,
     /// Whether, and when, ConductorOne was told 202.
     pub(super) accepted: Accepted,
+    /// What the work has come to: the ledger may forget.
+    pub(super) answer: Option<Answer>,
     /// How many runs have begun: the ledger may forget.
     pub(super) runs: u32,
 }
@@ -121,9 +124,9 @@ impl<H: Handler> Work<H> {
             if !service.is_ready().await {
                 return Verdict::failed();
             }
-            Run::start(service, request, &self.webhook, self.runs, alive)
-                .end()
-                .await
+            let (shared, webhook) = (&self.shared, &self.webhook);
+            let mut run = Run::start(shared, service, request, webhook, self.runs, alive);
+            run.end().await
         };
         match under_lease(&self.shared, lease, work).await {
             Some(verdict) => ControlFlow::Continue(Step::Settle(lease, verdict)),
@@ -166,11 +169,17 @@ impl<H: Handler> Work<H> {
                 }
                 ControlFlow::Break(())
             }
-            Some(Finished::Lost) | None => ControlFlow::Break(()),
+            // Another has taken over, or the ledger has forgotten it.
+            Some(Finished::Lost) => {
+                self.answer = Some(answer);
+                LATER
+            }
+            None => ControlFlow::Break(()),
         }
     }
 
     async fn send(&mut self, lease: Lease, answer: Answer, sent: Sent) -> Next {
+        self.answer = Some(answer.clone());
         match answer.status() {
             // The handler has said 202 itself: it will answer by itself.
             202 => return self.over(lease).await,
@@ -184,7 +193,11 @@ impl<H: Handler> Work<H> {
         }
         let (callbacks, callback, reply) = match self.post(&answer) {
             Ok(post) => post,
-            Err(reason) => return self.bury(lease, reason).await,
+            Err(reason) => {
+                self.log_left(reason);
+                leave(&self.shared, lease, unfit()).await;
+                return ControlFlow::Break(());
+            }
         };
         let mut progress = Progress {
             attempts: lease.attempt().saturating_sub(1),
@@ -203,7 +216,8 @@ impl<H: Handler> Work<H> {
         let postpone = || self.shared.ledger.postpone(lease, pause, sent);
         match persist(&self.shared, postpone).await {
             Some(Hold::Held) => ControlFlow::Continue(Step::Wait(pause)),
-            Some(Hold::Lost) | None => ControlFlow::Break(()),
+            Some(Hold::Lost) => LATER,
+            None => ControlFlow::Break(()),
         }
     }
 
@@ -228,9 +242,14 @@ impl<H: Handler> Work<H> {
                 }
                 ControlFlow::Continue(Step::Wait(pause))
             }
-            Some(None | Some(Standing::Released)) if self.is_owed() => {
-                self.promise_again(key).await
-            }
+            Some(standing) if self.is_owed() => match standing {
+                None | Some(Standing::Released) => self.promise_again(key).await,
+                // Without the promise: under a lease from before it was made, or
+                // since ConductorOne has asked another process.
+                Some(Standing::Running) => ControlFlow::Continue(Step::Wait(SHORT_PAUSE)),
+                Some(Standing::Answered(answer)) => self.send_once(answer).await,
+                _ => ControlFlow::Break(()),
+            },
             _ => ControlFlow::Break(()),
         }
     }
@@ -240,14 +259,20 @@ impl<H: Handler> Work<H> {
         self.log_forgotten();
         let (shared, owner) = (&*self.shared, Owner::random());
         let claim = || shared.ledger.claim(key, owner, shared.policy.lease);
-        let Some(Claimed::Started(lease)) = persist(shared, claim).await else {
-            return ControlFlow::Break(());
+        let lease = match persist(shared, claim).await {
+            Some(Claimed::Started(lease)) => lease,
+            Some(Claimed::Standing(_)) => return LATER,
+            None => return ControlFlow::Break(()),
         };
         let delivery = self.webhook.to_stored(self.request.uri());
         let promise = || shared.ledger.promise(lease, delivery.clone());
         match persist(shared, promise).await {
-            Some(Hold::Held) => ControlFlow::Continue(Step::Run(lease)),
-            Some(Hold::Lost) | None => ControlFlow::Break(()),
+            Some(Hold::Held) => ControlFlow::Continue(match self.answer.clone() {
+                Some(answer) => Step::Settle(lease, Verdict::Answered(answer)),
+                None => Step::Run(lease),
+            }),
+            Some(Hold::Lost) => LATER,
+            None => ControlFlow::Break(()),
         }
     }
 
@@ -269,8 +294,11 @@ impl<H: Handler> Work<H> {
 
     /// What is to be posted, where, and by whom.
     fn post(&self, answer: &Answer) -> Result<(CallbackClient, Callback, Reply), &'static str> {
-        let webhook = self.seat.as_ref().and_then(Seat::webhook);
-        let webhook = webhook.as_ref().unwrap_or(&self.webhook);
+        let latest = self.seat.as_ref().and_then(Seat::webhook);
+        let webhook = latest
+            .as_ref()
+            .filter(|latest| self.shared.supersedes(latest, &self.webhook))
+            .unwrap_or(&self.webhook);
         let callbacks = self.shared.callbacks.clone();
         let callback = callbacks.zip(webhook.callback());
         let (callbacks, callback) = callback.ok_or("there is no callback")?;
@@ -296,6 +324,16 @@ impl<H: Handler> Work<H> {
             webhook_id = self.webhook.id_for_log(),
             event = self.webhook.event_for_log(),
             "the ledger has forgotten a promised delivery, which goes on all the same"
+        );
+    }
+
+    fn log_left(&self, reason: &str) {
+        tracing::warn!(
+            tenant = self.webhook.tenant(),
+            webhook_id = self.webhook.id_for_log(),
+            event = self.webhook.event_for_log(),
+            reason,
+            "this replica cannot post a stored answer, and leaves it to others"
         );
     }
 

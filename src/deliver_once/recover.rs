@@ -1,5 +1,6 @@
 //! Promised work whose replica is gone.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use super::promised::{Accepted, MAX_RUNS, Step, Work};
 use super::run::{LEDGER_PAUSE, ask, persist, release};
 use super::runs::Busy;
 use super::shared::{Phase, Shared};
-use crate::ledger::{Lease, Owner, Taken};
+use crate::ledger::{Lease, Owner, Sent, Taken};
 use crate::verify::Webhook;
 
 /// How many deliveries are taken up at once.
@@ -24,7 +25,17 @@ const MAX_AT_ONCE: usize = 32;
 /// When a delivery that cannot be read is looked at again.
 const UNREAD: Duration = Duration::from_secs(5 * 60);
 
+/// When a delivery that this replica cannot answer is free for others: by chance, so
+/// that it is not always this one that is there first.
+pub(super) fn unfit() -> Duration {
+    Duration::from_millis(fastrand::u64(10_000..20_000))
+}
+
 pub(super) async fn recover<H: Handler>(shared: Arc<Shared>, service: H) {
+    if shared.callbacks.is_none() {
+        tracing::error!("nothing is recovered without a callback client: set it with callbacks");
+        return shared.reached(Phase::Draining).await;
+    }
     let mut work = JoinSet::new();
     // Replicas that started together do not look together.
     let look_every = shared.policy.lease / 9;
@@ -72,6 +83,16 @@ async fn take_up<H: Handler>(shared: Arc<Shared>, _busy: Busy, service: H, taken
             return leave_unread(&shared, taken.lease).await;
         }
     };
+    if let Err(rejection) = shared.check_callback(&webhook) {
+        tracing::warn!(
+            tenant = webhook.tenant(),
+            webhook_id = webhook.id_for_log(),
+            event = webhook.event_for_log(),
+            cause = rejection.source().map(tracing::field::display),
+            "this replica cannot answer a promised delivery, and leaves it to others"
+        );
+        return leave(&shared, taken.lease, unfit()).await;
+    }
     tracing::info!(
         tenant = webhook.tenant(),
         webhook_id = webhook.id_for_log(),
@@ -86,6 +107,7 @@ async fn take_up<H: Handler>(shared: Arc<Shared>, _busy: Busy, service: H, taken
         seat: None,
         // At the latest: how long ago is not known.
         accepted: Accepted::At(Instant::now()),
+        answer: None,
         runs: 0,
         shared,
     };
@@ -101,6 +123,17 @@ async fn leave_unread(shared: &Shared, lease: Lease) {
     } else {
         release(shared, lease, UNREAD).await;
     }
+}
+
+/// Leaves it as it is to a replica that can do what this one cannot.
+pub(super) async fn leave(shared: &Shared, lease: Lease, pause: Duration) {
+    let left = if lease.attempt() == 0 {
+        shared.ledger.release(lease, pause)
+    } else {
+        shared.ledger.postpone(lease, pause, Sent::No)
+    };
+    // If that is not heard, the lease runs out.
+    let _ = ask(shared, left).await;
 }
 
 /// The request as the handler got it, as far as a handler should care.

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -64,6 +65,7 @@ pub(super) type Alive = oneshot::Sender<()>;
 impl Run {
     /// Calls the handler, which has to be ready.
     pub(super) fn start(
+        shared: &Arc<Shared>,
         ready: impl Handler,
         mut request: Request<Full<Bytes>>,
         webhook: &Webhook,
@@ -74,9 +76,10 @@ impl Run {
         let handled = ready.handle(request, webhook.clone());
         // A task of its own: if the handler panics, this one does not.
         let mut task = JoinSet::new();
+        let (shared, called_with) = (Arc::clone(shared), webhook.clone());
         let work = async move {
             let _alive = alive;
-            handled.await
+            handled.await.followed_by_callback(&shared, &called_with)
         };
         task.spawn(work.in_current_span());
         Self {

@@ -44,7 +44,8 @@ pub(super) struct Runs {
 
 struct Live {
     progress: watch::Receiver<Progress>,
-    /// The last request for it: its callback URL is the likeliest to work.
+    /// The last request for it whose callback URL may be used: it is the likeliest to
+    /// work.
     #[cfg_attr(not(feature = "callback"), allow(dead_code, reason = "for callbacks"))]
     webhook: Webhook,
 }
@@ -57,10 +58,18 @@ pub(super) enum Joined {
 }
 
 impl Runs {
-    pub(super) fn join(self: &Arc<Self>, key: DeliveryKey, webhook: Webhook) -> Joined {
+    /// `supersedes` says whether the second webhook is the better one to answer.
+    pub(super) fn join(
+        self: &Arc<Self>,
+        key: DeliveryKey,
+        webhook: Webhook,
+        supersedes: impl FnOnce(&Webhook, &Webhook) -> bool,
+    ) -> Joined {
         let mut live = self.live();
         if let Some(live) = live.get_mut(&key) {
-            live.webhook = webhook;
+            if supersedes(&webhook, &live.webhook) {
+                live.webhook = webhook;
+            }
             return Joined::Live(live.progress.clone());
         }
         let (progress, receiver) = watch::channel(Progress::Working);
@@ -125,7 +134,7 @@ impl Seat {
         self.key
     }
 
-    /// The last request for this delivery.
+    /// The last request for this delivery whose callback URL may be used.
     #[cfg(feature = "callback")]
     pub(super) fn webhook(&self) -> Option<Webhook> {
         let live = self.busy.0.live();

@@ -88,7 +88,9 @@ where
             return ResponseFuture::ready(answer::refused(rejection));
         }
         let key = (self.shared.key)(&webhook);
-        let (progress, is_first) = match self.shared.runs.join(key, webhook.clone()) {
+        let supersedes = |later: &_, known: &_| self.shared.supersedes(later, known);
+        let joined = self.shared.runs.join(key, webhook.clone(), supersedes);
+        let (progress, is_first) = match joined {
             Joined::Live(progress) => (progress, false),
             Joined::New(..) if self.shared.phase() != Phase::Serving => {
                 let stopping = Rejection::new(RejectionKind::Stopping);

@@ -74,6 +74,30 @@ impl Shared {
         self.callbacks.is_some() && self.check_callback(webhook).is_ok()
     }
 
+    /// Whether a 202 can be followed by a callback: as far as is known, if it is not
+    /// this layer that posts it.
+    pub(super) fn may_be_called_back(&self, webhook: &Webhook) -> bool {
+        #[cfg(feature = "callback")]
+        if self.callbacks.is_some() {
+            return self.check_callback(webhook).is_ok();
+        }
+        webhook.callback_url().is_some()
+    }
+
+    /// Whether a later request for a delivery is the better one to answer.
+    #[cfg(not(feature = "callback"))]
+    #[allow(clippy::unused_self, reason = "as with callbacks")]
+    pub(super) fn supersedes(&self, _later: &Webhook, _known: &Webhook) -> bool {
+        false
+    }
+
+    /// Whether a later request for a delivery is the better one to answer.
+    #[cfg(feature = "callback")]
+    pub(super) fn supersedes(&self, later: &Webhook, known: &Webhook) -> bool {
+        let is_later = later.claims().issued_at() >= known.claims().issued_at();
+        (is_later && self.may_promise(later)) || !self.may_promise(known)
+    }
+
     /// Whether the webhook's callback URL may be used.
     #[cfg(feature = "callback")]
     pub(super) fn check_callback(&self, webhook: &Webhook) -> Result<(), Rejection> {

@@ -72,7 +72,7 @@ pub struct Script {
     started: Instant,
     posts: Arc<Mutex<Vec<Duration>>>,
     documents: Arc<Mutex<Vec<Bytes>>>,
-    urls: Arc<Mutex<HashSet<Uri>>>,
+    urls: Arc<Mutex<Vec<Uri>>>,
 }
 
 impl Script {
@@ -98,7 +98,13 @@ impl Script {
 
     /// How many different URLs were posted to.
     pub fn urls(&self) -> usize {
-        self.urls.lock().expect("no panic").len()
+        let urls = self.urls.lock().expect("no panic");
+        urls.iter().collect::<HashSet<_>>().len()
+    }
+
+    /// The URL that was posted to last.
+    pub fn last_url(&self) -> Option<Uri> {
+        self.urls.lock().expect("no panic").last().cloned()
     }
 
     fn next(&self) -> Act {
@@ -125,7 +131,7 @@ impl Post for Script {
         let at = self.started.elapsed();
         self.posts.lock().expect("no panic").push(at);
         let url = request.uri().clone();
-        self.urls.lock().expect("no panic").insert(url);
+        self.urls.lock().expect("no panic").push(url);
         let mut documents = self.documents.lock().expect("no panic");
         documents.push(request.into_body());
         Box::pin(async {
