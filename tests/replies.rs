@@ -250,6 +250,7 @@ const PROVISION: &str = "c1.webhooks.v1.PayloadProvisionStep";
 const APPROVAL: &str = "c1.webhooks.v1.PayloadPolicyApprovalStep";
 const POST_ACTION: &str = "c1.webhooks.v1.PayloadPolicyPostAction";
 const WORKFLOW: &str = "c1.webhooks.v1.PayloadWorkflowStep";
+const FINDING: &str = "c1.webhooks.v1.PayloadFindingDispatch";
 const UNKNOWN: &str = "c1.webhooks.v1.PayloadLater";
 
 #[test]
@@ -266,6 +267,7 @@ fn a_document_from_elsewhere_is_taken_as_it_is_if_it_answers_the_event() {
             POST_ACTION,
             r#"{"later":[{"x":1}],"version":"v1"}"#.to_owned(),
         ),
+        (FINDING, r#"{"version":"v1"}"#.to_owned()),
         (
             PROVISION,
             json!({ "version": "v1", "complete": {} }).to_string(),

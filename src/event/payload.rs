@@ -133,7 +133,7 @@ message! {
     ///
     /// It is not for logs: see [`finding`](super::finding).
     FindingDispatch shows(dispatch_id, finding_id, rule_id, finding) {
-        /// The record of this dispatch, which no other one has.
+        /// The record of this dispatch, which no other one has: it tells dispatches apart.
         dispatch_id "dispatchId": String,
         /// The finding's id.
         finding_id "findingId": String,
