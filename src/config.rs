@@ -89,7 +89,8 @@ impl VerifyWebhookBuilder {
     }
 
     /// A tenant whose webhooks are accepted: its domain, such as
-    /// `example.conductor.one`, or a [`Tenant`] with keys from elsewhere. At
+    /// `example.conductor.one` or, in the EU, `example.c1eu.ai`; or a [`Tenant`]
+    /// with keys from elsewhere. At
     /// least one is required; several may be named. Each of them can have any path
     /// of the public URL called: tell them apart by
     /// [`Webhook::tenant`](crate::Webhook::tenant), never by the path.
@@ -379,7 +380,9 @@ enum Keys {
 }
 
 impl Tenant {
-    /// The tenant of that domain: a bare host name, as in the token's `iss`.
+    /// The tenant of that domain: a bare host name, as in the token's `iss`, such
+    /// as `example.conductor.one` or `example.c1eu.ai`. It may end with anything,
+    /// and counts whole.
     pub fn new(domain: impl Into<String>) -> Self {
         Self {
             domain: RedactedUrl(domain.into()),

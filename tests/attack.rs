@@ -20,6 +20,8 @@ use http_body_util::{BodyExt, Full};
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
+use jsonwebtoken::jwk::JwkSet;
+use jsonwebtoken::{DecodingKey, Validation};
 use serde_json::{Map, Value};
 use support::{DOMAIN, clock};
 use tokio::net::TcpListener;
@@ -355,6 +357,52 @@ async fn a_receiver_that_skips_the_signature_is_found_out() {
         assert!(accepted.contains(name), "{name}\n{report}");
     }
     assert!(!accepted.contains("expired") && !accepted.contains("replay"));
+}
+
+/// A library's verification against the tenant's JWKS, which serves all of its
+/// tokens, and nothing else.
+fn verifies(tenant: &FakeTenant, request: &Request<Full<Bytes>>) -> Option<()> {
+    let value = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
+    let token = value.strip_prefix("bearer ")?;
+    let header = jsonwebtoken::decode_header(token).ok()?;
+    let keys: JwkSet = serde_json::from_str(&tenant.jwks()).expect("a JWKS");
+    let key = DecodingKey::from_jwk(keys.find(&header.kid?)?).expect("a key");
+    let mut validation = Validation::new(header.alg);
+    validation.validate_aud = false;
+    // It goes by another clock.
+    validation.validate_exp = false;
+    validation.required_spec_claims.clear();
+    let token = jsonwebtoken::decode::<Value>(token, &key, &validation);
+    token.ok().map(drop)
+}
+
+#[tokio::test]
+async fn a_receiver_that_takes_any_token_of_the_tenant_is_found_out() {
+    let tenant = FakeTenant::new(DOMAIN);
+    let report = fire_at(
+        &tenant,
+        receiver(&tenant),
+        async |request, layer| match verifies(&tenant, &request) {
+            Some(()) => Response::new(Full::from("done")),
+            None => answered(layer, request).await,
+        },
+    )
+    .await;
+    let accepted: HashSet<_> = report
+        .failures()
+        .filter(|result| result.verdict() == Verdict::Accepted)
+        .map(AttackResult::name)
+        .collect();
+    for name in [
+        "id_jag_token",
+        "id_jag_token_for_this_receiver",
+        "openid_token",
+        "openid_token_for_this_receiver",
+        "iss_of_a_url",
+        "typ_id_jag",
+    ] {
+        assert!(accepted.contains(name), "{name}\n{report}");
+    }
 }
 
 #[tokio::test]

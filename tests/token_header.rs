@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::time::UNIX_EPOCH;
+
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD};
 use http::{HeaderMap, HeaderValue, Request};
@@ -541,6 +543,45 @@ async fn keys_that_the_token_brings_are_never_read() {
         std::task::Poll::Pending => std::task::Poll::Ready(false),
     });
     assert!(!visitor.await, "somebody fetched what the token named");
+}
+
+/// The tenant's keys sign other tokens, too; each of these says so in its way.
+#[tokio::test]
+async fn another_kind_of_token_by_the_same_tenant_is_refused() {
+    let setting = Setting::new();
+    let tenant = &setting.tenant;
+    let url = json!(format!("https://{DOMAIN}"));
+    let seconds = |later| now().duration_since(UNIX_EPOCH).expect("after").as_secs() + later;
+    let (issued, ends) = (seconds(0), seconds(300));
+    let id_jag = json!({
+        "iss": url, "sub": "user", "aud": "https://authorization.example.com/",
+        "client_id": "agent", "jti": "1", "iat": issued, "exp": ends,
+        "resource": "https://api.example.com/", "scope": "tickets.read",
+    });
+    let open_id = json!({
+        "iss": url, "sub": "user", "aud": "client", "nonce": "n", "iat": issued,
+        "exp": ends, "auth_time": issued, "email": "ada@example.com",
+    });
+    let mut webhook = Value::Object(setting.delivery().claims());
+    webhook["iss"] = url.clone();
+    let mut named_by_c1typ = Value::Object(setting.delivery().claims());
+    named_by_c1typ["c1typ"] = json!("id");
+    for (typ, claims, code) in [
+        ("oauth-id-jag+jwt", &id_jag, "wrong_token_type"),
+        ("OAuth-ID-JAG+JWT", &id_jag, "wrong_token_type"),
+        ("application/oauth-id-jag+jwt", &id_jag, "wrong_token_type"),
+        // Although each of these has lost one of its marks.
+        ("JWT", &id_jag, "missing_claim"),
+        ("JWT", &open_id, "missing_claim"),
+        ("JWT", &webhook, "unknown_tenant"),
+        ("JWT", &named_by_c1typ, "wrong_token_type"),
+    ] {
+        let delivery = setting.delivery().header_param("typ", json!(typ));
+        let header = Value::Object(delivery.header_params()).to_string();
+        let token = tenant.sign(header, claims.to_string());
+        let outcome = send(&setting.layer, delivery.token(token).request()).await;
+        outcome.expect_token(code, (typ, claims));
+    }
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ mod ec;
 mod genuine;
 mod header;
 mod http;
+mod other_tokens;
 mod path;
 mod replay;
 mod signature;
@@ -26,6 +27,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Attack> {
         token::ATTACKS,
         claims::EVERY,
         claims::ATTACKS,
+        other_tokens::ATTACKS,
         target::ATTACKS,
         path::ATTACKS,
         body::ATTACKS,
