@@ -9,6 +9,10 @@ use proptest::prelude::*;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tower_conductorone::event::app::{App, AppEntitlement, AppResource, AppResourceType, AppUser};
+use tower_conductorone::event::finding::{
+    DeactivatedOwnerDetail, DeactivatedOwnerType, DecoyCredentialUsedType, FindingOwnerRef,
+    FindingRiskFactor, FindingRiskScore, ServiceAccountMisclassificationType,
+};
 use tower_conductorone::event::review::AccessReview;
 use tower_conductorone::event::task::TaskView;
 use tower_conductorone::event::user::User;
@@ -31,6 +35,20 @@ const ROOTS: &[(&str, Through)] = &[
     ("PayloadTest", through::<Test>),
     ("PayloadWorkflowStep", through::<WorkflowStep>),
     ("PayloadFindingDispatch", through::<FindingDispatch>),
+    // A finding's `Debug` does not show these.
+    ("FindingRiskScore", through::<FindingRiskScore>),
+    ("FindingRiskFactor", through::<FindingRiskFactor>),
+    ("FindingOwnerRef", through::<FindingOwnerRef>),
+    (
+        "ServiceAccountMisclassificationType",
+        through::<ServiceAccountMisclassificationType>,
+    ),
+    (
+        "DecoyCredentialUsedType",
+        through::<DecoyCredentialUsedType>,
+    ),
+    ("DeactivatedOwnerType", through::<DeactivatedOwnerType>),
+    ("DeactivatedOwnerDetail", through::<DeactivatedOwnerDetail>),
 ];
 
 /// The payloads that are made of a task view and of objects: what is in them is
@@ -218,19 +236,21 @@ fn routes(model: &Model) -> BTreeMap<&str, Route<'_>> {
     routes
 }
 
+/// The message, where the route leads.
+fn wrapped(route: &[(&str, &str)], message: Value) -> Value {
+    route.iter().rev().fold(message, |inner, (field, kind)| {
+        let inner = match *kind {
+            "list" => json!([inner]),
+            "map" => json!({ "key": inner }),
+            _ => inner,
+        };
+        json!({ *field: inner })
+    })
+}
+
 #[track_caller]
 fn comes_back(root: usize, route: &[(&str, &str)], message: &Value, what: &str) {
-    let wrapped = route
-        .iter()
-        .rev()
-        .fold(message.clone(), |inner, (field, kind)| {
-            let inner = match *kind {
-                "list" => json!([inner]),
-                "map" => json!({ "key": inner }),
-                _ => inner,
-            };
-            json!({ *field: inner })
-        });
+    let wrapped = wrapped(route, message.clone());
     let (name, read) = ROOTS[root];
     let (written, debug) =
         read(&wrapped.to_string()).unwrap_or_else(|error| panic!("{what}: {error}: {wrapped}"));
@@ -272,6 +292,35 @@ fn every_field_every_member_and_every_value_is_there() {
         counts >= (200, 900, 220),
         "the list is too short: {counts:?}"
     );
+}
+
+#[test]
+fn numbers_are_of_the_kinds_that_the_list_says() {
+    let model = model();
+    let mut numbers = 0;
+    for (name, (root, route)) in routes(&model) {
+        for (field, kind) in &model.messages[name].fields {
+            let (taken, refused) = match kind.name.as_str() {
+                "int32" => (json!([-1, i32::MAX]), json!([0.5, 1_u32 << 31])),
+                "uint32" => (json!([1, u32::MAX]), json!([0.5, -1, 1_u64 << 32])),
+                "int64" => (json!(["-1", i64::MAX]), json!([0.5, 1_u64 << 63])),
+                "number" => (json!([0.5, -1, 1e300]), json!(["1x"])),
+                _ => continue,
+            };
+            let read = |value: &Value| {
+                let message = wrapped(&route, json!({ field: value }));
+                ROOTS[root].1(&message.to_string())
+            };
+            for value in taken.as_array().expect("values") {
+                assert!(read(value).is_ok(), "{name}.{field}: {value}");
+            }
+            for value in refused.as_array().expect("values") {
+                assert!(read(value).is_err(), "{name}.{field}: {value}");
+            }
+            numbers += 1;
+        }
+    }
+    assert!(numbers >= 20, "{numbers}");
 }
 
 /// The members of each message, and the values of each enum, as the model's
@@ -388,16 +437,7 @@ fn a_oneof_has_one_member() {
             let (one, other) = (&members[0], &members[1]);
             let of = |member: &String| sample(&model, &message.fields[member]);
             // `null` is a member that is not set.
-            let wrapped = |inner: Value| {
-                route
-                    .iter()
-                    .rev()
-                    .fold(inner, |inner, (field, kind)| match *kind {
-                        "list" => json!({ *field: [inner] }),
-                        "map" => json!({ *field: { "key": inner } }),
-                        _ => json!({ *field: inner }),
-                    })
-            };
+            let wrapped = |inner: Value| wrapped(route, inner);
             let text = wrapped(json!({ one: of(one), other: null })).to_string();
             let (written, _) = ROOTS[*root].1(&text).expect("one member and a null");
             assert_eq!(written, wrapped(json!({ one: of(one) })), "{name}");
