@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Extension, Router};
 use http_body_util::BodyExt;
-use support::callback::{PROVISION, Script, own_url, status};
+use support::callback::{Act, PROVISION, Script, own_url, status};
 use support::{DOMAIN, builder, ledger, now};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
@@ -199,8 +199,53 @@ async fn nothing_is_posted_before_the_202_is_written() {
     sleep(seconds(10)).await;
     assert_eq!(script.posts(), [], "the server still has the response");
     drop(response);
+    sleep(Duration::from_millis(450)).await;
+    assert_eq!(script.posts(), [], "it is still on its way");
     sleep(seconds(1)).await;
     assert_eq!(script.posts().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_400_after_a_post_that_broke_off_ends_the_delivery_as_called_back() {
+    for (acts, expected) in [
+        (vec![Act::Broken, status(400)], accepted()),
+        (vec![Act::Unsent, status(400)], (500, String::new())),
+    ] {
+        let script = Script::new(acts);
+        let receiver = Receiver::new(once(&script).always_by_callback(), async |_| {
+            document(COMPLETE)
+        });
+        let delivery = receiver.delivery();
+        assert_eq!(receiver.ask(&delivery).await, accepted());
+        sleep(seconds(3600)).await;
+        assert_eq!(receiver.ask(&delivery).await, expected);
+        assert_eq!(receiver.runs(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_400_after_a_post_that_a_stop_cut_off_ends_the_delivery_as_called_back() {
+    let script = Script::new([Act::Hang, status(400)]);
+    let tenant = FakeTenant::new(DOMAIN);
+    let shared = ledger::Shared::default();
+    let stopping = once(&script)
+        .always_by_callback()
+        .drain_timeout(seconds(1))
+        .ledger(shared.handle());
+    let one = Receiver::of(&tenant, stopping, async |_| document(COMPLETE));
+    let two = Receiver::of(&tenant, once(&script).ledger(shared.handle()), async |_| {
+        document("never")
+    });
+    let delivery = one.delivery();
+    assert_eq!(one.ask(&delivery).await, accepted());
+    sleep(seconds(1)).await;
+    assert_eq!(script.posts().len(), 1);
+    assert!(!one.once.drain().await, "the POST is cut off");
+    tokio::spawn(two.once.recover(two.handlers.clone()));
+    sleep(seconds(3600)).await;
+    assert!(script.posts().len() > 1);
+    assert_eq!(two.ask(&delivery).await, accepted());
+    assert_eq!((one.runs(), two.runs()), (1, 0));
 }
 
 #[tokio::test(start_paused = true)]
