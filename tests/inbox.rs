@@ -23,7 +23,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde_json::json;
 use support::DOMAIN;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, watch};
@@ -345,6 +345,21 @@ async fn a_duplicate_after_a_restart_is_answered_202_and_makes_no_second_job() {
     assert_eq!(path.as_deref(), Some("/second"));
     let log = inbox.stop().await;
     assert_eq!(lines(&log, BEGINS), 1, "{log}");
+}
+
+#[tokio::test]
+async fn a_client_that_sends_half_a_request_does_not_keep_it_from_stopping() {
+    let (database, sender) = (Database::new(), Sender::new().await);
+    let inbox = sender.start(&database, 0).await;
+    let mut client = TcpStream::connect(inbox.address).await.expect("a server");
+    // By now it also listens to signals.
+    let forged = sender.tenant.delivery(PROVISION).tampered_body("{}");
+    assert_eq!(inbox.send(&forged).await, 401);
+    let half = b"POST /webhooks HTTP/1.1\r\nhost: hooks.example.com\r\n";
+    client.write_all(half).await.expect("a connection");
+    let log = inbox.stop().await;
+    assert_eq!(lines(&log, "some clients had not hung up"), 1, "{log}");
+    drop(client);
 }
 
 #[tokio::test]

@@ -70,6 +70,7 @@ use axum::routing::any;
 use clap::Parser;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::time::sleep;
 use tower_conductorone::callback::CallbackClient;
 use tower_conductorone::event::Outcome;
 use tower_conductorone::ledger::DeliveryKey;
@@ -80,7 +81,7 @@ use tracing_subscriber::EnvFilter;
 use crate::args::Args;
 use crate::job::{Job, Todo};
 use crate::store::Store;
-use crate::worker::Worker;
+use crate::worker::{GRACE, Worker};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -125,9 +126,17 @@ async fn run(args: Args) -> Result<(), BoxError> {
         work: Duration::from_millis(args.work_ms),
     };
     let worker = tokio::spawn(worker.run(stopping.clone()));
-    axum::serve(listener, app(verify, Inbox { store, callbacks }))
-        .with_graceful_shutdown(stopped(stopping))
-        .await?;
+    let app = app(verify, Inbox { store, callbacks });
+    let server = axum::serve(listener, app).with_graceful_shutdown(stopped(stopping.clone()));
+    // A client that sends half a request, and no more, would keep it for ever.
+    let too_late = async {
+        stopped(stopping).await;
+        sleep(GRACE).await;
+    };
+    tokio::select! {
+        ended = server.into_future() => ended?,
+        () = too_late => warn!("some clients had not hung up"),
+    }
     worker.await?;
     info!("stopped");
     Ok(())

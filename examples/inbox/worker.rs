@@ -30,9 +30,9 @@ pub(crate) const RUNS: usize = 25;
 /// How often the database is asked for jobs.
 const POLL: Duration = Duration::from_millis(100);
 
-/// For how long a stop waits for what is being done. What is not finished then,
+/// For how long a stop waits for what is being done. Work that is not finished then,
 /// the next process repeats.
-const GRACE: Duration = Duration::from_secs(10);
+pub(crate) const GRACE: Duration = Duration::from_secs(10);
 
 /// How long after the work its reply is sent: by then the 202 has been written.
 const SEND_AFTER: Duration = Duration::from_secs(2);
