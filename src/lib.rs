@@ -48,7 +48,8 @@
 //! 3. Its `iss` is one of the configured tenants.
 //! 4. It verifies with one of that tenant's keys, and with no other's.
 //! 5. `c1typ`, `aud`, `exp`, `nbf`, `iat`, `htm` and `htu` fit this receiver,
-//!    this moment and this request (RFC 7519, RFC 9449 §4.3).
+//!    this moment and this request (RFC 7519, RFC 9449 §4.3), whose path has no
+//!    dot segments.
 //! 6. The body, read with a limit on size and time, has the SHA-256 that the
 //!    token names (`htb_s256`), and `Content-Digest`, if there, agrees.
 //! 7. The body is an envelope of version `v1`, and no `Webhook-*` header
@@ -66,6 +67,8 @@
 //!   prefix from the path, it belongs to the public URL. With the feature
 //!   `axum`, nested routers need no such care; without it, what an outer router
 //!   strips counts as such a prefix, too.
+//! - **Limits** (of concurrency, of rate) inside of [`VerifyWebhookLayer`] count
+//!   proven webhooks alone; outside of it, whatever anybody sends.
 //! - **The query string is not signed**: the token names the URL without it. Decide
 //!   nothing by it.
 //! - **Several tenants.** Each of them can have any of your paths called. Decide by
