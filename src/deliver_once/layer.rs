@@ -49,6 +49,9 @@ impl DeliverOnceLayer {
     /// and with the [`Webhook`](crate::Webhook) in their extensions, but without
     /// what outer layers have added.
     ///
+    /// What this layer's callback client may not post is left to other replicas: all
+    /// of it, if there is none.
+    ///
     /// Without it, a delivery that was answered 202 is lost if its replica
     /// crashes before the answer is posted. With an in-memory ledger, it is lost
     /// anyway.
