@@ -10,6 +10,7 @@ mod wire;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use axum::Router;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
@@ -31,6 +32,8 @@ struct World {
     jwks: JwksServer,
     simulator: Simulator,
     callbacks: CallbackServer,
+    /// Where documents of other deliveries are taken.
+    taker: String,
 }
 
 impl World {
@@ -40,7 +43,13 @@ impl World {
         switches.refuse_early_callbacks = true;
         let pauses = Duration::from_millis(100)..=Duration::from_millis(300);
         let simulator = Simulator::new(&tenant).switches(switches).pauses(pauses);
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
+        let listener = listener.expect("a port");
+        let taker = format!("http://{}", listener.local_addr().expect("bound"));
+        let take = Router::new().fallback(async || StatusCode::OK);
+        tokio::spawn(axum::serve(listener, take).into_future());
         Self {
+            taker,
             jwks: serve(&tenant).await,
             callbacks: simulator.callbacks().serve().await.expect("a port"),
             simulator,
@@ -51,14 +60,20 @@ impl World {
     /// A receiver whose callbacks may lead to this tenant.
     async fn receiver(&self, flags: &str) -> Receiver {
         let origin = self.callbacks.origin();
-        let own = ["--log-json", "--callback-origin", &origin];
-        let flags: Vec<_> = own.into_iter().chain(flags.split_whitespace()).collect();
+        let origins = [
+            "--callback-origin",
+            &origin,
+            "--callback-origin",
+            &self.taker,
+        ];
+        let own = ["--log-json"].into_iter().chain(origins);
+        let flags: Vec<_> = own.chain(flags.split_whitespace()).collect();
         Receiver::ready(&self.jwks, &flags).await
     }
 
-    /// A delivery whose callback URL may be used, but leads to nothing.
+    /// A delivery that is not the simulator's, and whose callback URL may be used.
     fn delivery(&self) -> Delivery {
-        let url = format!("{}/unknown", self.callbacks.origin());
+        let url = format!("{}/callback", self.taker);
         self.tenant.delivery(PROVISION).callback_url(Some(&url))
     }
 
