@@ -50,12 +50,15 @@
 //! and enums are `#[non_exhaustive]` and will grow, too.
 //!
 //! A field that is absent or `null` has its default: an empty string, list or
-//! id, 0, `false`, `None`. (proto3's JSON does not tell the two apart.)
+//! id, 0, `false`, `None`. (proto3's JSON does not tell the two apart.) A field
+//! that is known may stand once, as `displayName` or `display_name`: a payload
+//! that has it twice is an error.
 
 pub mod action;
 mod any;
 pub mod app;
 pub mod approval;
+mod containers;
 mod document;
 mod error;
 mod expanded;
