@@ -11,8 +11,8 @@ use tokio::task::yield_now;
 use tokio::time::advance;
 use tower_conductorone::BoxFuture;
 use tower_conductorone::ledger::{
-    Answer, Claimed, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError, MemoryLedger, Owner,
-    Sent, Standing, Taken, Work,
+    Answer, Claimed, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError, MemoryLedger, Name,
+    Owner, Sent, Standing, Taken, Work,
 };
 use tower_conductorone::replay::{
     Claim, MemoryReplayStore, ReplayStore, ReplayStoreError, TokenId,
@@ -64,11 +64,14 @@ enum LedgerFault {
     AttemptsAreForgotten,
     TakenByTwo,
     ResumesAnother,
+    RefreshesAreIgnored,
+    RunsBeginUnderAnyLease,
+    LayersAreMixed,
     BurialsAreIgnored,
     CallbacksAreIgnored,
 }
 
-const LEDGER_FAULTS: [LedgerFault; 18] = [
+const LEDGER_FAULTS: [LedgerFault; 21] = [
     LedgerFault::ClaimsInTwoSteps,
     LedgerFault::ForgetsWhoClaimed,
     LedgerFault::LeasesEndNever,
@@ -85,6 +88,9 @@ const LEDGER_FAULTS: [LedgerFault; 18] = [
     LedgerFault::AttemptsAreForgotten,
     LedgerFault::TakenByTwo,
     LedgerFault::ResumesAnother,
+    LedgerFault::RefreshesAreIgnored,
+    LedgerFault::RunsBeginUnderAnyLease,
+    LedgerFault::LayersAreMixed,
     LedgerFault::BurialsAreIgnored,
     LedgerFault::CallbacksAreIgnored,
 ];
@@ -213,14 +219,35 @@ impl Ledger for WeakLedger {
         self.memory.release(lease, self.pause(pause))
     }
 
-    fn take(&self, owner: Owner, term: Duration) -> Reply<'_, Option<Taken>> {
+    fn refresh(&self, key: DeliveryKey, delivery: Bytes) -> Reply<'_, ()> {
+        match self.fault {
+            LedgerFault::RefreshesAreIgnored => Box::pin(async { Ok(()) }),
+            _ => self.memory.refresh(key, delivery),
+        }
+    }
+
+    fn begin(&self, lease: Lease, term: Duration) -> Reply<'_, Option<Lease>> {
+        match self.fault {
+            LedgerFault::RunsBeginUnderAnyLease => {
+                let next = Lease::new(lease.key(), lease.owner(), lease.run() + 1, 0);
+                Box::pin(async move { Ok(Some(next)) })
+            }
+            _ => self.memory.begin(lease, self.term(term)),
+        }
+    }
+
+    fn take(&self, layer: Name, owner: Owner, term: Duration) -> Reply<'_, Option<Taken>> {
+        let layer = match self.fault {
+            LedgerFault::LayersAreMixed => Name::NONE,
+            _ => layer,
+        };
         let term = self.term(term);
         Box::pin(async move {
             match self.fault {
                 LedgerFault::PromisedWorkIsForgotten => Ok(None),
-                LedgerFault::TakenByTwo => self.memory.take(owner, Duration::ZERO).await,
+                LedgerFault::TakenByTwo => self.memory.take(layer, owner, Duration::ZERO).await,
                 LedgerFault::AttemptsAreForgotten => {
-                    let mut taken = self.memory.take(owner, term).await?;
+                    let mut taken = self.memory.take(layer, owner, term).await?;
                     if let Some(Work::Send { sent, .. }) =
                         taken.as_mut().map(|taken| &mut taken.work)
                     {
@@ -228,14 +255,14 @@ impl Ledger for WeakLedger {
                     }
                     Ok(taken)
                 }
-                _ => self.memory.take(owner, term).await,
+                _ => self.memory.take(layer, owner, term).await,
             }
         })
     }
 
     fn resume(&self, key: DeliveryKey, owner: Owner, term: Duration) -> Reply<'_, Option<Taken>> {
         match self.fault {
-            LedgerFault::ResumesAnother => self.memory.take(owner, self.term(term)),
+            LedgerFault::ResumesAnother => self.memory.take(key.layer(), owner, self.term(term)),
             _ => self.memory.resume(key, owner, self.term(term)),
         }
     }

@@ -443,7 +443,7 @@ async fn replicas_with_one_ledger_share_one_run() {
     let ledger = support::ledger::Shared::default();
     let replica = || {
         DeliverOnceLayer::builder()
-            .ledger(ledger.clone())
+            .ledger("hooks", ledger.clone())
             .build()
             .expect("a good configuration")
     };
@@ -470,7 +470,9 @@ async fn replicas_with_one_ledger_share_one_run() {
 #[tokio::test(start_paused = true)]
 async fn a_ledger_out_of_reach_is_asked_again_before_the_answer_is_503() {
     let ledger = support::ledger::Shared::default();
-    let layer = DeliverOnceLayer::builder().ledger(ledger.clone()).build();
+    let layer = DeliverOnceLayer::builder()
+        .ledger("hooks", ledger.clone())
+        .build();
     let receiver = Receiver::new(layer.expect("a good configuration"), async |_| {
         document(COMPLETE)
     });
@@ -492,7 +494,9 @@ async fn a_ledger_out_of_reach_is_asked_again_before_the_answer_is_503() {
 #[tokio::test(start_paused = true)]
 async fn a_delivery_in_time_costs_two_steps_of_the_ledger() {
     let ledger = support::ledger::Shared::default();
-    let layer = DeliverOnceLayer::builder().ledger(ledger.clone()).build();
+    let layer = DeliverOnceLayer::builder()
+        .ledger("hooks", ledger.clone())
+        .build();
     let receiver = Receiver::new(layer.expect("a good configuration"), async |_| {
         sleep(seconds(1)).await;
         document(COMPLETE)
@@ -600,7 +604,7 @@ async fn what_drains_too_long_is_cut_off_and_free_for_others() {
     let ledger = support::ledger::Shared::default();
     let replica = || {
         DeliverOnceLayer::builder()
-            .ledger(ledger.clone())
+            .ledger("hooks", ledger.clone())
             .build()
             .expect("a good configuration")
     };

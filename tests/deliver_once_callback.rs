@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Extension, Router};
 use http_body_util::BodyExt;
+use serde_json::json;
 use support::callback::{Act, PROVISION, Script, own_url, status};
 use support::{DOMAIN, builder, ledger, now};
 use tokio::task::JoinHandle;
@@ -20,7 +21,7 @@ use tokio::time::{Instant, sleep};
 use tower::ServiceExt;
 use tower_conductorone::deliver_once::DeliverOnceBuilder;
 use tower_conductorone::event::Outcome;
-use tower_conductorone::ledger::{Claimed, DeliveryKey, Hold, Ledger, Owner, Standing};
+use tower_conductorone::ledger::{Claimed, DeliveryKey, Hold, Ledger, Name, Owner, Standing, Work};
 use tower_conductorone::testing::{Delivery, FakeTenant};
 use tower_conductorone::{
     DeliverOnceLayer, DeliveryRun, Rejection, ReplayPolicy, VerifyWebhookLayer, Webhook,
@@ -131,7 +132,7 @@ fn endless(
     once: DeliverOnceBuilder,
 ) -> (Receiver, ledger::Shared) {
     let mine = shared.handle();
-    let once = once.always_by_callback().ledger(mine.clone());
+    let once = once.always_by_callback().ledger("hooks", mine.clone());
     let receiver = Receiver::of(tenant, once, async |_| {
         sleep(seconds(100_000_000)).await;
         document("never")
@@ -231,11 +232,13 @@ async fn a_400_after_a_post_that_a_stop_cut_off_ends_the_delivery_as_called_back
     let stopping = once(&script)
         .always_by_callback()
         .drain_timeout(seconds(1))
-        .ledger(shared.handle());
+        .ledger("hooks", shared.handle());
     let one = Receiver::of(&tenant, stopping, async |_| document(COMPLETE));
-    let two = Receiver::of(&tenant, once(&script).ledger(shared.handle()), async |_| {
-        document("never")
-    });
+    let two = Receiver::of(
+        &tenant,
+        once(&script).ledger("hooks", shared.handle()),
+        async |_| document("never"),
+    );
     let delivery = one.delivery();
     assert_eq!(one.ask(&delivery).await, accepted());
     sleep(seconds(1)).await;
@@ -427,10 +430,14 @@ async fn another_replica_gets_the_latest_callback_url_with_the_promise() {
     let tenant = FakeTenant::new(DOMAIN);
     let shared = ledger::Shared::default();
     let mine = shared.handle();
-    let one = Receiver::of(&tenant, once(&script).ledger(mine.clone()), async |_| {
-        sleep(seconds(100_000_000)).await;
-        document("never")
-    });
+    let one = Receiver::of(
+        &tenant,
+        once(&script).ledger("hooks", mine.clone()),
+        async |_| {
+            sleep(seconds(100_000_000)).await;
+            document("never")
+        },
+    );
     let delivery = one.delivery();
     let first = one.send(&delivery);
     sleep(seconds(1)).await;
@@ -438,12 +445,52 @@ async fn another_replica_gets_the_latest_callback_url_with_the_promise() {
     one.send(&delivery.callback_url(Some(&latest)));
     assert_eq!(first.await.expect("no panic").status(), 202);
     mine.is_down(true);
-    let two = Receiver::of(&tenant, once(&script).ledger(shared.handle()), async |_| {
-        document(COMPLETE)
-    });
+    let two = Receiver::of(
+        &tenant,
+        once(&script).ledger("hooks", shared.handle()),
+        async |_| document(COMPLETE),
+    );
     tokio::spawn(two.once.recover(two.handlers.clone()));
     sleep(seconds(120)).await;
     assert_eq!(script.last_url().expect("a post"), *latest);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_promise_takes_the_latest_callback_url_over_from_any_replica() {
+    // The replica that promised it goes on, or crashes.
+    for crashes in [false, true] {
+        let script = Script::new([status(503), status(503), status(200)]);
+        let tenant = FakeTenant::new(DOMAIN);
+        let shared = ledger::Shared::default();
+        let mine = shared.handle();
+        let by_callback = || once(&script).always_by_callback();
+        let one = by_callback().ledger("hooks", mine.clone());
+        let one = Receiver::of(&tenant, one, async |_| document(COMPLETE));
+        let two = by_callback().ledger("hooks", shared.handle());
+        let two = Receiver::of(&tenant, two, async |_| document("never"));
+        let delivery = one.delivery();
+        assert_eq!(one.ask(&delivery).await, accepted());
+        sleep(seconds(1)).await;
+        assert_eq!(script.last_url().expect("a post"), *own_url());
+        let latest = format!("{}2", own_url());
+        let retried = delivery.clone().issued_at(now() + seconds(1));
+        let retried = retried.callback_url(Some(&latest));
+        assert_eq!(two.ask(&retried).await, accepted());
+        // One that cannot be used changes nothing.
+        let unusable = delivery
+            .clone()
+            .callback_url(Some("https://elsewhere.example.com/"));
+        let refused = two.ask(&unusable).await;
+        assert_ne!(refused, accepted());
+        if crashes {
+            mine.is_down(true);
+            tokio::spawn(two.once.recover(two.handlers.clone()));
+        }
+        sleep(seconds(120)).await;
+        assert_eq!(script.last_url().expect("a post"), *latest, "{crashes}");
+        assert_eq!(script.documents().last().expect("one"), COMPLETE);
+        assert_eq!((one.runs(), two.runs()), (1, 0));
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -460,7 +507,9 @@ async fn a_replica_that_cannot_post_leaves_promises_to_others() {
             let tenant = FakeTenant::new(DOMAIN);
             let shared = ledger::Shared::default();
             let mine = shared.handle();
-            let by_callback = once(&script).always_by_callback().ledger(mine.clone());
+            let by_callback = once(&script)
+                .always_by_callback()
+                .ledger("hooks", mine.clone());
             let work = seconds(if is_stored { 0 } else { 100_000_000 });
             let one = Receiver::of(&tenant, by_callback, move |_| async move {
                 sleep(work).await;
@@ -472,9 +521,11 @@ async fn a_replica_that_cannot_post_leaves_promises_to_others() {
             assert_eq!(script.posts().len(), usize::from(is_stored));
             mine.is_down(true);
             // It is alone for a while.
-            let two = Receiver::of(&tenant, builder().ledger(shared.handle()), async |_| {
-                document("never")
-            });
+            let two = Receiver::of(
+                &tenant,
+                builder().ledger("hooks", shared.handle()),
+                async |_| document("never"),
+            );
             tokio::spawn(two.once.recover(two.handlers.clone()));
             sleep(seconds(300)).await;
             assert_eq!(
@@ -482,9 +533,11 @@ async fn a_replica_that_cannot_post_leaves_promises_to_others() {
                 (0, usize::from(is_stored))
             );
             // And beside one that can.
-            let three = Receiver::of(&tenant, once(&script).ledger(shared.handle()), async |_| {
-                document(COMPLETE)
-            });
+            let three = Receiver::of(
+                &tenant,
+                once(&script).ledger("hooks", shared.handle()),
+                async |_| document(COMPLETE),
+            );
             tokio::spawn(three.once.recover(three.handlers.clone()));
             sleep(seconds(600)).await;
             assert_eq!((two.runs(), three.runs()), (0, u32::from(!is_stored)));
@@ -514,7 +567,7 @@ async fn what_a_crashed_replica_promised_is_run_again_by_another() {
     let (one, mine) = endless(&tenant, &shared, once(&script));
     let two = Receiver::of(
         &tenant,
-        once(&script).ledger(shared.handle()),
+        once(&script).ledger("hooks", shared.handle()),
         async |run| {
             assert_eq!(run, 2, "the handler can know");
             document(COMPLETE)
@@ -540,11 +593,15 @@ async fn what_a_crashed_replica_had_to_post_is_posted_by_another() {
     let tenant = FakeTenant::new(DOMAIN);
     let shared = ledger::Shared::default();
     let mine = shared.handle();
-    let crashing = once(&script).always_by_callback().ledger(mine.clone());
+    let crashing = once(&script)
+        .always_by_callback()
+        .ledger("hooks", mine.clone());
     let one = Receiver::of(&tenant, crashing, async |_| document(COMPLETE));
-    let two = Receiver::of(&tenant, once(&script).ledger(shared.handle()), async |_| {
-        document("never")
-    });
+    let two = Receiver::of(
+        &tenant,
+        once(&script).ledger("hooks", shared.handle()),
+        async |_| document("never"),
+    );
     let delivery = one.delivery();
     let response = one.send(&delivery).await.expect("no panic");
     assert_eq!(response.status(), 202);
@@ -571,9 +628,11 @@ async fn callbacks_that_nobody_takes_do_not_hold_up_the_recovery_of_others() {
         assert_eq!(one.ask(&delivery).await, accepted());
     }
     mine.is_down(true);
-    let two = Receiver::of(&tenant, once(&script).ledger(shared.handle()), async |_| {
-        document(COMPLETE)
-    });
+    let two = Receiver::of(
+        &tenant,
+        once(&script).ledger("hooks", shared.handle()),
+        async |_| document(COMPLETE),
+    );
     tokio::spawn(two.once.recover(two.handlers.clone()));
     sleep(seconds(600)).await;
     assert_eq!((two.runs(), script.urls()), (100, 100));
@@ -588,7 +647,7 @@ async fn callbacks_that_nobody_takes_do_not_hold_up_the_recovery_of_others() {
 async fn a_handler_may_be_gone_for_good_while_its_promise_cannot_be_made() {
     let script = Script::new([status(200)]);
     let ledger = ledger::Shared::default();
-    let receiver = Receiver::new(once(&script).ledger(ledger.clone()), async |_| {
+    let receiver = Receiver::new(once(&script).ledger("hooks", ledger.clone()), async |_| {
         sleep(seconds(26)).await;
         Outcome::gone_for_good().into_response()
     });
@@ -609,14 +668,18 @@ async fn a_handler_s_own_202_outlives_a_crash() {
     let tenant = FakeTenant::new(DOMAIN);
     let shared = ledger::Shared::default();
     let mine = shared.handle();
-    let crashing = once(&script).always_by_callback().ledger(mine.clone());
+    let crashing = once(&script)
+        .always_by_callback()
+        .ledger("hooks", mine.clone());
     let one = Receiver::of(&tenant, crashing, async |_| {
         sleep(seconds(1)).await;
         Outcome::accepted().into_response()
     });
-    let two = Receiver::of(&tenant, once(&script).ledger(shared.handle()), async |_| {
-        document("never")
-    });
+    let two = Receiver::of(
+        &tenant,
+        once(&script).ledger("hooks", shared.handle()),
+        async |_| document("never"),
+    );
     tokio::spawn(two.once.recover(two.handlers.clone()));
     let delivery = one.delivery();
     assert_eq!(one.ask(&delivery).await, accepted());
@@ -636,9 +699,11 @@ async fn the_handler_is_called_again_where_it_was_called_first() {
     let tenant = FakeTenant::new(DOMAIN);
     let shared = ledger::Shared::default();
     let (one, mine) = endless(&tenant, &shared, once(&script));
-    let two = Receiver::of(&tenant, once(&script).ledger(shared.handle()), async |_| {
-        document(COMPLETE)
-    });
+    let two = Receiver::of(
+        &tenant,
+        once(&script).ledger("hooks", shared.handle()),
+        async |_| document(COMPLETE),
+    );
     tokio::spawn(two.once.recover(two.handlers.clone()));
     // A proxy that strips a prefix looks the same.
     let url = "https://hooks.example.com/c1/webhooks?region=eu";
@@ -662,7 +727,7 @@ async fn a_promise_that_the_ledger_has_lost_is_kept() {
     let script = Script::new([status(503), status(200)]);
     let ledger = ledger::Shared::default();
     ledger.loses_promises();
-    let receiver = Receiver::new(once(&script).ledger(ledger.clone()), async |_| {
+    let receiver = Receiver::new(once(&script).ledger("hooks", ledger.clone()), async |_| {
         sleep(seconds(60)).await;
         document(COMPLETE)
     });
@@ -677,7 +742,7 @@ async fn a_promise_that_is_lost_with_its_lease_is_made_again() {
     let script = Script::new([status(200)]);
     let ledger = ledger::Shared::default();
     ledger.loses_promises();
-    let receiver = Receiver::new(once(&script).ledger(ledger.clone()), async |_| {
+    let receiver = Receiver::new(once(&script).ledger("hooks", ledger.clone()), async |_| {
         sleep(seconds(100)).await;
         document(COMPLETE)
     });
@@ -693,7 +758,9 @@ async fn a_promise_that_is_lost_with_its_lease_is_made_again() {
 async fn a_delivery_that_the_ledger_has_forgotten_is_finished() {
     let script = Script::new([status(200)]);
     let ledger = ledger::Shared::default();
-    let by_callback = once(&script).always_by_callback().ledger(ledger.clone());
+    let by_callback = once(&script)
+        .always_by_callback()
+        .ledger("hooks", ledger.clone());
     let receiver = Receiver::new(by_callback, async |run| {
         sleep(seconds(60)).await;
         assert!(run < 3);
@@ -714,7 +781,9 @@ async fn a_delivery_that_is_forgotten_just_before_its_run_ends_is_answered() {
         // Forgotten before the answer is recorded, or between two attempts to post it.
         let script = Script::new([status(if is_stored { 503 } else { 200 }), status(200)]);
         let ledger = ledger::Shared::default();
-        let by_callback = once(&script).always_by_callback().ledger(ledger.clone());
+        let by_callback = once(&script)
+            .always_by_callback()
+            .ledger("hooks", ledger.clone());
         let receiver = Receiver::new(by_callback, async |_| {
             sleep(seconds(5)).await;
             document(COMPLETE)
@@ -742,7 +811,7 @@ async fn a_promise_that_is_lost_while_its_lease_lasts_is_made_again() {
     let script = Script::new([status(200)]);
     let ledger = ledger::Shared::default();
     ledger.loses_promises();
-    let receiver = Receiver::new(once(&script).ledger(ledger.clone()), async |_| {
+    let receiver = Receiver::new(once(&script).ledger("hooks", ledger.clone()), async |_| {
         sleep(seconds(100)).await;
         document(COMPLETE)
     });
@@ -768,9 +837,11 @@ async fn nothing_is_run_for_a_callback_that_is_over() {
         DeliverOnceLayer::builder().callbacks(client)
     };
     let (one, mine) = endless(&tenant, &shared, building());
-    let two = Receiver::of(&tenant, building().ledger(shared.handle()), async |_| {
-        document(COMPLETE)
-    });
+    let two = Receiver::of(
+        &tenant,
+        building().ledger("hooks", shared.handle()),
+        async |_| document(COMPLETE),
+    );
     let delivery = one.delivery();
     assert_eq!(one.ask(&delivery).await, accepted());
     mine.is_down(true);
@@ -793,15 +864,25 @@ async fn a_handler_that_takes_its_process_down_is_called_fifty_times_at_most() {
     let mut begun = 1;
     let mut key = None;
     while begun < 50 {
-        let taken = shared.take(Owner::random(), seconds(45)).await;
+        let layer = Name::of("hooks");
+        // Whoever takes it and does not begin has called nobody.
+        for _ in 0..3 {
+            let taken = shared.take(layer, Owner::random(), Duration::ZERO).await;
+            assert!(taken.expect("a reply").is_some(), "due");
+        }
+        let taken = shared.take(layer, Owner::random(), seconds(45)).await;
         let lease = taken.expect("a reply").expect("due").lease;
+        let lease = shared.begin(lease, seconds(45)).await.expect("a reply");
+        let lease = lease.expect("held");
         begun = lease.run();
         key = Some(lease.key());
         sleep(seconds(46)).await;
     }
-    let last = Receiver::of(&tenant, once(&script).ledger(shared.handle()), async |_| {
-        document(COMPLETE)
-    });
+    let last = Receiver::of(
+        &tenant,
+        once(&script).ledger("hooks", shared.handle()),
+        async |_| document(COMPLETE),
+    );
     tokio::spawn(last.once.recover(last.handlers.clone()));
     sleep(seconds(60)).await;
     let standing = shared.find(key.expect("it was taken")).await;
@@ -811,26 +892,35 @@ async fn a_handler_that_takes_its_process_down_is_called_fifty_times_at_most() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_no_version_can_read_is_given_up_after_hours() {
+async fn what_only_a_newer_version_can_read_is_left_to_it_until_its_deadline() {
     let ledger = ledger::Shared::default();
-    let key = DeliveryKey::from_bytes([7; 32]);
+    let key = DeliveryKey::from_bytes([7; 32]).scoped(Name::of("hooks"), Name::NONE);
     let claimed = ledger.claim(key, Owner::random(), seconds(45)).await;
     let Ok(Claimed::Started(lease)) = claimed else {
         panic!("{claimed:?}");
     };
-    let held = ledger.promise(lease, "of a newer version".into()).await;
+    let newer =
+        json!({"version": 2, "run": 1, "uri": "/", "tenant": "t", "claims": {}, "body": ""});
+    let held = ledger.promise(lease, newer.to_string().into()).await;
     assert_eq!(held.expect("a reply"), Hold::Held);
     let script = Script::new([status(200)]);
-    let receiver = Receiver::new(once(&script).ledger(ledger.clone()), async |_| {
+    let receiver = Receiver::new(once(&script).ledger("hooks", ledger.clone()), async |_| {
         document("never")
     });
     tokio::spawn(receiver.once.recover(receiver.handlers.clone()));
-    sleep(seconds(3 * 60 * 60)).await;
+    let day = seconds(24 * 60 * 60);
+    sleep(7 * day).await;
     let standing = ledger.find(key).await.expect("a reply");
     assert_eq!(standing, Some(Standing::Promised));
-    sleep(seconds(3 * 60 * 60)).await;
-    let standing = ledger.find(key).await.expect("a reply");
-    assert!(matches!(standing, Some(Standing::Dead(_))), "{standing:?}");
+    // It has been looked at every five minutes, and is whole.
+    assert!(receiver.once.drain().await);
+    sleep(seconds(301)).await;
+    let taken = ledger.resume(key, Owner::random(), seconds(45)).await;
+    let taken = taken.expect("a reply").expect("due");
+    assert_eq!((taken.lease.run(), taken.work), (1, Work::Run));
+    assert_eq!(taken.delivery, newer.to_string());
+    sleep(2 * day).await;
+    assert_eq!(ledger.find(key).await.expect("a reply"), None);
     assert_eq!(receiver.runs(), 0);
 }
 
@@ -844,7 +934,7 @@ async fn nothing_is_taken_up_while_the_receiver_stops() {
     stopping.is_slow(seconds(3));
     let two = Receiver::of(
         &tenant,
-        once(&script).ledger(stopping.clone()),
+        once(&script).ledger("hooks", stopping.clone()),
         async |_| document("never"),
     );
     assert_eq!(one.ask(&one.delivery()).await, accepted());
@@ -861,9 +951,11 @@ async fn nothing_is_taken_up_while_the_receiver_stops() {
     recovered.await.expect("no panic");
     assert_eq!(two.runs(), 0);
     // What was taken meanwhile is free for others.
-    let three = Receiver::of(&tenant, once(&script).ledger(shared.handle()), async |_| {
-        document(COMPLETE)
-    });
+    let three = Receiver::of(
+        &tenant,
+        once(&script).ledger("hooks", shared.handle()),
+        async |_| document(COMPLETE),
+    );
     tokio::spawn(three.once.recover(three.handlers.clone()));
     sleep(seconds(10)).await;
     assert_eq!(

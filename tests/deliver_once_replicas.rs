@@ -102,7 +102,7 @@ impl World {
             breaks: Arc::clone(&self.breaks),
         });
         DeliverOnceLayer::builder()
-            .ledger(ledger.clone())
+            .ledger("hooks", ledger.clone())
             .callbacks(client.build().expect("good"))
             .build()
             .expect("good")

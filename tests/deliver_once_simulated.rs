@@ -92,7 +92,7 @@ fn receiver(
         .clock(clock)
         .post(simulator.callbacks());
     let once = DeliverOnceLayer::builder()
-        .ledger(ledger)
+        .ledger("hooks", ledger)
         .callbacks(client.build().expect("good"))
         .build()
         .expect("good");

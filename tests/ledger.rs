@@ -8,8 +8,8 @@ use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 use tokio::time::advance;
 use tower_conductorone::ledger::{
-    Answer, Claimed, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError, MemoryLedger, Owner,
-    Retention, RetentionError, Sent, Standing, Work,
+    Answer, Claimed, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError, MemoryLedger, Name,
+    Owner, Retention, RetentionError, Sent, Standing, Work,
 };
 
 const TERM: Duration = Duration::from_secs(45);
@@ -174,13 +174,19 @@ async fn promised_work_is_kept_until_its_callbacks_deadline_and_then_forgotten()
         assert_eq!(standing, Some(Standing::Promised), "{number}");
     }
     // The longest due comes first; both leases ran out at the same moment.
-    for (run, attempt) in [(2, 0), (1, 2)] {
-        let taken = ledger.take(Owner::random(), MINUTE).await.expect("memory");
+    for (run, attempt) in [(1, 0), (1, 2)] {
+        let taken = ledger
+            .take(Name::NONE, Owner::random(), MINUTE)
+            .await
+            .expect("memory");
         let lease = taken.expect("due").lease;
         assert_eq!((lease.run(), lease.attempt()), (run, attempt));
     }
     advance(MINUTE + HOUR).await;
-    let taken = ledger.take(Owner::random(), TERM).await.expect("memory");
+    let taken = ledger
+        .take(Name::NONE, Owner::random(), TERM)
+        .await
+        .expect("memory");
     assert_eq!(taken, None);
     assert_eq!(start(&ledger, 1).await.run(), 1);
 }
@@ -202,13 +208,13 @@ async fn a_delivery_is_resumed_by_its_key_when_it_is_promised_and_due() {
     assert_eq!(resume(1).await.expect("memory"), None, "not promised");
     assert_eq!(resume(4).await.expect("memory"), None, "not known");
     let taken = resume(2).await.expect("memory").expect("due");
-    assert_eq!((taken.lease.key(), taken.lease.run()), (key(2), 2));
+    assert_eq!((taken.lease.key(), taken.lease.run()), (key(2), 1));
     assert_eq!(taken.work, Work::Run);
     assert_eq!(resume(2).await.expect("memory"), None, "held");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_callback_may_be_postponed_beyond_everything_else() {
+async fn no_pause_is_longer_than_two_hours() {
     let ledger = MemoryLedger::new(Retention::new(HOUR, DAY).expect("good"));
     let lease = start_promised(&ledger, 1).await;
     let Finished::Stored(lease) = ledger.finish(lease, answer("{}")).await.expect("memory") else {
@@ -216,8 +222,14 @@ async fn a_callback_may_be_postponed_beyond_everything_else() {
     };
     let postponed = ledger.postpone(lease, 3 * DAY, Sent::No).await;
     assert_eq!(postponed.expect("memory"), Hold::Held);
-    advance(3 * DAY).await;
-    let taken = ledger.take(Owner::random(), TERM).await.expect("memory");
+    advance(just_under(2 * HOUR)).await;
+    let taken = ledger.take(Name::NONE, Owner::random(), TERM).await;
+    assert_eq!(taken.expect("memory"), None);
+    advance(Duration::from_millis(1)).await;
+    let taken = ledger
+        .take(Name::NONE, Owner::random(), TERM)
+        .await
+        .expect("memory");
     assert!(matches!(
         taken.expect("due").work,
         Work::Send { sent: Sent::No, .. }
@@ -264,7 +276,10 @@ async fn a_ledger_full_of_bytes_refuses_new_deliveries_until_they_go() {
     claim(&ledger, 3).await.expect_err("full");
     for _ in 0..2 {
         advance(HOUR).await;
-        let taken = ledger.take(Owner::random(), TERM).await.expect("memory");
+        let taken = ledger
+            .take(Name::NONE, Owner::random(), TERM)
+            .await
+            .expect("memory");
         let lease = taken.expect("due").lease;
         let buried = ledger.bury(lease, "no use").await.expect("memory");
         assert_eq!(buried, Hold::Held);
@@ -302,7 +317,10 @@ async fn nothing_shows_what_is_kept() {
     };
     let postponed = ledger.postpone(lease, Duration::ZERO, Sent::No).await;
     assert_eq!(postponed.expect("memory"), Hold::Held);
-    let taken = ledger.take(Owner::random(), TERM).await.expect("memory");
+    let taken = ledger
+        .take(Name::NONE, Owner::random(), TERM)
+        .await
+        .expect("memory");
     for text in [
         format!("{ledger:?}"),
         format!("{taken:?}"),
@@ -311,4 +329,80 @@ async fn nothing_shows_what_is_kept() {
         assert!(!text.contains("hidden"), "{text}");
         assert!(!text.contains("104, 116"), "{text}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_tenant_cannot_fill_the_share_of_another() {
+    let ledger = MemoryLedger::default().max_records(100).max_bytes(10_000);
+    let of = |tenant: &str, number| key(number).scoped(Name::of("hooks"), Name::of(tenant));
+    let claim = |key| ledger.claim(key, Owner::random(), TERM);
+    for number in 0..100 {
+        let claimed = claim(of("noisy", number)).await.expect("room");
+        assert!(matches!(claimed, Claimed::Started(_)), "{claimed:?}");
+    }
+    let full = claim(of("noisy", 100)).await.expect_err("full");
+    assert!(full.is_full(), "{full}");
+    let Ok(Claimed::Started(lease)) = claim(of("quiet", 0)).await else {
+        panic!("the quiet tenant has a share of its own");
+    };
+    let large = Answer::new(200, "x".repeat(10_000));
+    let finished = ledger.finish(lease, large).await.expect("memory");
+    assert_eq!(finished, Finished::Answered);
+    let full = claim(of("quiet", 1)).await.expect_err("full of bytes");
+    assert!(full.is_full(), "{full}");
+    let claimed = claim(of("third", 0)).await.expect("room");
+    assert!(matches!(claimed, Claimed::Started(_)), "{claimed:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_of_45_minutes_ago_give_way_to_new_deliveries() {
+    let ledger = MemoryLedger::default().max_records(3);
+    let promised = start_promised(&ledger, 1).await;
+    start_answered(&ledger, 2, "{}").await;
+    advance(MINUTE).await;
+    start_answered(&ledger, 3, "{}").await;
+    advance(just_under(44 * MINUTE)).await;
+    assert!(claim(&ledger, 4).await.expect_err("full").is_full());
+    advance(Duration::from_millis(1)).await;
+    start(&ledger, 4).await;
+    assert_eq!(ledger.find(key(2)).await.expect("memory"), None);
+    let next = Standing::Answered(answer("{}"));
+    assert_eq!(ledger.find(key(3)).await.expect("memory"), Some(next));
+    assert!(claim(&ledger, 5).await.expect_err("full").is_full());
+    // A promise is kept, however old it is.
+    let found = ledger.find(promised.key()).await.expect("memory");
+    assert_eq!(found, Some(Standing::Promised));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_kept_is_no_part_of_a_larger_buffer() {
+    let ledger = MemoryLedger::default();
+    let large = Bytes::from("{}".repeat(500_000));
+    let range = large.as_ptr_range();
+    let is_part = |kept: &Bytes| range.contains(&kept.as_ptr());
+    let lease = start(&ledger, 1).await;
+    let part = Answer::new(200, large.slice(..2));
+    let finished = ledger.finish(lease, part).await.expect("memory");
+    assert_eq!(finished, Finished::Answered);
+    let Some(Standing::Answered(kept)) = ledger.find(key(1)).await.expect("memory") else {
+        panic!("not answered");
+    };
+    assert!(kept.document() == "{}" && !is_part(kept.document()));
+    let lease = start(&ledger, 2).await;
+    let held = ledger.promise(lease, large.slice(..2)).await;
+    assert_eq!(held.expect("memory"), Hold::Held);
+    let held = ledger.renew(lease, Duration::ZERO).await;
+    assert_eq!(held.expect("memory"), Hold::Held);
+    let mut kept = Vec::new();
+    for newest in [None, Some(large.slice(..4))] {
+        if let Some(newest) = newest {
+            ledger.refresh(key(2), newest).await.expect("memory");
+        }
+        let taken = ledger
+            .take(Name::NONE, Owner::random(), Duration::ZERO)
+            .await;
+        kept.push(taken.expect("memory").expect("due").delivery);
+    }
+    assert_eq!(kept, ["{}", "{}{}"]);
+    assert!(!kept.iter().any(is_part));
 }

@@ -188,7 +188,7 @@ impl Args {
             // What was accepted is finished, however long that takes.
             .drain_timeout(Duration::MAX);
         if let Some(redis) = redis {
-            once = once.ledger(RedisLedger::new(redis.clone()));
+            once = once.ledger("receiver", RedisLedger::new(redis.clone()));
         }
         if self.respond == Respond::Async {
             once = once.always_by_callback();

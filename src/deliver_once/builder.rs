@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,7 @@ const LATEST_ANSWER: Duration = Duration::from_secs(28);
 /// Builds a [`DeliverOnceLayer`]; begun with [`DeliverOnceLayer::builder`].
 #[must_use = "a builder does nothing until it is built"]
 pub struct DeliverOnceBuilder {
+    name: Cow<'static, str>,
     ledger: Arc<dyn Ledger>,
     key: Arc<KeyOf>,
     policy: Policy,
@@ -34,6 +36,7 @@ impl DeliverOnceLayer {
 impl Default for DeliverOnceBuilder {
     fn default() -> Self {
         Self {
+            name: Cow::Borrowed(""),
             ledger: Arc::new(MemoryLedger::default()),
             key: Arc::new(DeliveryKey::of),
             policy: Policy {
@@ -55,14 +58,22 @@ impl DeliverOnceBuilder {
     /// Where the deliveries' states are kept. By default in this process's
     /// memory, which a restart loses; replicas that share the traffic have to
     /// share a ledger.
-    pub fn ledger(mut self, ledger: impl Ledger) -> Self {
+    ///
+    /// `name` is this layer's name in the ledger, such as `"provisioning"`. The
+    /// replicas of a service have to use the same name, and take up each other's
+    /// work. Layers around other handlers, of the same service or of another that
+    /// shares the ledger, each need a name of their own: else one would
+    /// [run](DeliverOnceLayer::recover) the other's deliveries.
+    pub fn ledger(mut self, name: impl Into<Cow<'static, str>>, ledger: impl Ledger) -> Self {
+        self.name = name.into();
         self.ledger = Arc::new(ledger);
         self
     }
 
-    /// What makes two requests the same delivery; by default
-    /// [`DeliveryKey::of`]: the tenant, the [`webhookId`](Webhook::id), the event
-    /// and the payload's value.
+    /// What makes two requests of one tenant with the same event the same delivery;
+    /// by default [`DeliveryKey::of`]: the [`webhookId`](Webhook::id) and the
+    /// payload's value. Requests of different tenants, or with different events,
+    /// are never the same delivery, whatever this returns.
     ///
     /// A key that is the same for two deliveries **drops the second one**, and
     /// gives it the first one's answer. The bare `webhookId` is such a key, if
@@ -74,7 +85,7 @@ impl DeliverOnceBuilder {
     /// use tower_conductorone::ledger::DeliveryKey;
     ///
     /// let once = DeliverOnceLayer::builder()
-    ///     .key(|webhook| DeliveryKey::digest([webhook.tenant().as_bytes(), webhook.body()]));
+    ///     .key(|webhook| DeliveryKey::digest([webhook.body().as_ref()]));
     /// # let _ = once;
     /// ```
     pub fn key(mut self, key: impl Fn(&Webhook) -> DeliveryKey + Send + Sync + 'static) -> Self {
@@ -165,6 +176,7 @@ impl DeliverOnceBuilder {
             ));
         }
         Ok(DeliverOnceLayer::new(Shared::new(
+            self.name,
             self.ledger,
             self.key,
             self.policy,
@@ -177,6 +189,7 @@ impl DeliverOnceBuilder {
 impl fmt::Debug for DeliverOnceBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DeliverOnceBuilder")
+            .field("name", &self.name)
             .field("ledger", &self.ledger)
             .field("policy", &self.policy)
             .finish_non_exhaustive()

@@ -19,6 +19,8 @@ use tower_service::Service;
 
 use super::service::DeliverOnce;
 use super::shared::{Phase, Shared};
+use crate::ledger::DeliveryKey;
+use crate::verify::Webhook;
 
 /// How long the last leases may take to be given back.
 const RELEASE: Duration = Duration::from_secs(2);
@@ -66,6 +68,14 @@ impl DeliverOnceLayer {
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         super::recover::recover(Arc::clone(&self.shared), service)
+    }
+
+    /// The key under which this layer's ledger knows the delivery that brought a
+    /// webhook: made of the layer's [name](super::DeliverOnceBuilder::ledger), the
+    /// tenant, the event, and the [key](super::DeliverOnceBuilder::key).
+    #[must_use]
+    pub fn key_of(&self, webhook: &Webhook) -> DeliveryKey {
+        self.shared.key_of(webhook)
     }
 
     /// Stops: begins no new work, which is answered 503, and waits for what is

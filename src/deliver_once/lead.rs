@@ -22,9 +22,9 @@ use super::promised::{Accepted, Step, Work};
 use super::run::{LEDGER_PAUSE, Run, ask, persist, release, under_lease};
 use super::runs::{Ending, Progress, Seat};
 use super::shared::{Phase, Shared};
-#[cfg(feature = "callback")]
-use crate::ledger::Hold;
 use crate::ledger::{Claimed, Finished, Lease, LedgerError, Owner, Standing};
+#[cfg(feature = "callback")]
+use crate::ledger::{DeliveryKey, Hold};
 use crate::rejection::{Rejection, RejectionKind};
 use crate::verify::Webhook;
 
@@ -53,7 +53,13 @@ pub(super) async fn lead<H: Handler>(
     let arrived = Instant::now();
     let lease = match claim(&shared, &seat, arrived).await {
         Ok(lease) => lease,
-        Err(ending) => return seat.tell(Progress::Over(ending)),
+        Err(ending) => {
+            #[cfg(feature = "callback")]
+            if matches!(ending, Ending::Promised) {
+                keep_latest(&shared, seat.key(), &webhook, job.request.uri()).await;
+            }
+            return seat.tell(Progress::Over(ending));
+        }
     };
     #[cfg(feature = "callback")]
     if shared.may_promise(&webhook) {
@@ -132,7 +138,8 @@ async fn lead_to_promise<H: Handler>(
         service,
         accepted,
         answer: None,
-        runs: lease.run(),
+        promised_in: lease.run(),
+        run: lease.run(),
         seat: Some(seat),
     };
     // Apart: few deliveries come to that, and it is large.
@@ -160,6 +167,8 @@ async fn claim(shared: &Shared, seat: &Seat, arrived: Instant) -> Result<Lease, 
                     (LOOK_AGAIN, shared.policy.join, running)
                 }
             },
+            // It has answered: to ask again within seconds is of no use.
+            Err(error) if error.is_full() => return Err(Ending::Refused(unavailable(error))),
             Err(error) => (LEDGER_PAUSE, LEDGER_PATIENCE, unavailable(error)),
         };
         if arrived.elapsed() + pause >= limit {
@@ -179,6 +188,21 @@ fn unavailable(error: LedgerError) -> Rejection {
     Rejection::because(RejectionKind::LedgerUnavailable, error)
 }
 
+/// Has the ledger keep the callback URL that a duplicate of a promised delivery has
+/// brought, for the process that will post the answer. If that fails, an older one
+/// has to do.
+#[cfg(feature = "callback")]
+pub(super) async fn keep_latest(shared: &Shared, key: DeliveryKey, webhook: &Webhook, uri: &Uri) {
+    if !shared.may_promise(webhook) {
+        return;
+    }
+    // In which run it was promised is not known here: at the earliest in the first.
+    let delivery = webhook.to_stored(uri, 1);
+    if let Err(error) = ask(shared, shared.ledger.refresh(key, delivery)).await {
+        tracing::warn!(%error, "the latest callback URL of a delivery could not be kept");
+    }
+}
+
 /// Promises to do the work, as soon as the ledger can be reached, and lets those
 /// who asked be told 202. What comes back tells when that was written.
 #[cfg(feature = "callback")]
@@ -191,7 +215,8 @@ async fn promise(
 ) -> Option<watch::Receiver<Option<Instant>>> {
     // A duplicate may have brought another callback URL since.
     let latest = seat.webhook();
-    let delivery = latest.as_ref().unwrap_or(webhook).to_stored(uri);
+    let latest = latest.as_ref().unwrap_or(webhook);
+    let delivery = latest.to_stored(uri, lease.run());
     let promised = persist(shared, || shared.ledger.promise(lease, delivery.clone()));
     match promised.await? {
         Hold::Held => {}

@@ -22,11 +22,12 @@ use crate::event::Reply;
 use crate::ledger::{
     Answer, Claimed, DeliveryKey, Finished, Hold, Lease, Owner, Sent, Standing, Taken, Work as Todo,
 };
-use crate::verify::Webhook;
+use crate::verify::{Remembered, Webhook};
 
-/// How often a handler may be called before its work is given up, whether it
-/// failed or was cut off: as often as ConductorOne itself would try.
-pub(super) const MAX_RUNS: u32 = 50;
+/// How often a handler may be called for a promised delivery before its work is
+/// given up, whether it failed or was cut off: as often as ConductorOne itself would
+/// try. Only runs that have begun count.
+const MAX_RUNS: u32 = 50;
 
 /// How long the 202 may take to be written. If whoever asked has hung up, his
 /// next attempt gets it, seconds later.
@@ -47,8 +48,10 @@ pub(super) struct Work<H> {
     pub(super) accepted: Accepted,
     /// What the work has come to: the ledger may forget.
     pub(super) answer: Option<Answer>,
-    /// How many runs have begun: the ledger may forget.
-    pub(super) runs: u32,
+    /// In which run it was promised.
+    pub(super) promised_in: u32,
+    /// The latest run that has begun: the ledger may forget.
+    pub(super) run: u32,
 }
 
 pub(super) enum Accepted {
@@ -65,7 +68,9 @@ const TRAVEL: Duration = Duration::from_millis(500);
 
 /// What is to be done next.
 pub(super) enum Step {
-    /// Run the handler, again.
+    /// Begin another run of what was taken over.
+    Begin(Lease),
+    /// Call the handler, again.
     Run(Lease),
     /// Record how a run ended.
     Settle(Lease, Verdict),
@@ -88,7 +93,7 @@ impl<H: Handler> Work<H> {
     // None of these takes `&self`: a service need not be `Sync`.
     pub(super) async fn pursue(mut self, key: DeliveryKey, mut step: Step) {
         loop {
-            if let (Accepted::Unheard, Step::Run(_) | Step::Send(..)) = (&self.accepted, &step) {
+            if let (Accepted::Unheard, Step::Begin(_) | Step::Send(..)) = (&self.accepted, &step) {
                 self.accepted = match &self.seat {
                     Some(seat) => Accepted::Here(seat.tell_promised()),
                     None => Accepted::At(Instant::now()),
@@ -98,6 +103,7 @@ impl<H: Handler> Work<H> {
                 // Who took it over is free for another: the ledger hands it out
                 // again when it is due.
                 Step::Wait(pause) if self.seat.is_none() && pause > SHORT_PAUSE => return,
+                Step::Begin(lease) => self.begin(lease).await,
                 Step::Run(lease) => self.run(lease).await,
                 Step::Settle(lease, verdict) => self.settle(lease, verdict).await,
                 Step::Send(lease, answer, sent) => self.send(lease, answer, sent).await,
@@ -110,9 +116,19 @@ impl<H: Handler> Work<H> {
         }
     }
 
+    async fn begin(&mut self, lease: Lease) -> Next {
+        let begin = || self.shared.ledger.begin(lease, self.shared.policy.lease);
+        if let Some(run) = persist(&self.shared, begin).await.flatten() {
+            ControlFlow::Continue(Step::Run(run))
+        } else {
+            release(&self.shared, lease, Duration::ZERO).await;
+            LATER
+        }
+    }
+
     async fn run(&mut self, lease: Lease) -> Next {
-        self.runs = lease.run().max(self.runs.saturating_add(1));
-        if self.runs > MAX_RUNS {
+        self.run = lease.run().max(self.run.saturating_add(1));
+        if self.runs() > MAX_RUNS {
             return self.bury(lease, "the handler was cut off too often").await;
         }
         if self.is_too_late() {
@@ -125,7 +141,7 @@ impl<H: Handler> Work<H> {
                 return Verdict::failed();
             }
             let (shared, webhook) = (&self.shared, &self.webhook);
-            let mut run = Run::start(shared, service, request, webhook, self.runs, alive);
+            let mut run = Run::start(shared, service, request, webhook, self.run, alive);
             run.end().await
         };
         match under_lease(&self.shared, lease, work).await {
@@ -137,7 +153,7 @@ impl<H: Handler> Work<H> {
     async fn settle(&mut self, lease: Lease, verdict: Verdict) -> Next {
         let answer = match verdict {
             Verdict::Answered(answer) => answer,
-            Verdict::Failed(_) if lease.run() >= MAX_RUNS => {
+            Verdict::Failed(_) if self.runs() >= MAX_RUNS => {
                 return self.bury(lease, "the handler has failed too often").await;
             }
             Verdict::Failed(failure) => {
@@ -159,7 +175,12 @@ impl<H: Handler> Work<H> {
         let finish = || self.shared.ledger.finish(lease, answer.clone());
         match persist(&self.shared, finish).await {
             Some(Finished::Stored(lease)) => {
-                ControlFlow::Continue(Step::Send(lease, answer, Sent::No))
+                // How much of the run's lease is left is not known.
+                let renew = || self.shared.ledger.renew(lease, self.shared.policy.lease);
+                match persist(&self.shared, renew).await {
+                    Some(Hold::Held) => ControlFlow::Continue(Step::Send(lease, answer, Sent::No)),
+                    Some(Hold::Lost) | None => LATER,
+                }
             }
             Some(Finished::Answered) if self.is_owed() => self.send_once(answer).await,
             // It never was promised.
@@ -231,6 +252,12 @@ impl<H: Handler> Work<H> {
         let shared = &*self.shared;
         let resume = || shared.ledger.resume(key, owner, shared.policy.lease);
         if let Some(taken) = persist(shared, resume).await.flatten() {
+            // Another replica may have got another callback URL since.
+            if let Ok(Remembered { webhook, .. }) = Webhook::from_stored(&taken.delivery)
+                && shared.supersedes(&webhook, &self.webhook)
+            {
+                self.webhook = webhook;
+            }
             return ControlFlow::Continue(Step::of(taken));
         }
         match persist(shared, || shared.ledger.find(key)).await {
@@ -264,7 +291,7 @@ impl<H: Handler> Work<H> {
             Some(Claimed::Standing(_)) => return LATER,
             None => return ControlFlow::Break(()),
         };
-        let delivery = self.webhook.to_stored(self.request.uri());
+        let delivery = self.webhook.to_stored(self.request.uri(), lease.run());
         let promise = || shared.ledger.promise(lease, delivery.clone());
         match persist(shared, promise).await {
             Some(Hold::Held) => ControlFlow::Continue(match self.answer.clone() {
@@ -310,6 +337,12 @@ impl<H: Handler> Work<H> {
     /// Whether ConductorOne was told 202.
     fn is_owed(&self) -> bool {
         !matches!(self.accepted, Accepted::Unheard)
+    }
+
+    /// How many runs have begun since the promise, with the one that it was made in.
+    /// Those before do not count: ConductorOne itself limits them.
+    fn runs(&self) -> u32 {
+        self.run.saturating_sub(self.promised_in).saturating_add(1)
     }
 
     fn is_too_late(&self) -> bool {
@@ -380,7 +413,7 @@ impl Step {
     /// What a delivery that was taken over needs.
     pub(super) fn of(taken: Taken) -> Self {
         match taken.work {
-            Todo::Run => Self::Run(taken.lease),
+            Todo::Run => Self::Begin(taken.lease),
             Todo::Send { answer, sent } => Self::Send(taken.lease, answer, sent),
         }
     }

@@ -12,12 +12,12 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use super::handler::Handler;
-use super::promised::{Accepted, MAX_RUNS, Step, Work};
-use super::run::{LEDGER_PAUSE, ask, persist, release};
+use super::promised::{Accepted, Step, Work};
+use super::run::{LEDGER_PAUSE, ask, release};
 use super::runs::Busy;
 use super::shared::{Phase, Shared};
 use crate::ledger::{Lease, Owner, Sent, Taken};
-use crate::verify::Webhook;
+use crate::verify::{Remembered, Webhook};
 
 /// How many deliveries are taken up at once.
 const MAX_AT_ONCE: usize = 32;
@@ -53,7 +53,9 @@ pub(super) async fn recover<H: Handler>(shared: Arc<Shared>, service: H) {
         if shared.phase() != Phase::Serving {
             break;
         }
-        let take = shared.ledger.take(Owner::random(), shared.policy.lease);
+        let take = shared
+            .ledger
+            .take(shared.layer, Owner::random(), shared.policy.lease);
         pause = match ask(&shared, take).await {
             Ok(Some(taken)) if shared.phase() != Phase::Serving => {
                 release(&shared, taken.lease, Duration::ZERO).await;
@@ -76,11 +78,12 @@ pub(super) async fn recover<H: Handler>(shared: Arc<Shared>, service: H) {
 }
 
 async fn take_up<H: Handler>(shared: Arc<Shared>, _busy: Busy, service: H, taken: Taken) {
-    let (webhook, uri) = match Webhook::from_stored(&taken.delivery) {
+    let Remembered { webhook, uri, run } = match Webhook::from_stored(&taken.delivery) {
         Ok(stored) => stored,
         Err(error) => {
             tracing::error!(%error, lease = ?taken.lease, "a promised delivery cannot be read");
-            return leave_unread(&shared, taken.lease).await;
+            // Until its callback's deadline a newer version of this crate may read it.
+            return leave(&shared, taken.lease, UNREAD).await;
         }
     };
     if let Err(rejection) = shared.check_callback(&webhook) {
@@ -108,21 +111,11 @@ async fn take_up<H: Handler>(shared: Arc<Shared>, _busy: Busy, service: H, taken
         // At the latest: how long ago is not known.
         accepted: Accepted::At(Instant::now()),
         answer: None,
-        runs: 0,
+        promised_in: run,
+        run: taken.lease.run(),
         shared,
     };
     work.pursue(taken.lease.key(), Step::of(taken)).await;
-}
-
-/// Leaves it to a newer version of this crate, which may be able to read it, but
-/// not for ever.
-async fn leave_unread(shared: &Shared, lease: Lease) {
-    if lease.run().max(lease.attempt()) > MAX_RUNS {
-        let bury = || shared.ledger.bury(lease, "it cannot be read");
-        let _ = persist(shared, bury).await;
-    } else {
-        release(shared, lease, UNREAD).await;
-    }
 }
 
 /// Leaves it as it is to a replica that can do what this one cannot.

@@ -13,9 +13,13 @@ use tracing::Instrument;
 use super::answer;
 use super::body::DocumentBody;
 use super::future::ResponseFuture;
+#[cfg(feature = "callback")]
+use super::lead::keep_latest;
 use super::lead::{Job, lead};
 use super::run::DeliveryRun;
 use super::runs::Joined;
+#[cfg(feature = "callback")]
+use super::runs::Progress;
 use super::shared::{Phase, Shared};
 use crate::rejection::{Rejection, RejectionKind};
 use crate::verify::Webhook;
@@ -87,11 +91,19 @@ where
             log_refused(&webhook, &rejection);
             return ResponseFuture::ready(answer::refused(rejection));
         }
-        let key = (self.shared.key)(&webhook);
+        let key = self.shared.key_of(&webhook);
         let supersedes = |later: &_, known: &_| self.shared.supersedes(later, known);
         let joined = self.shared.runs.join(key, webhook.clone(), supersedes);
         let (progress, is_first) = match joined {
-            Joined::Live(progress) => (progress, false),
+            Joined::Live(progress) => {
+                #[cfg(feature = "callback")]
+                if matches!(*progress.borrow(), Progress::Promised(_)) {
+                    let (shared, webhook) = (Arc::clone(&self.shared), webhook.clone());
+                    let uri = request.uri().clone();
+                    tokio::spawn(async move { keep_latest(&shared, key, &webhook, &uri).await });
+                }
+                (progress, false)
+            }
             Joined::New(..) if self.shared.phase() != Phase::Serving => {
                 let stopping = Rejection::new(RejectionKind::Stopping);
                 return ResponseFuture::ready(answer::refused(stopping));

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 #[cfg(feature = "callback")]
 use std::error::Error;
 use std::fmt;
@@ -10,15 +11,18 @@ use super::key::KeyOf;
 use super::runs::Runs;
 #[cfg(feature = "callback")]
 use crate::callback::CallbackClient;
-use crate::ledger::Ledger;
+use crate::ledger::{DeliveryKey, Ledger, Name};
 #[cfg(feature = "callback")]
 use crate::rejection::{Rejection, RejectionKind};
 use crate::verify::Webhook;
 
 /// What the clones of a layer and its services share.
 pub(super) struct Shared {
+    /// In the ledger, which other layers may share.
+    name: Cow<'static, str>,
+    pub(super) layer: Name,
     pub(super) ledger: Arc<dyn Ledger>,
-    pub(super) key: Arc<KeyOf>,
+    key: Arc<KeyOf>,
     pub(super) policy: Policy,
     #[cfg(feature = "callback")]
     pub(super) callbacks: Option<CallbackClient>,
@@ -52,12 +56,15 @@ pub(super) enum Phase {
 
 impl Shared {
     pub(super) fn new(
+        name: Cow<'static, str>,
         ledger: Arc<dyn Ledger>,
         key: Arc<KeyOf>,
         policy: Policy,
         #[cfg(feature = "callback")] callbacks: Option<CallbackClient>,
     ) -> Self {
         Self {
+            layer: Name::of(&name),
+            name,
             ledger,
             key,
             policy,
@@ -66,6 +73,19 @@ impl Shared {
             runs: Arc::default(),
             stop: watch::Sender::new(Phase::Serving),
         }
+    }
+
+    /// The delivery that brought this webhook. Whatever the user's key says, it is
+    /// no other layer's, no other tenant's and no other event's.
+    pub(super) fn key_of(&self, webhook: &Webhook) -> DeliveryKey {
+        let own = (self.key)(webhook);
+        let parts = [
+            self.name.as_bytes(),
+            webhook.tenant().as_bytes(),
+            webhook.event().as_bytes(),
+            own.as_bytes(),
+        ];
+        DeliveryKey::digest(parts).scoped(self.layer, Name::of(webhook.tenant()))
     }
 
     /// Whether 202 may be answered: whether the answer can be posted.
@@ -165,6 +185,7 @@ impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut policy = f.debug_struct("DeliverOnce");
         policy
+            .field("name", &self.name)
             .field("ledger", &self.ledger)
             .field("policy", &self.policy);
         #[cfg(feature = "callback")]

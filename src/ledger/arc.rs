@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{
-    Answer, Claimed, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError, Owner, Sent,
+    Answer, Claimed, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError, Name, Owner, Sent,
     Standing, Taken,
 };
 use crate::BoxFuture;
@@ -42,12 +42,25 @@ impl<L: Ledger + ?Sized> Ledger for Arc<L> {
         (**self).release(lease, pause)
     }
 
+    fn refresh(&self, key: DeliveryKey, delivery: Bytes) -> BoxFuture<'_, Result<(), LedgerError>> {
+        (**self).refresh(key, delivery)
+    }
+
     fn take(
         &self,
+        layer: Name,
         owner: Owner,
         term: Duration,
     ) -> BoxFuture<'_, Result<Option<Taken>, LedgerError>> {
-        (**self).take(owner, term)
+        (**self).take(layer, owner, term)
+    }
+
+    fn begin(
+        &self,
+        lease: Lease,
+        term: Duration,
+    ) -> BoxFuture<'_, Result<Option<Lease>, LedgerError>> {
+        (**self).begin(lease, term)
     }
 
     fn resume(

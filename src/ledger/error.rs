@@ -6,6 +6,7 @@ use std::error::Error;
 #[error("{message}")]
 pub struct LedgerError {
     message: String,
+    is_full: bool,
     #[source]
     source: Option<Box<dyn Error + Send + Sync>>,
 }
@@ -15,8 +16,24 @@ impl LedgerError {
     pub fn new(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
+            is_full: false,
             source: None,
         }
+    }
+
+    /// An error of a ledger that has no room for another delivery. Unlike others
+    /// it is told to the caller at once: to ask again in a moment is of no use.
+    pub fn full(message: impl Into<String>) -> Self {
+        Self {
+            is_full: true,
+            ..Self::new(message)
+        }
+    }
+
+    /// Whether the ledger has no room for another delivery.
+    #[must_use]
+    pub const fn is_full(&self) -> bool {
+        self.is_full
     }
 
     /// The same with its cause.

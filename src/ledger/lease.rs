@@ -3,26 +3,96 @@
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 
-/// What makes a delivery this one: a digest, since all that is asked of it is
-/// that two are equal only for the same delivery.
+use sha2::{Digest, Sha256};
+
+/// What makes a delivery this one: the layer that receives it, the tenant that
+/// sends it, and a digest of the rest, which is equal for the same delivery only.
+///
+/// A ledger finds the promised deliveries of a layer by its name, and may limit
+/// how much of it one tenant fills.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct DeliveryKey([u8; 32]);
+pub struct DeliveryKey {
+    layer: Name,
+    tenant: Name,
+    digest: [u8; 32],
+}
 
 impl DeliveryKey {
-    /// The key of these bytes.
+    /// The key with this digest, of the layer and the tenant without a name.
     #[must_use]
-    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+    pub const fn from_bytes(digest: [u8; 32]) -> Self {
+        Self {
+            layer: Name::NONE,
+            tenant: Name::NONE,
+            digest,
+        }
+    }
+
+    /// The key with the same digest for this layer and this tenant.
+    #[must_use]
+    pub const fn scoped(self, layer: Name, tenant: Name) -> Self {
+        Self {
+            layer,
+            tenant,
+            digest: self.digest,
+        }
+    }
+
+    /// The layer that receives the delivery.
+    #[must_use]
+    pub const fn layer(&self) -> Name {
+        self.layer
+    }
+
+    /// The tenant that sends the delivery.
+    #[must_use]
+    pub const fn tenant(&self) -> Name {
+        self.tenant
+    }
+
+    /// The digest.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.digest
+    }
+}
+
+/// The digest.
+impl fmt::Debug for DeliveryKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        hex(f, &self.digest)
+    }
+}
+
+/// A layer's or a tenant's name in a ledger: the first 8 bytes of its SHA-256.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name([u8; 8]);
+
+impl Name {
+    /// That of what has no name.
+    pub const NONE: Self = Self([0; 8]);
+
+    /// The short form of this name.
+    #[must_use]
+    pub fn of(name: &str) -> Self {
+        let digest = Sha256::digest(name);
+        Self(digest.first_chunk().copied().unwrap_or_default())
+    }
+
+    /// The name with these bytes, as they were stored.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 8]) -> Self {
         Self(bytes)
     }
 
-    /// Its bytes.
+    /// Its bytes, to be stored.
     #[must_use]
-    pub const fn as_bytes(&self) -> &[u8; 32] {
+    pub const fn as_bytes(&self) -> &[u8; 8] {
         &self.0
     }
 }
 
-impl fmt::Debug for DeliveryKey {
+impl fmt::Debug for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         hex(f, &self.0)
     }

@@ -1,3 +1,4 @@
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -8,8 +9,8 @@ use tokio::time::Instant;
 
 use super::state::{Millis, Record, Step, Steps};
 use super::{
-    Answer, Claimed, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError, Owner, Retention,
-    Sent, Standing, Taken,
+    Answer, Claimed, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError, Name, Owner,
+    Retention, Sent, Standing, Taken,
 };
 use crate::BoxFuture;
 
@@ -17,13 +18,19 @@ use crate::BoxFuture;
 /// for thousands.
 const REMOVED_AT_ONCE: usize = 32;
 
+/// After which ConductorOne does not ask for a delivery again, in milliseconds.
+const MIN_FINISHED: Millis = Retention::MIN_FINISHED.as_secs() * 1_000;
+
 /// A bounded [`Ledger`] in this process's memory: the default.
 ///
-/// It forgets nothing before its time: when it is full, a delivery that it does
-/// not know is refused with an error, which is answered 503, and those that it
-/// knows go on. Only verified deliveries get here, so only the tenants' own
-/// traffic can fill it. A record takes about 400 bytes besides what callers
-/// keep in it; memory is taken as records come, not ahead.
+/// **Limits** are for each tenant: one that fills its share does not take room from
+/// the others. When a tenant's share is full, its oldest finished deliveries give
+/// way to new ones, once they are 45 minutes old
+/// ([`Retention::MIN_FINISHED`]): ConductorOne asks for none of them again. Beyond
+/// that nothing is forgotten before its time: a delivery that it does not know is
+/// refused with an error, which is answered 503, and those that it knows go on.
+/// Only verified deliveries get here. A record takes about 500 bytes besides what
+/// callers keep in it; memory is taken as records come, not ahead.
 ///
 /// # What a crash loses
 /// All of it, as does a restart:
@@ -51,18 +58,28 @@ struct Book {
     records: HashMap<DeliveryKey, Record>,
     /// All of them, by when they may be forgotten.
     expiry: BTreeSet<(Millis, DeliveryKey)>,
-    /// The promised ones, by when they may be taken.
-    due: BTreeSet<(Millis, DeliveryKey)>,
+    /// The promised ones, by layer and by when they may be taken.
+    due: BTreeSet<(Name, Millis, DeliveryKey)>,
+    /// What each tenant has of it.
+    shares: HashMap<Name, Share>,
+}
+
+/// The deliveries of one tenant.
+#[derive(Default)]
+struct Share {
+    records: usize,
     /// The sum of all payloads.
     bytes: usize,
+    /// Those that are not promised, by when they ended or may be run again.
+    idle: BTreeSet<(Millis, DeliveryKey)>,
 }
 
 impl MemoryLedger {
-    /// How many deliveries the default ledger knows at most.
+    /// How many deliveries of one tenant the default ledger knows at most.
     pub const DEFAULT_MAX_RECORDS: usize = 200_000;
 
-    /// How many bytes of deliveries and answers the default ledger keeps:
-    /// 256 MiB.
+    /// How many bytes of one tenant's deliveries and answers the default ledger
+    /// keeps: 256 MiB.
     pub const DEFAULT_MAX_BYTES: usize = 256 << 20;
 
     /// A ledger that keeps its records for this long.
@@ -77,17 +94,16 @@ impl MemoryLedger {
         }
     }
 
-    /// How many deliveries it knows at most. Once it knows that many, new ones
-    /// are refused until the oldest expire.
+    /// How many deliveries of one tenant it knows at most.
     #[must_use]
     pub fn max_records(mut self, max_records: usize) -> Self {
         self.max_records = max_records;
         self
     }
 
-    /// From how many bytes of deliveries and answers on new deliveries are
-    /// refused. Those that it knows still end, so it may hold more by what they
-    /// add.
+    /// From how many bytes of a tenant's deliveries and answers on its new
+    /// deliveries are refused. Those that it knows still end, so it may hold more
+    /// by what they add.
     #[must_use]
     pub fn max_bytes(mut self, max_bytes: usize) -> Self {
         self.max_bytes = max_bytes;
@@ -134,25 +150,42 @@ impl MemoryLedger {
     ) -> Result<Claimed, LedgerError> {
         self.with(|book, steps| {
             book.remove_expired(steps.now);
-            let record = book.records.get(&key);
-            let is_new = record.is_none();
-            let (write, reply) = steps.claim(record, key, owner, term);
-            if is_new && (book.records.len() >= self.max_records || book.bytes >= self.max_bytes) {
-                return Err(LedgerError::new(format!(
-                    "the ledger is full: {} deliveries with {} bytes",
-                    book.records.len(),
-                    book.bytes
+            let is_new = !book.records.contains_key(&key);
+            if is_new && let Some(share) = self.full_share(book, key.tenant(), steps.now) {
+                return Err(LedgerError::full(format!(
+                    "the tenant's share of the ledger is full: {} deliveries with {} bytes",
+                    share.records, share.bytes
                 )));
             }
+            let (write, reply) = steps.claim(book.records.get(&key), key, owner, term);
             book.write(write);
             Ok(reply)
         })
     }
 
-    fn take_now(&self, owner: Owner, term: Duration) -> Option<Taken> {
+    /// A tenant's share, if it has no room for another delivery, nor anything
+    /// that may give way to it.
+    fn full_share<'a>(&self, book: &'a mut Book, tenant: Name, now: Millis) -> Option<&'a Share> {
+        for _ in 0..=REMOVED_AT_ONCE {
+            let share = book.shares.get(&tenant)?;
+            if share.records < self.max_records && share.bytes < self.max_bytes {
+                return None;
+            }
+            match share.idle.first() {
+                Some(&(since, key)) if since.saturating_add(MIN_FINISHED) <= now => {
+                    book.remove(key);
+                }
+                _ => break,
+            }
+        }
+        book.shares.get(&tenant)
+    }
+
+    fn take_now(&self, layer: Name, owner: Owner, term: Duration) -> Option<Taken> {
         self.with(|book, steps| {
-            while let Some(&(due_at, key)) = book.due.first() {
-                if due_at > steps.now {
+            let first = (layer, Millis::MIN, DeliveryKey::from_bytes([0; 32]));
+            while let Some(&(of, due_at, key)) = book.due.range(first..).next() {
+                if of != layer || due_at > steps.now {
                     break;
                 }
                 let (write, taken) = steps.take(book.records.get(&key), owner, term);
@@ -173,10 +206,14 @@ impl Book {
         let Some(record) = record else { return };
         let key = record.lease.key();
         self.remove(key);
-        self.bytes += record.payload_bytes();
+        let share = self.shares.entry(key.tenant()).or_default();
+        share.records += 1;
+        share.bytes += record.payload_bytes();
+        match record.takeable_at() {
+            Some(due_at) => self.due.insert((key.layer(), due_at, key)),
+            None => share.idle.insert((record.due_at, key)),
+        };
         self.expiry.insert((record.expires_at, key));
-        let takeable_at = record.takeable_at();
-        self.due.extend(takeable_at.map(|due_at| (due_at, key)));
         self.records.insert(key, record);
     }
 
@@ -184,10 +221,18 @@ impl Book {
         let Some(record) = self.records.remove(&key) else {
             return;
         };
-        self.bytes -= record.payload_bytes();
         self.expiry.remove(&(record.expires_at, key));
         if let Some(due_at) = record.takeable_at() {
-            self.due.remove(&(due_at, key));
+            self.due.remove(&(key.layer(), due_at, key));
+        }
+        if let Entry::Occupied(mut entry) = self.shares.entry(key.tenant()) {
+            let share = entry.get_mut();
+            share.records -= 1;
+            share.bytes -= record.payload_bytes();
+            share.idle.remove(&(record.due_at, key));
+            if share.records == 0 {
+                entry.remove();
+            }
         }
     }
 
@@ -199,6 +244,12 @@ impl Book {
             }
         }
     }
+}
+
+/// What is kept for a day must not keep a larger buffer alive, of which it may be
+/// a part.
+fn copied(bytes: &Bytes) -> Bytes {
+    Bytes::copy_from_slice(bytes)
 }
 
 /// With [`Retention::default`] and the default limits.
@@ -239,12 +290,14 @@ impl Ledger for MemoryLedger {
     }
 
     fn promise(&self, lease: Lease, delivery: Bytes) -> BoxFuture<'_, Result<Hold, LedgerError>> {
+        let delivery = copied(&delivery);
         self.step(lease.key(), move |steps, record| {
             steps.promise(record, lease, delivery)
         })
     }
 
     fn finish(&self, lease: Lease, answer: Answer) -> BoxFuture<'_, Result<Finished, LedgerError>> {
+        let answer = Answer::new(answer.status(), copied(answer.document()));
         self.step(lease.key(), move |steps, record| {
             steps.finish(record, lease, answer)
         })
@@ -256,12 +309,28 @@ impl Ledger for MemoryLedger {
         })
     }
 
+    fn refresh(&self, key: DeliveryKey, delivery: Bytes) -> BoxFuture<'_, Result<(), LedgerError>> {
+        let delivery = copied(&delivery);
+        self.step(key, move |steps, record| steps.refresh(record, delivery))
+    }
+
     fn take(
         &self,
+        layer: Name,
         owner: Owner,
         term: Duration,
     ) -> BoxFuture<'_, Result<Option<Taken>, LedgerError>> {
-        Box::pin(async move { Ok(self.take_now(owner, term)) })
+        Box::pin(async move { Ok(self.take_now(layer, owner, term)) })
+    }
+
+    fn begin(
+        &self,
+        lease: Lease,
+        term: Duration,
+    ) -> BoxFuture<'_, Result<Option<Lease>, LedgerError>> {
+        self.step(lease.key(), move |steps, record| {
+            steps.begin(record, lease, term)
+        })
     }
 
     fn resume(

@@ -11,8 +11,10 @@
 //!         release │ │   ▼            finish          called_back
 //!       or lease  │ │ running, ──────────────► stored ──────────► called back
 //!       ran out   ▼ │ promised               │ ▲
-//!              released                   postpone │ take
-//!                         bury: a promised delivery is dead
+//!              released │ ▲               postpone │ take
+//!                  take │ │ begin
+//!                       ▼ │
+//!                      taken       bury: a promised delivery is dead
 //! ```
 //!
 //! - **running**: one [`Lease`] lets its holder do the work. It is renewed while
@@ -21,7 +23,8 @@
 //! - **answered**: over, and every duplicate gets the same answer.
 //! - **promised**: ConductorOne was told 202 and never asks again, so the ledger
 //!   keeps what the work can be done again with, and hands it out by
-//!   [`take`](Ledger::take) whenever no lease holds it.
+//!   [`take`](Ledger::take) whenever no lease holds it, for a run to
+//!   [begin](Ledger::begin).
 //! - **stored**: the work is done, its answer not yet posted to the callback
 //!   URL. It is never run again, only sent.
 //!
@@ -81,7 +84,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 pub use self::error::LedgerError;
-pub use self::lease::{DeliveryKey, Lease, Owner};
+pub use self::lease::{DeliveryKey, Lease, Name, Owner};
 pub use self::memory::MemoryLedger;
 pub use self::reply::{Answer, Claimed, Finished, Hold, Sent, Standing, Taken, Work};
 pub use self::retention::{Retention, RetentionError};
@@ -96,13 +99,14 @@ use crate::BoxFuture;
 /// very lease that holds it, else they answer `Lost` and change nothing.
 ///
 /// **Time.** Leases and pauses are measured on the store's clock, which all
-/// replicas share, never on the caller's. A lease that ran out, but which nobody
+/// replicas share, never on the caller's. None is longer than 2 hours. A lease that ran out, but which nobody
 /// took over, still holds: its holder may renew it, or finish.
 ///
 /// **Repeatable.** Who does not hear the reply of a step may take it again with
 /// the same arguments: a step that has been taken answers the same the second
 /// time. Only [`take`](Self::take) and [`resume`](Self::resume) do not: what
-/// they handed out unheard comes back when the lease has run out.
+/// they handed out unheard comes back when the lease has run out, and counts as no
+/// run.
 ///
 /// **Retention.** A record is kept for [`Retention::finished`] after its last
 /// step, and a promised one at least until [`Retention::callback`] after the
@@ -150,11 +154,19 @@ pub trait Ledger: fmt::Debug + Send + Sync + 'static {
     /// by a claim or, if it was promised, by [`take`](Self::take).
     fn release(&self, lease: Lease, pause: Duration) -> BoxFuture<'_, Result<Hold, LedgerError>>;
 
-    /// Takes over one promised delivery that no lease holds, if there is any:
-    /// the longest due first, as far as the store can tell. Its next run starts,
-    /// or its next attempt to send the answer.
+    /// Replaces what is kept with a promise, if the delivery is promised or its
+    /// answer stored: a later attempt of ConductorOne may have brought another
+    /// callback URL. Whoever holds the lease keeps it. Otherwise nothing changes.
+    fn refresh(&self, key: DeliveryKey, delivery: Bytes) -> BoxFuture<'_, Result<(), LedgerError>>;
+
+    /// Takes over one promised delivery of this layer that no lease holds, if there
+    /// is any: the longest due first, as far as the store can tell. A run of it may
+    /// then [begin](Self::begin), or its next attempt to send the answer is made.
+    ///
+    /// A record that a newer version of the store has written is left alone.
     fn take(
         &self,
+        layer: Name,
         owner: Owner,
         term: Duration,
     ) -> BoxFuture<'_, Result<Option<Taken>, LedgerError>>;
@@ -167,6 +179,15 @@ pub trait Ledger: fmt::Debug + Send + Sync + 'static {
         owner: Owner,
         term: Duration,
     ) -> BoxFuture<'_, Result<Option<Taken>, LedgerError>>;
+
+    /// Begins the next run of a promised delivery that was taken over: its number
+    /// counts from here on, not from [`take`](Self::take), which nobody may have
+    /// heard. The lease is another one, for `term` from now.
+    fn begin(
+        &self,
+        lease: Lease,
+        term: Duration,
+    ) -> BoxFuture<'_, Result<Option<Lease>, LedgerError>>;
 
     /// Gives up an attempt to send the stored answer: the next one may start
     /// after `pause`. `sent` says whether ConductorOne may have got it.

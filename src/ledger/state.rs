@@ -19,6 +19,10 @@ use super::{
 /// A moment, in milliseconds of the store's clock.
 pub(crate) type Millis = u64;
 
+/// No lease and no pause is longer: 2 hours. What seems to end later was written
+/// before the store's clock was set back, and counts as over.
+const LONGEST: Millis = 2 * 60 * 60 * 1_000;
+
 /// What is known of one delivery.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Record {
@@ -87,7 +91,7 @@ impl Steps {
                 Stage::Running(None) if record.held && record.lease.owner() == owner => {
                     record.lease.run()
                 }
-                Stage::Running(None) if record.due_at <= self.now => {
+                Stage::Running(None) if self.is_over(record) => {
                     record.lease.run().saturating_add(1)
                 }
                 _ => return (None, Claimed::Standing(self.standing(record))),
@@ -121,7 +125,7 @@ impl Steps {
         match self.live(record) {
             Some(record) if record.is_held_by(lease) => match &record.stage {
                 Stage::Running(None) => {
-                    let until = self.after(self.retention.callback());
+                    let until = self.now.saturating_add(millis(self.retention.callback()));
                     let promise = Promise { delivery, until };
                     let stage = Stage::Running(Some(promise));
                     let promised = self.record(lease, true, record.due_at, stage);
@@ -190,6 +194,44 @@ impl Steps {
         }
     }
 
+    pub(crate) fn refresh(self, record: Option<&Record>, delivery: Bytes) -> Step<()> {
+        let Some(mut refreshed) = self.live(record).cloned() else {
+            return (None, ());
+        };
+        let (Stage::Running(Some(promise)) | Stage::Stored { promise, .. }) = &mut refreshed.stage
+        else {
+            return (None, ());
+        };
+        if promise.delivery == delivery {
+            return (None, ());
+        }
+        promise.delivery = delivery;
+        (Some(refreshed), ())
+    }
+
+    pub(crate) fn begin(
+        self,
+        record: Option<&Record>,
+        lease: Lease,
+        term: Duration,
+    ) -> Step<Option<Lease>> {
+        let run = lease.run().saturating_add(1);
+        let next = Lease::new(lease.key(), lease.owner(), run, 0);
+        match self.live(record) {
+            // Or the same again: the first reply was lost.
+            Some(record) if record.is_held_by(lease) || record.is_held_by(next) => {
+                match &record.stage {
+                    stage @ Stage::Running(Some(_)) => {
+                        let begun = self.held(next, term, stage.clone());
+                        (Some(begun), Some(next))
+                    }
+                    _ => (None, None),
+                }
+            }
+            _ => (None, None),
+        }
+    }
+
     /// The same for one record; which one is due is the store's to find.
     pub(crate) fn take(
         self,
@@ -197,14 +239,13 @@ impl Steps {
         owner: Owner,
         term: Duration,
     ) -> Step<Option<Taken>> {
-        let Some(record) = self.live(record).filter(|record| record.due_at <= self.now) else {
+        let Some(record) = self.live(record).filter(|record| self.is_over(record)) else {
             return (None, None);
         };
         let last = record.lease;
         let (lease, stage, delivery, work) = match &record.stage {
             Stage::Running(Some(promise)) => {
-                let run = last.run().saturating_add(1);
-                let lease = Lease::new(last.key(), owner, run, 0);
+                let lease = Lease::new(last.key(), owner, last.run(), 0);
                 let delivery = promise.delivery.clone();
                 (lease, record.stage.clone(), delivery, Work::Run)
             }
@@ -301,7 +342,7 @@ impl Steps {
 
     fn standing(self, record: &Record) -> Standing {
         match &record.stage {
-            Stage::Running(None) if record.held && self.now < record.due_at => Standing::Running,
+            Stage::Running(None) if record.held && !self.is_over(record) => Standing::Running,
             Stage::Running(None) => Standing::Released,
             Stage::Running(Some(_)) | Stage::Stored { .. } => Standing::Promised,
             Stage::Answered(answer) => Standing::Answered(answer.clone()),
@@ -311,11 +352,11 @@ impl Steps {
     }
 
     fn held(self, lease: Lease, term: Duration, stage: Stage) -> Record {
-        self.record(lease, true, self.after(term), stage)
+        self.record(lease, true, self.after_pause(term), stage)
     }
 
     fn free(self, lease: Lease, pause: Duration, stage: Stage) -> Record {
-        self.record(lease, false, self.after(pause), stage)
+        self.record(lease, false, self.after_pause(pause), stage)
     }
 
     fn ended(self, lease: Lease, stage: Stage) -> Record {
@@ -323,11 +364,11 @@ impl Steps {
     }
 
     fn record(self, lease: Lease, held: bool, due_at: Millis, stage: Stage) -> Record {
-        let wanted_until = match &stage {
+        let last = match &stage {
+            // After its deadline it is of no use, however often it is taken.
             Stage::Running(Some(promise)) | Stage::Stored { promise, .. } => promise.until,
-            _ => self.now,
+            _ => due_at.max(self.now),
         };
-        let last = wanted_until.max(due_at).max(self.now);
         Record {
             lease,
             held,
@@ -337,8 +378,14 @@ impl Steps {
         }
     }
 
-    fn after(self, wait: Duration) -> Millis {
-        self.now.saturating_add(millis(wait))
+    /// Whether a lease or a pause has ended.
+    fn is_over(self, record: &Record) -> bool {
+        record.due_at <= self.now || record.due_at > self.now.saturating_add(LONGEST)
+    }
+
+    /// When a lease or a pause of that length ends.
+    fn after_pause(self, length: Duration) -> Millis {
+        self.now.saturating_add(millis(length).min(LONGEST))
     }
 }
 

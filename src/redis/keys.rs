@@ -2,37 +2,60 @@
 
 use std::fmt::Write;
 
-use crate::ledger::DeliveryKey;
+use crate::ledger::{DeliveryKey, Name};
 
 /// Into how many parts the deliveries are divided. The keys of a part have a
 /// hash tag in common (`{07}`), so that they are in one slot of a Redis Cluster
 /// and one script may change several; the parts are in different slots.
 pub(super) const SHARDS: u8 = 16;
 
-/// What the names of a shard's keys begin with.
-pub(super) fn shard_prefix(prefix: &str, shard: u8) -> String {
-    format!("{prefix}{{{shard:02}}}:")
+/// The deliveries of one layer in one of the parts.
+pub(super) struct Shard {
+    /// What the names of its keys begin with.
+    prefix: String,
+    /// The name of an index: the promised deliveries, by when they are due.
+    pub(super) due: String,
+    /// The same, by when their records end.
+    pub(super) ends: String,
 }
 
-/// The name of a shard's index: the promised deliveries, by when they are due.
-pub(super) fn index(shard_prefix: &str) -> String {
-    format!("{shard_prefix}due")
-}
-
-/// The shard of a delivery.
-pub(super) fn shard(key: DeliveryKey) -> u8 {
-    let [first, ..] = key.as_bytes();
-    first % SHARDS
-}
-
-/// The delivery's key in hexadecimal digits, as in logs.
-pub(super) fn id(key: DeliveryKey) -> String {
-    let mut id = String::with_capacity(64);
-    for byte in key.as_bytes() {
-        // Writing to a string cannot fail.
-        let _ = write!(id, "{byte:02x}");
+impl Shard {
+    pub(super) fn new(prefix: &str, number: u8, layer: Name) -> Self {
+        let prefix = format!("{prefix}{{{number:02}}}:");
+        let layer = hex(layer.as_bytes());
+        Self {
+            due: format!("{prefix}due:{layer}"),
+            ends: format!("{prefix}ends:{layer}"),
+            prefix,
+        }
     }
-    id
+
+    /// That of a delivery.
+    pub(super) fn of(prefix: &str, key: DeliveryKey) -> Self {
+        let [first, ..] = key.as_bytes();
+        Self::new(prefix, first % SHARDS, key.layer())
+    }
+
+    /// The name of the record with this id.
+    pub(super) fn record(&self, id: &str) -> String {
+        format!("{}{id}", self.prefix)
+    }
+}
+
+/// The delivery's key in hexadecimal digits: the layer's name, the tenant's, and
+/// the digest.
+pub(super) fn id(key: DeliveryKey) -> String {
+    let parts = [key.layer(), key.tenant()].map(|name| hex(name.as_bytes()));
+    format!("{}{}", parts.concat(), hex(key.as_bytes()))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let mut digits = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        // Writing to a string cannot fail.
+        let _ = write!(digits, "{byte:02x}");
+    }
+    digits
 }
 
 /// The delivery with this id.
@@ -44,5 +67,9 @@ pub(super) fn delivery(id: &[u8]) -> Option<DeliveryKey> {
         .iter()
         .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
         .collect();
-    bytes?.try_into().ok().map(DeliveryKey::from_bytes)
+    let bytes = bytes?;
+    let (layer, rest) = bytes.split_first_chunk::<8>()?;
+    let (tenant, digest) = rest.split_first_chunk::<8>()?;
+    let key = DeliveryKey::from_bytes(digest.try_into().ok()?);
+    Some(key.scoped(Name::from_bytes(*layer), Name::from_bytes(*tenant)))
 }

@@ -6,34 +6,45 @@ use redis::aio::ConnectionLike;
 use redis::{FromRedisValue, IntoConnectionInfo, RedisError};
 
 use super::connection::RedisConnection;
+use super::keys::Shard;
 use super::script::{Call, Script, script};
 use super::store::{Store, describe, millis};
 use super::{keys, reply};
 use crate::BoxFuture;
 use crate::ledger::{
-    Answer, Claimed, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError, Owner, Retention,
-    Sent, Standing, Taken,
+    Answer, Claimed, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError, Name, Owner,
+    Retention, Sent, Standing, Taken,
 };
 
-static CLAIM: Script = script!("record", "claim");
-static FIND: Script = script!("record", "find");
-static RENEW: Script = script!("record", "lease", "renew");
-static PROMISE: Script = script!("record", "lease", "promise");
-static FINISH: Script = script!("record", "lease", "finish");
-static RELEASE: Script = script!("record", "lease", "release");
-static TAKE: Script = script!("record", "taking", "take");
-static RESUME: Script = script!("record", "taking", "resume");
-static POSTPONE: Script = script!("record", "lease", "postpone");
-static CALLED_BACK: Script = script!("record", "lease", "called_back");
-static BURY: Script = script!("record", "lease", "bury");
+static CLAIM: Script = script!("time", "record", "claim");
+static FIND: Script = script!("time", "record", "find");
+static RENEW: Script = script!("time", "record", "lease", "renew");
+static PROMISE: Script = script!("time", "record", "lease", "promise");
+static FINISH: Script = script!("time", "record", "lease", "finish");
+static RELEASE: Script = script!("time", "record", "lease", "release");
+static REFRESH: Script = script!("time", "record", "refresh");
+static DUE: Script = script!("time", "due");
+static RESUME: Script = script!("time", "record", "resume");
+static BEGIN: Script = script!("time", "record", "lease", "begin");
+static POSTPONE: Script = script!("time", "record", "lease", "postpone");
+static CALLED_BACK: Script = script!("time", "record", "lease", "called_back");
+static BURY: Script = script!("time", "record", "lease", "bury");
+
+/// When a delivery is looked at again that was due, but not to be taken: it had no
+/// record, or one that cannot be read.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
+
+/// How many of those one look passes over at most, in each part.
+const PASSED_OVER: usize = 100;
 
 /// A [`Ledger`] in Redis or Valkey, for all replicas of a receiver.
 ///
 /// Every step is one script, which is atomic, and one round trip, measured on the
 /// server's clock: a delivery that is answered at once costs two.
 /// [`take`](Ledger::take) alone asks the 16 parts into which the deliveries are
-/// divided, one by one, until one has something due. A step fails within 5
-/// seconds if Redis does not reply, and may have been taken all the same.
+/// divided, one by one, until one has something due, which takes a second step. A
+/// step fails within 5 seconds if Redis does not reply, and may have been taken all
+/// the same.
 ///
 /// See the [module](super) for what it needs and what it cannot guarantee.
 pub struct RedisLedger<C = RedisConnection> {
@@ -89,10 +100,12 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisLedger<C> {
         key: DeliveryKey,
         args: &[&[u8]],
     ) -> Result<T, LedgerError> {
-        let prefix = keys::shard_prefix(&self.store.prefix, keys::shard(key));
-        let (id, index) = (keys::id(key), keys::index(&prefix));
-        let record = format!("{prefix}{id}");
-        self.run(script, &[&record, &index], id.as_bytes(), args)
+        let shard = Shard::of(&self.store.prefix, key);
+        let id = keys::id(key);
+        let record = shard.record(&id);
+        let retention = digits(self.retention.finished());
+        let args = [&[retention.as_bytes(), id.as_bytes()], args].concat();
+        self.run(script, &[&record, &shard.due, &shard.ends], &args)
             .await
     }
 
@@ -100,14 +113,17 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisLedger<C> {
         &self,
         script: &Script,
         keys: &[&str],
-        subject: &[u8],
         args: &[&[u8]],
     ) -> Result<T, LedgerError> {
-        let retention = digits(self.retention.finished());
-        let args = [&[retention.as_bytes(), subject], args].concat();
-        let call = Call { keys, args: &args };
-        let reply = script.run(&self.store, &call).await;
-        reply.map_err(|error| LedgerError::new(format!("Redis: {}", describe(&error))))
+        let reply = script.run(&self.store, &Call { keys, args }).await;
+        reply.map_err(|error| {
+            let message = format!("Redis: {}", describe(&error));
+            match error.code() {
+                // Beyond maxmemory.
+                Some("OOM") => LedgerError::full(message),
+                _ => LedgerError::new(message),
+            }
+        })
     }
 
     /// A step under a lease.
@@ -139,21 +155,58 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisLedger<C> {
         })
     }
 
-    async fn take_due(&self, owner: Owner, term: Duration) -> Result<Option<Taken>, LedgerError> {
-        let term = digits(term);
+    async fn take_due(
+        &self,
+        layer: Name,
+        owner: Owner,
+        term: Duration,
+    ) -> Result<Option<Taken>, LedgerError> {
         // Replicas that look at the same time look into different ones.
         let mut shards: Vec<u8> = (0..keys::SHARDS).collect();
         fastrand::shuffle(&mut shards);
-        for shard in shards {
-            let prefix = keys::shard_prefix(&self.store.prefix, shard);
-            let index = keys::index(&prefix);
-            let args: [&[u8]; 2] = [owner.as_bytes(), term.as_bytes()];
-            let reply = self.run(&TAKE, &[&index], prefix.as_bytes(), &args).await?;
-            if let Some(taken) = reply::taken(reply, owner)? {
+        for number in shards {
+            let shard = Shard::new(&self.store.prefix, number, layer);
+            if let Some(taken) = self.take_of(&shard, owner, term).await? {
                 return Ok(Some(taken));
             }
         }
         Ok(None)
+    }
+
+    async fn take_of(
+        &self,
+        shard: &Shard,
+        owner: Owner,
+        term: Duration,
+    ) -> Result<Option<Taken>, LedgerError> {
+        let pause = digits(LOOK_AGAIN);
+        for _ in 0..PASSED_OVER {
+            let keys = [shard.due.as_str(), shard.ends.as_str()];
+            let due: Option<Bytes> = self.run(&DUE, &keys, &[pause.as_bytes()]).await?;
+            let Some(id) = due else { return Ok(None) };
+            let taken = match keys::delivery(&id) {
+                Some(key) => self.resume_now(key, owner, term).await,
+                None => Err(reply::unreadable()),
+            };
+            match taken {
+                Ok(None) => {}
+                Ok(Some(taken)) => return Ok(Some(taken)),
+                // One record that is spoilt does not hold up the others.
+                Err(error) => tracing::error!(%error, "a due delivery cannot be taken"),
+            }
+        }
+        Ok(None)
+    }
+
+    async fn resume_now(
+        &self,
+        key: DeliveryKey,
+        owner: Owner,
+        term: Duration,
+    ) -> Result<Option<Taken>, LedgerError> {
+        let term = digits(term);
+        let args: [&[u8]; 2] = [owner.as_bytes(), term.as_bytes()];
+        reply::taken(self.step(&RESUME, key, &args).await?, owner)
     }
 }
 
@@ -216,12 +269,32 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Ledger for RedisLedger<C
         })
     }
 
+    fn refresh(&self, key: DeliveryKey, delivery: Bytes) -> BoxFuture<'_, Result<(), LedgerError>> {
+        Box::pin(async move {
+            let _: Option<bool> = self.step(&REFRESH, key, &[&delivery]).await?;
+            Ok(())
+        })
+    }
+
     fn take(
         &self,
+        layer: Name,
         owner: Owner,
         term: Duration,
     ) -> BoxFuture<'_, Result<Option<Taken>, LedgerError>> {
-        Box::pin(self.take_due(owner, term))
+        Box::pin(self.take_due(layer, owner, term))
+    }
+
+    fn begin(
+        &self,
+        lease: Lease,
+        term: Duration,
+    ) -> BoxFuture<'_, Result<Option<Lease>, LedgerError>> {
+        Box::pin(async move {
+            let term = digits(term);
+            let run = self.step_under(&BEGIN, lease, &[term.as_bytes()]).await?;
+            reply::begun(run, lease)
+        })
     }
 
     fn resume(
@@ -230,11 +303,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Ledger for RedisLedger<C
         owner: Owner,
         term: Duration,
     ) -> BoxFuture<'_, Result<Option<Taken>, LedgerError>> {
-        Box::pin(async move {
-            let term = digits(term);
-            let args: [&[u8]; 2] = [owner.as_bytes(), term.as_bytes()];
-            reply::taken(self.step(&RESUME, key, &args).await?, owner)
-        })
+        Box::pin(self.resume_now(key, owner, term))
     }
 
     fn postpone(

@@ -8,7 +8,7 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let redis = RedisConnection::to_server("redis://:password@redis.example.com:6379")?;
 //! let ledger = RedisLedger::new(redis.clone());
-//! let once = DeliverOnceLayer::builder().ledger(ledger).build()?;
+//! let once = DeliverOnceLayer::builder().ledger("hooks", ledger).build()?;
 //! let verify = VerifyWebhookLayer::builder()
 //!     .public_url("https://hooks.example.com")
 //!     .tenant("example.conductor.one")

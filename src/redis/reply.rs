@@ -56,6 +56,15 @@ pub(super) fn finished(reply: Option<&[u8]>, lease: Lease) -> Result<Finished, L
     }
 }
 
+/// The lease of a run that has begun.
+pub(super) fn begun(run: Option<Bytes>, taken: Lease) -> Result<Option<Lease>, LedgerError> {
+    run.map(|run| {
+        let run = number(&run)?;
+        Ok(Lease::new(taken.key(), taken.owner(), run, 0))
+    })
+    .transpose()
+}
+
 pub(super) fn taken(reply: Reply, owner: Owner) -> Result<Option<Taken>, LedgerError> {
     let Some(items) = reply else { return Ok(None) };
     let [id, run, attempt, delivery, work @ ..] = items.as_slice() else {
@@ -89,6 +98,6 @@ fn text(bytes: &Bytes) -> Result<&str, LedgerError> {
     std::str::from_utf8(bytes).map_err(|_| unreadable())
 }
 
-fn unreadable() -> LedgerError {
+pub(super) fn unreadable() -> LedgerError {
     LedgerError::new("a record in Redis is not one of this ledger's")
 }

@@ -42,6 +42,8 @@ pub(crate) use self::body::BodyPolicy;
 pub(crate) use self::claims::ClaimPolicy;
 pub use self::claims::Claims;
 pub(crate) use self::signature::Tenants;
+#[cfg(feature = "callback")]
+pub(crate) use self::stored::Remembered;
 #[cfg(feature = "testing")]
 pub use self::trial::Check;
 #[cfg(feature = "testing")]

@@ -13,10 +13,21 @@ use super::envelope::{self, Envelope, EnvelopeError};
 use super::webhook::{Proven, Webhook};
 use crate::json::{JsonError, UniqueMembers};
 
+/// The form in which this version stores webhooks. It reads no other.
+const VERSION: u32 = 1;
+
+/// What every version begins with.
+#[derive(Deserialize)]
+struct Versioned {
+    version: u32,
+}
+
 /// What a webhook is made of. It holds the callback URL, which is a secret; of
 /// the token it has the claims, not the signature.
 #[derive(Deserialize)]
 struct Stored<'a> {
+    /// In which run its work was promised.
+    run: u32,
     /// Where it was handed on to: not always where it was sent to.
     uri: String,
     tenant: String,
@@ -25,9 +36,20 @@ struct Stored<'a> {
     body: String,
 }
 
+/// A webhook that has been stored, with what was stored beside it.
+pub(crate) struct Remembered {
+    pub(crate) webhook: Webhook,
+    /// Where it was handed on to.
+    pub(crate) uri: Uri,
+    /// In which run its work was promised.
+    pub(crate) run: u32,
+}
+
 /// What came out of a store is no webhook that was put into it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoredError {
+    #[error("version {0} of stored webhooks is not known here: a newer receiver can read it")]
+    Version(u32),
     // Not the parser's own text, which may quote the body.
     #[error("not a stored webhook: see line {line} column {column}")]
     Json { line: usize, column: usize },
@@ -44,9 +66,11 @@ pub(crate) enum StoredError {
 impl Webhook {
     /// For a store that this receiver trusts: whoever can write to it can make
     /// webhooks of his own.
-    pub(crate) fn to_stored(&self, uri: &Uri) -> Bytes {
+    pub(crate) fn to_stored(&self, uri: &Uri, run: u32) -> Bytes {
         let claims = self.claims();
         let stored = json!({
+            "version": VERSION,
+            "run": run,
             "uri": uri.to_string(),
             "tenant": self.tenant(),
             "claims": claims.to_json(),
@@ -56,12 +80,12 @@ impl Webhook {
         stored.to_string().into()
     }
 
-    pub(crate) fn from_stored(stored: &[u8]) -> Result<(Self, Uri), StoredError> {
-        let stored: Stored<'_> =
-            serde_json::from_slice(stored).map_err(|error| StoredError::Json {
-                line: error.line(),
-                column: error.column(),
-            })?;
+    pub(crate) fn from_stored(stored: &[u8]) -> Result<Remembered, StoredError> {
+        let Versioned { version } = read(stored)?;
+        if version != VERSION {
+            return Err(StoredError::Version(version));
+        }
+        let stored: Stored<'_> = read(stored)?;
         let uri = stored.uri.parse()?;
         let claims = UniqueMembers::parse(stored.claims.get().as_bytes())?;
         let claims = Claims::read(&claims)?;
@@ -78,6 +102,14 @@ impl Webhook {
             body,
             replay: false,
         });
-        Ok((webhook, uri))
+        let run = stored.run;
+        Ok(Remembered { webhook, uri, run })
     }
+}
+
+fn read<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, StoredError> {
+    serde_json::from_slice(json).map_err(|error| StoredError::Json {
+        line: error.line(),
+        column: error.column(),
+    })
 }

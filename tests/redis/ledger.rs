@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -10,13 +10,13 @@ use redis::aio::ConnectionLike;
 use redis::{Cmd, Pipeline, RedisFuture, Value};
 use tokio::runtime::Runtime;
 use tower_conductorone::ledger::{
-    Answer, Claimed, Finished, Hold, Lease, Ledger, MemoryLedger, Owner, Retention, Sent,
+    Answer, Claimed, Finished, Hold, Lease, Ledger, MemoryLedger, Name, Owner, Retention, Sent,
 };
 use tower_conductorone::redis::{RedisConnection, RedisLedger};
 use tower_conductorone::testing::conformance;
 
 use crate::server::RedisServer;
-use crate::{TERM, ask, connection, key, start};
+use crate::{TERM, ask, claim, connection, key, start};
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -83,7 +83,7 @@ async fn a_delivery_costs_two_round_trips() {
     // What a sweep costs that finds nothing.
     for expected in [17, 16] {
         trips.store(0, Ordering::Relaxed);
-        let taken = ledger.take(Owner::random(), TERM).await;
+        let taken = ledger.take(Name::NONE, Owner::random(), TERM).await;
         assert_eq!(taken.expect("a reply"), None);
         assert_eq!(trips.load(Ordering::Relaxed), expected);
     }
@@ -108,8 +108,10 @@ async fn every_key_expires_with_what_it_is_for() {
     let ledger = RedisLedger::new(connection(&server))
         .prefix("app:")
         .retention(retention);
-    let record = format!("app:{{01}}:{}", "01".repeat(32));
-    let index = "app:{01}:due".to_owned();
+    let names = "00".repeat(16); // of no layer, and no tenant
+    let record = format!("app:{{01}}:{names}{}", "01".repeat(32));
+    let index = "app:{01}:due:0000000000000000".to_owned();
+    let ends = "app:{01}:ends:0000000000000000".to_owned();
     let is_kept = async |name: &str, expected: Duration| {
         let left: i64 = ask(&server, &["PTTL", name]).await;
         let left = u64::try_from(left).unwrap_or_else(|_| panic!("{name}: {left}"));
@@ -126,6 +128,7 @@ async fn every_key_expires_with_what_it_is_for() {
     assert_eq!(held.expect("a reply"), Hold::Held);
     is_kept(&record, 2 * DAY + HOUR).await;
     is_kept(&index, 2 * DAY + HOUR).await;
+    is_kept(&ends, 2 * DAY + HOUR).await;
     let finished = ledger.finish(lease, Answer::new(200, "{}")).await;
     let Finished::Stored(lease) = finished.expect("a reply") else {
         panic!("not stored");
@@ -133,33 +136,36 @@ async fn every_key_expires_with_what_it_is_for() {
     is_kept(&record, 2 * DAY + HOUR).await;
     let held = ledger.postpone(lease, 3 * DAY, Sent::No).await;
     assert_eq!(held.expect("a reply"), Hold::Held);
-    is_kept(&record, 3 * DAY + HOUR).await;
-    is_kept(&index, 3 * DAY + HOUR).await;
+    is_kept(&record, 2 * DAY + HOUR).await;
 
     // Another that ends earlier does not shorten the life of the index.
     let lease = start(&ledger, 17).await;
-    let held = ledger.promise(lease, Bytes::from_static(b"work")).await;
+    let shorter = RedisLedger::new(connection(&server))
+        .prefix("app:")
+        .retention(Retention::new(HOUR, DAY).expect("good"));
+    let held = shorter.promise(lease, Bytes::from_static(b"work")).await;
     assert_eq!(held.expect("a reply"), Hold::Held);
-    is_kept(&index, 3 * DAY + HOUR).await;
+    is_kept(&index, 2 * DAY + HOUR).await;
+    is_kept(&ends, 2 * DAY + HOUR).await;
     let held = ledger.bury(lease, "no use").await;
     assert_eq!(held.expect("a reply"), Hold::Held);
     let promised: u32 = ask(&server, &["ZCARD", &index]).await;
     assert_eq!(promised, 1);
-    let other = format!("app:{{01}}:{}", "11".repeat(32));
+    let other = format!("app:{{01}}:{names}{}", "11".repeat(32));
     is_kept(&other, HOUR).await;
     let lease = start(&ledger, 33).await;
     let finished = ledger.finish(lease, Answer::new(200, "{}")).await;
     assert_eq!(finished.expect("a reply"), Finished::Answered);
-    let third = format!("app:{{01}}:{}", "21".repeat(32));
+    let third = format!("app:{{01}}:{names}{}", "21".repeat(32));
     is_kept(&third, HOUR).await;
     // And there is nothing else.
     let mut names: Vec<String> = ask(&server, &["KEYS", "*"]).await;
     names.sort();
-    assert_eq!(names, [record, other, third, index]);
+    assert_eq!(names, [record, other, third, index, ends]);
 }
 
 #[tokio::test]
-async fn what_has_expired_is_swept_out_of_the_index() {
+async fn a_promise_whose_record_seems_absent_is_kept_in_the_index_until_its_end() {
     let server = RedisServer::start(&[]);
     let ledger = RedisLedger::new(connection(&server));
     for number in [1, 17, 33] {
@@ -169,14 +175,124 @@ async fn what_has_expired_is_swept_out_of_the_index() {
         let held = ledger.release(lease, Duration::ZERO).await;
         assert_eq!(held.expect("a reply"), Hold::Held);
     }
+    // As while a cluster moves the slot: the index is there, two records are not.
+    let record = |number: &str| {
+        let (names, digest) = ("00".repeat(16), number.repeat(32));
+        (
+            format!("c1:{{01}}:{names}{digest}"),
+            format!("{names}{digest}"),
+        )
+    };
     for number in ["01", "11"] {
-        let name = format!("c1:{{01}}:{}", number.repeat(32));
-        let () = ask(&server, &["DEL", &name]).await;
+        let (name, id) = record(number);
+        let () = ask(&server, &["RENAME", &name, &format!("{{01}}:{id}")]).await;
     }
-    let taken = ledger.take(Owner::random(), TERM).await.expect("a reply");
-    assert_eq!(taken.expect("due").lease.key(), key(33));
-    let left: u32 = ask(&server, &["ZCARD", "c1:{01}:due"]).await;
-    assert_eq!(left, 1);
+    let take = async || {
+        let taken = ledger.take(Name::NONE, Owner::random(), TERM).await;
+        taken.expect("a reply").map(|taken| taken.lease.key())
+    };
+    assert_eq!(take().await, Some(key(33)));
+    assert_eq!(take().await, None);
+    let (due, ends) = (
+        "c1:{01}:due:0000000000000000",
+        "c1:{01}:ends:0000000000000000",
+    );
+    let left: u32 = ask(&server, &["ZCARD", due]).await;
+    assert_eq!(left, 3);
+    // One comes back, and is taken when it is looked at again.
+    let (name, id) = record("01");
+    let () = ask(&server, &["RENAME", &format!("{{01}}:{id}"), &name]).await;
+    let put_off: f64 = ask(&server, &["ZSCORE", due, &id]).await;
+    let seconds: (u64, u64) = ask(&server, &["TIME"]).await;
+    let pause = put_off / 1_000.0 - f64::from(u32::try_from(seconds.0).expect("this century"));
+    assert!((5.0..=11.0).contains(&pause), "{pause}");
+    let () = ask(&server, &["ZADD", due, "0", &id]).await;
+    assert_eq!(take().await, Some(key(1)));
+    // The other one's record has ended.
+    let (_, id) = record("11");
+    let () = ask(&server, &["ZADD", ends, "1", &id]).await;
+    assert_eq!(take().await, None);
+    let left: u32 = ask(&server, &["ZCARD", due]).await;
+    assert_eq!(left, 2);
+}
+
+#[tokio::test]
+async fn a_spoilt_record_does_not_hold_up_its_shard() {
+    let server = RedisServer::start(&[]);
+    let ledger = RedisLedger::new(connection(&server));
+    let promise = async |number| {
+        let lease = start(&ledger, number).await;
+        let held = ledger.promise(lease, Bytes::from_static(b"work")).await;
+        assert_eq!(held.expect("a reply"), Hold::Held);
+        let held = ledger.release(lease, Duration::ZERO).await;
+        assert_eq!(held.expect("a reply"), Hold::Held);
+        format!(
+            "c1:{{01}}:{}{}",
+            "00".repeat(16),
+            format!("{number:02x}").repeat(32)
+        )
+    };
+    let (text, no_number, no_run) = (promise(1).await, promise(17).await, promise(33).await);
+    let newer = promise(49).await;
+    promise(65).await;
+    let () = ask(&server, &["SET", &text, "hidden"]).await;
+    let () = ask(&server, &["HSET", &no_number, "due", "soon"]).await;
+    let () = ask(&server, &["HDEL", &no_run, "run", "attempt"]).await;
+    let () = ask(
+        &server,
+        &["HSET", &newer, "version", "2", "stage", "unheard of"],
+    )
+    .await;
+    let before: Vec<Bytes> = ask(&server, &["HGETALL", &newer]).await;
+    let taken = ledger.take(Name::NONE, Owner::random(), TERM).await;
+    assert_eq!(taken.expect("a reply").expect("due").lease.key(), key(65));
+    let taken = ledger.take(Name::NONE, Owner::random(), TERM).await;
+    assert_eq!(taken.expect("a reply"), None);
+
+    // What a newer version has written is left alone, and nothing runs beside it.
+    let error = claim(&ledger, 49).await.expect_err("newer").to_string();
+    assert!(error.contains("newer version"), "{error}");
+    let resumed = ledger.resume(key(49), Owner::random(), TERM).await;
+    assert_eq!(resumed.expect("a reply"), None);
+    ledger
+        .refresh(key(49), Bytes::from_static(b"old"))
+        .await
+        .expect("a reply");
+    let after: Vec<Bytes> = ask(&server, &["HGETALL", &newer]).await;
+    assert_eq!(before, after);
+}
+
+#[tokio::test]
+async fn leases_that_seem_to_last_for_days_are_over() {
+    let server = RedisServer::start(&[]);
+    let ledger = RedisLedger::new(connection(&server));
+    start(&ledger, 1).await;
+    let lease = start(&ledger, 2).await;
+    let held = ledger.promise(lease, Bytes::from_static(b"work")).await;
+    assert_eq!(held.expect("a reply"), Hold::Held);
+    // As if they had been written before the clock was set back.
+    let day_ahead = (SystemTime::now() + DAY)
+        .duration_since(UNIX_EPOCH)
+        .expect("now");
+    let day_ahead = day_ahead.as_millis().to_string();
+    let (names, due) = ("00".repeat(16), "c1:{02}:due:0000000000000000");
+    for number in ["01", "02"] {
+        let name = format!("c1:{{{number}}}:{names}{}", number.repeat(32));
+        let () = ask(&server, &["HSET", &name, "due", &day_ahead]).await;
+    }
+    let () = ask(
+        &server,
+        &[
+            "ZADD",
+            due,
+            &day_ahead,
+            &format!("{names}{}", "02".repeat(32)),
+        ],
+    )
+    .await;
+    assert_eq!(start(&ledger, 1).await.run(), 2);
+    let taken = ledger.take(Name::NONE, Owner::random(), TERM).await;
+    assert_eq!(taken.expect("a reply").expect("over").lease.key(), key(2));
 }
 
 /// A step at one of three deliveries, by whom, and for how long.

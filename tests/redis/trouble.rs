@@ -282,7 +282,7 @@ async fn a_delivery_that_is_kept_is_in_no_error() {
     let ledger = RedisLedger::new(connection(&server));
     let lease = start(&ledger, 1).await;
     // As if somebody else had used the same prefix.
-    let () = ask(&server, &["SET", "c1:{01}:due", "hidden"]).await;
+    let () = ask(&server, &["SET", "c1:{01}:due:0000000000000000", "hidden"]).await;
     let secret = Bytes::from_static(b"https://example.conductor.one/callback/hidden");
     let error = ledger.promise(lease, secret).await.expect_err("wrong type");
     let error = format!("{error} {error:?}");

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use tokio::time::{advance, sleep};
 use tower_conductorone::BoxFuture;
 use tower_conductorone::ledger::{
-    Answer, Claimed, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError, MemoryLedger, Owner,
-    Sent, Standing, Taken,
+    Answer, Claimed, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError, MemoryLedger, Name,
+    Owner, Sent, Standing, Taken,
 };
 
 /// A replica's way to the ledger; clones are the same way.
@@ -135,12 +135,25 @@ impl Ledger for Shared {
         self.step(|ledger| ledger.release(lease, pause))
     }
 
+    fn refresh(&self, key: DeliveryKey, delivery: Bytes) -> BoxFuture<'_, Result<(), LedgerError>> {
+        self.step(|ledger| ledger.refresh(key, delivery))
+    }
+
     fn take(
         &self,
+        layer: Name,
         owner: Owner,
         term: Duration,
     ) -> BoxFuture<'_, Result<Option<Taken>, LedgerError>> {
-        self.step(|ledger| ledger.take(owner, term))
+        self.step(|ledger| ledger.take(layer, owner, term))
+    }
+
+    fn begin(
+        &self,
+        lease: Lease,
+        term: Duration,
+    ) -> BoxFuture<'_, Result<Option<Lease>, LedgerError>> {
+        self.step(|ledger| ledger.begin(lease, term))
     }
 
     fn resume(

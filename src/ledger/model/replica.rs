@@ -29,6 +29,8 @@ pub(super) struct Turn {
     pub(super) lease: Lease,
     pub(super) until: Millis,
     pub(super) promised: bool,
+    /// Whether its run has begun: a promised delivery that was taken is not run yet.
+    pub(super) begun: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,6 +39,7 @@ pub(super) enum Request {
     Take(Owner),
     Renew(Turn),
     Promise(Turn),
+    Begin(Turn),
     Finish(Lease),
     Release(Lease),
     Postpone(Lease, Sent),
@@ -49,20 +52,25 @@ pub(super) enum Reply {
     Claimed(Claimed),
     Taken(Option<Taken>),
     Hold(Hold),
+    Begun(Option<Lease>),
     Finished(Finished),
 }
 
 impl Turn {
     pub(super) fn next_requests(self, now: Millis) -> Vec<Request> {
         let Self {
-            lease, promised, ..
+            lease,
+            promised,
+            begun,
+            ..
         } = self;
         let sends = lease.attempt() > 0;
         let renewable = self.until < now + millis(TERM);
         [
             (renewable, Request::Renew(self)),
             (!promised, Request::Promise(self)),
-            (!sends, Request::Finish(lease)),
+            (!sends && !begun, Request::Begin(self)),
+            (!sends && begun, Request::Finish(lease)),
             (!sends, Request::Release(lease)),
             (sends, Request::Postpone(lease, Sent::No)),
             (sends, Request::Postpone(lease, Sent::Perhaps)),
@@ -80,7 +88,7 @@ impl Request {
     /// result is lost.
     pub(super) fn without_reply(self) -> Doing {
         match self {
-            Self::Renew(turn) | Self::Promise(turn) => Doing::Acts(turn),
+            Self::Renew(turn) | Self::Promise(turn) | Self::Begin(turn) => Doing::Acts(turn),
             _ => Doing::Nothing,
         }
     }

@@ -55,6 +55,10 @@ impl Deliveries {
             }
             Request::Renew(turn) => hold(steps.renew(record, turn.lease, term)),
             Request::Promise(turn) => hold(steps.promise(record, turn.lease, "work".into())),
+            Request::Begin(turn) => {
+                let (write, begun) = steps.begin(record, turn.lease, term);
+                (write, Reply::Begun(begun))
+            }
             Request::Finish(lease) => {
                 let set = before.clone().map(|record| Record {
                     lease,

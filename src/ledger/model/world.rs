@@ -47,15 +47,16 @@ impl World {
     /// What a replica does on a reply, and tells ConductorOne.
     pub(super) fn hear(&mut self, request: Request, reply: Reply) -> Doing {
         let until = self.now + millis(TERM);
-        let turn = |lease, promised| {
+        let turn = |lease, promised, begun| {
             Doing::Acts(Turn {
                 lease,
                 until,
                 promised,
+                begun,
             })
         };
         match (request, reply) {
-            (_, Reply::Claimed(Claimed::Started(lease))) => turn(lease, false),
+            (_, Reply::Claimed(Claimed::Started(lease))) => turn(lease, false, true),
             (_, Reply::Claimed(Claimed::Standing(standing))) => {
                 match standing {
                     Standing::Answered(answer) => self.history.tell(Told::Answer(answer)),
@@ -66,8 +67,11 @@ impl World {
                 }
                 Doing::Nothing
             }
-            (_, Reply::Taken(Some(taken))) => turn(taken.lease, true),
-            (Request::Renew(known), Reply::Hold(Hold::Held)) => turn(known.lease, known.promised),
+            (_, Reply::Taken(Some(taken))) => turn(taken.lease, true, false),
+            (_, Reply::Begun(Some(lease))) => turn(lease, true, true),
+            (Request::Renew(known), Reply::Hold(Hold::Held)) => {
+                turn(known.lease, known.promised, known.begun)
+            }
             (Request::Promise(known), Reply::Hold(Hold::Held)) => {
                 self.history.tell(Told::Accepted);
                 Doing::Acts(Turn {
@@ -81,9 +85,11 @@ impl World {
             }
             (_, Reply::Finished(Finished::Stored(lease))) => Doing::Acts(Turn {
                 lease,
-                // What is left of the run's lease.
-                until: self.record.as_ref().map_or(0, |record| record.due_at),
+                // It does not know what is left of the run's lease: it renews it
+                // before it sends.
+                until: self.now,
                 promised: true,
+                begun: true,
             }),
             _ => Doing::Nothing,
         }
@@ -94,9 +100,10 @@ impl World {
         self.replicas
             .iter()
             .filter_map(|replica| match replica.doing {
-                Doing::Acts(turn) | Doing::Waits(Request::Renew(turn) | Request::Promise(turn)) => {
-                    Some(turn)
-                }
+                Doing::Acts(turn)
+                | Doing::Waits(
+                    Request::Renew(turn) | Request::Promise(turn) | Request::Begin(turn),
+                ) => Some(turn),
                 Doing::Nothing | Doing::Waits(_) => None,
             })
     }

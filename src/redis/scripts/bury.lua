@@ -2,7 +2,7 @@
 
 local reason = ARGV[6]
 if ours and record.held and record.deadline then
-  close(key, index, id, record, 'dead', 'reason', reason)
+  close(record, 'dead', 'reason', reason)
   return true
 end
 return ours and record.stage == 'dead' and redis.call('HGET', key, 'reason') == reason

@@ -1,7 +1,7 @@
 -- Ends a stored delivery: ConductorOne has got its answer.
 
 if ours and record.held and record.stage == 'stored' then
-  close(key, index, id, record, 'called_back')
+  close(record, 'called_back')
   return true
 end
 return ours and record.stage == 'called_back'

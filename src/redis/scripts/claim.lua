@@ -1,22 +1,23 @@
 -- Starts a run, if none is under way and none has ended the delivery.
 
-local key, index, id = KEYS[1], KEYS[2], ARGV[2]
-local owner, term = ARGV[3], tonumber(ARGV[4])
-local record = read(key)
+local owner, term = ARGV[3], ARGV[4]
+local record = read()
+no_newer(record)
 local run = '1'
 if record then
   if record.stage ~= 'running' or record.deadline then
-    return standing(key, record)
+    return standing(record)
   elseif record.held and record.owner == owner then
     -- Its claim again: the first reply was lost.
     run = record.run
-  elseif record.due <= now then
+  elseif is_over(record) then
     run = after(record.run)
   else
-    return standing(key, record)
+    return standing(record)
   end
 end
-write(key, index, id, {
-  stage = 'running', owner = owner, run = run, attempt = '0', held = true, due = now + term,
+write({
+  stage = 'running', owner = owner, run = run, attempt = '0', held = true,
+  due = after_pause(term),
 })
 return {'started', run}

@@ -1,4 +1,5 @@
 -- How a delivery stands.
 
-local record = read(KEYS[1])
-return record and standing(KEYS[1], record)
+local record = read()
+no_newer(record)
+return record and standing(record)

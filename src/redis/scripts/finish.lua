@@ -8,12 +8,12 @@ end
 
 if record.stage == 'running' and ours and record.held then
   if not record.deadline then
-    close(key, index, id, record, 'answered', 'status', status, 'document', document)
+    close(record, 'answered', 'status', status, 'document', document)
     return 'answered'
   end
   -- The lease goes on as that of the first attempt to send it.
   record.stage, record.attempt, record.sent = 'stored', '1', 'no'
-  write(key, index, id, record, 'status', status, 'document', document)
+  write(record, 'status', status, 'document', document)
   return 'stored'
 end
 -- The same again: the first reply was lost.

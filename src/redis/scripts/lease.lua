@@ -1,9 +1,9 @@
 -- What every step under a lease begins with.
 
-local key, index, id = KEYS[1], KEYS[2], ARGV[2]
 local owner, run, attempt = ARGV[3], ARGV[4], ARGV[5]
-local record = read(key)
-if not record then
+local record = read()
+-- A newer version has taken over.
+if not record or record.newer then
   return false
 end
 local ours = is_lease(record, owner, run, attempt)

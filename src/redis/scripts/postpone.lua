@@ -4,10 +4,10 @@ if not ours or record.stage ~= 'stored' then
   return false
 end
 if record.held then
-  record.held, record.due = false, now + tonumber(ARGV[6])
+  record.held, record.due = false, after_pause(ARGV[6])
   if ARGV[7] == 'perhaps' then
     record.sent = 'perhaps'
   end
-  write(key, index, id, record)
+  write(record)
 end
 return true

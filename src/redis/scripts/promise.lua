@@ -7,5 +7,5 @@ elseif record.deadline then
   return redis.call('HGET', key, 'delivery') == delivery
 end
 record.deadline = deadline
-write(key, index, id, record, 'delivery', delivery)
+write(record, 'delivery', delivery)
 return true

@@ -1,16 +1,19 @@
--- What every script begins with: the time, and how a record is read and written.
+-- What every step at a record begins with: how a record is read and written.
 
--- On the server's clock, in milliseconds.
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-
--- How long a record is kept after its last step.
-local retention = tonumber(ARGV[1])
+-- The record, and two indexes of its shard and layer: the promised deliveries by
+-- when they are due, and by when their records end.
+local key, index, ends = KEYS[1], KEYS[2], KEYS[3]
+-- How long a record is kept after its last step, and the record's name there.
+local retention, id = tonumber(ARGV[1]), ARGV[2]
+-- The form in which this version writes records.
+local version = 1
 
 -- The delivery's record, without what callers keep in it; nil if there is none.
 -- With a deadline, which is the callback's, it is promised.
-local function read(key)
-  local fields = {'stage', 'owner', 'run', 'attempt', 'held', 'due', 'deadline', 'sent'}
+local function read()
+  local fields = {
+    'stage', 'owner', 'run', 'attempt', 'held', 'due', 'deadline', 'sent', 'version',
+  }
   local values = redis.call('HMGET', key, unpack(fields))
   if not values[1] then
     return nil
@@ -22,42 +25,63 @@ local function read(key)
   record.held = record.held == '1'
   record.due = tonumber(record.due)
   record.deadline = tonumber(record.deadline)
+  -- Nothing is known of it but that it is there.
+  record.newer = tonumber(record.version) > version
   return record
 end
 
+-- For a step that has no other answer: it fails.
+local function no_newer(record)
+  if record and record.newer then
+    error('the record is of a newer version')
+  end
+end
+
+local function is_over(record)
+  return record.due <= now or record.due > now + longest
+end
+
+-- When a lease or a pause of that length ends.
+local function after_pause(length)
+  return now + math.min(tonumber(length), longest)
+end
+
 -- Keeps a key until then at least.
-local function keep(key, expires)
-  local left = redis.call('PTTL', key)
+local function keep(name, expires)
+  local left = redis.call('PTTL', name)
   if left < 0 or now + left < expires then
-    redis.call('PEXPIREAT', key, string.format('%.0f', expires))
+    redis.call('PEXPIREAT', name, string.format('%.0f', expires))
   end
 end
 
 -- Writes a record and what callers keep in it, as names and values by turns.
--- `index` has the promised deliveries of the record's shard by when they are due.
-local function write(key, index, id, record, ...)
-  local expires = math.max(now, record.due, record.deadline or now) + retention
+local function write(record, ...)
+  -- After its deadline a promise is of no use, however often it is taken.
+  local expires = (record.deadline or math.max(now, record.due)) + retention
   -- First what may fail, since Redis takes nothing back.
   if record.deadline then
     redis.call('ZADD', index, string.format('%.0f', record.due), id)
+    redis.call('ZADD', ends, string.format('%.0f', expires), id)
     keep(index, expires)
+    keep(ends, expires)
     redis.call('HSET', key, 'deadline', string.format('%.0f', record.deadline),
       'sent', record.sent or 'no')
   end
-  redis.call('HSET', key, 'stage', record.stage, 'owner', record.owner,
+  redis.call('HSET', key, 'version', version, 'stage', record.stage, 'owner', record.owner,
     'run', record.run, 'attempt', record.attempt, 'held', record.held and '1' or '0',
     'due', string.format('%.0f', record.due), ...)
   redis.call('PEXPIREAT', key, string.format('%.0f', expires))
 end
 
 -- Ends a delivery: of what was there before, nothing but the last lease is kept.
-local function close(key, index, id, record, stage, ...)
+local function close(record, stage, ...)
   redis.call('DEL', key)
   if record.deadline then
     redis.call('ZREM', index, id)
+    redis.call('ZREM', ends, id)
   end
   record.stage, record.held, record.due, record.deadline = stage, false, now, nil
-  write(key, index, id, record, ...)
+  write(record, ...)
 end
 
 local function is_lease(record, owner, run, attempt)
@@ -70,11 +94,11 @@ local function after(number)
 end
 
 -- How a delivery stands, as a reply.
-local function standing(key, record)
+local function standing(record)
   if record.deadline then
     return {'promised'}
   elseif record.stage == 'running' then
-    return {record.held and now < record.due and 'running' or 'released'}
+    return {record.held and not is_over(record) and 'running' or 'released'}
   elseif record.stage == 'answered' then
     return {'answered', unpack(redis.call('HMGET', key, 'status', 'document'))}
   elseif record.stage == 'dead' then

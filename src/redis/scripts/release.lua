@@ -4,7 +4,7 @@ if not ours or record.stage ~= 'running' then
   return false
 end
 if record.held then
-  record.held, record.due = false, now + tonumber(ARGV[6])
-  write(key, index, id, record)
+  record.held, record.due = false, after_pause(ARGV[6])
+  write(record)
 end
 return true

@@ -3,6 +3,6 @@
 if not ours or not record.held then
   return false
 end
-record.due = now + tonumber(ARGV[6])
-write(key, index, id, record)
+record.due = after_pause(ARGV[6])
+write(record)
 return true

@@ -8,7 +8,7 @@ use fastrand::Rng;
 
 use super::trial::{LONG, OVER, answer, key};
 use crate::ledger::{
-    Claimed, Finished, Lease, Ledger, LedgerError, MemoryLedger, Owner, Sent, Taken,
+    Claimed, Finished, Lease, Ledger, LedgerError, MemoryLedger, Name, Owner, Sent, Taken,
 };
 
 const SEQUENCES: u64 = 60;
@@ -23,7 +23,9 @@ enum Step {
     Promise(Lease, &'static str),
     Finish(Lease, &'static str),
     Release(Lease, Duration),
+    Refresh(&'static str),
     Take(Owner, Duration),
+    Begin(Lease, Duration),
     Resume(Owner, Duration),
     Postpone(Lease, Duration, Sent),
     CalledBack(Lease),
@@ -60,7 +62,7 @@ fn random_step(random: &mut Rng, leases: &[Lease]) -> Step {
     };
     let word = if random.u8(..4) == 0 { "other" } else { "same" };
     let sent = [Sent::No, Sent::Perhaps][random.usize(..2)];
-    match random.u8(..16) {
+    match random.u8(..18) {
         0..=2 => Step::Claim(owner, wait),
         3 => Step::Find,
         4..=5 => Step::Renew(lease, wait),
@@ -71,6 +73,8 @@ fn random_step(random: &mut Rng, leases: &[Lease]) -> Step {
         12 => Step::Resume(owner, wait),
         13 => Step::Postpone(lease, wait, sent),
         14 => Step::CalledBack(lease),
+        15 => Step::Begin(lease, wait),
+        16 => Step::Refresh(word),
         _ => Step::Bury(lease, word),
     }
 }
@@ -98,7 +102,7 @@ async fn take_step(
             return Ok((format!("{finished:?}"), lease));
         }
         Step::Take(owner, term) => {
-            let taken = ledger.take(owner, term).await?;
+            let taken = ledger.take(Name::NONE, owner, term).await?;
             let lease = taken.as_ref().map(|Taken { lease, .. }| *lease);
             return Ok((format!("{taken:?}"), lease));
         }
@@ -106,6 +110,14 @@ async fn take_step(
             let taken = ledger.resume(key(1), owner, term).await?;
             let lease = taken.as_ref().map(|Taken { lease, .. }| *lease);
             return Ok((format!("{taken:?}"), lease));
+        }
+        Step::Begin(lease, term) => {
+            let begun = ledger.begin(lease, term).await?;
+            return Ok((format!("{begun:?}"), begun));
+        }
+        Step::Refresh(word) => {
+            let delivery = Bytes::from_static(word.as_bytes());
+            format!("{:?}", ledger.refresh(key(1), delivery).await?)
         }
         Step::Find => format!("{:?}", ledger.find(key(1)).await?),
         Step::Renew(lease, term) => format!("{:?}", ledger.renew(lease, term).await?),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::deduplication::all;
 use super::trial::{LONG, LONGER, OVER, SHORT, Test, answer, forged, key, odd_bytes};
-use crate::ledger::{Answer, Finished, Hold, Lease, Ledger, Sent, Standing, Work};
+use crate::ledger::{Answer, Finished, Hold, Lease, Ledger, Name, Owner, Sent, Standing, Work};
 
 pub(super) async fn promise<L: Ledger>(test: &Test<L>) {
     let lease = test.start(key(1), 1, LONG).await;
@@ -33,15 +33,24 @@ pub(super) async fn take_run<L: Ledger>(test: &Test<L>) {
             if run % 2 == 0 {
                 assert_eq!(test.release(lease, OVER).await, Hold::Held);
             }
+            // One that nobody hears of counts as no run.
+            let unheard = test.take(OVER).await.expect("it is due").lease;
             let taken = test.take(LONG).await.expect("it is due");
-            assert_eq!((taken.lease.run(), taken.lease.attempt()), (run, 0));
+            assert_eq!((taken.lease.run(), taken.lease.attempt()), (run - 1, 0));
+            assert_eq!(test.begin(unheard, LONG).await, None);
             assert_eq!(taken.lease.key(), key(number));
             assert_eq!(taken.work, Work::Run);
             assert_eq!(taken.delivery, delivery);
             assert_eq!(test.take(LONG).await, None, "it is taken");
             test.is_lost(lease).await;
             test.stands(key(number), Standing::Promised).await;
-            lease = taken.lease;
+            for _ in 0..2 {
+                lease = test.begin(taken.lease, LONG).await.expect("it is held");
+                assert_eq!((lease.run(), lease.attempt()), (run, 0));
+                assert_eq!(lease.key(), key(number));
+            }
+            assert_eq!(test.take(LONG).await, None, "it has begun");
+            assert_eq!(test.renew(taken.lease, LONG).await, Hold::Lost);
             assert_eq!(test.renew(lease, OVER).await, Hold::Held);
         }
         assert_eq!(test.renew(lease, LONG).await, Hold::Held);
@@ -57,10 +66,12 @@ pub(super) async fn resume<L: Ledger>(test: &Test<L>) {
         assert_eq!(test.promise(lease, &[number]).await, Hold::Held);
     }
     let taken = test.resume(key(4), LONG).await.expect("it is due");
-    assert_eq!((taken.lease.key(), taken.lease.run()), (key(4), 2));
+    assert_eq!((taken.lease.key(), taken.lease.run()), (key(4), 1));
     assert_eq!((&*taken.delivery, &taken.work), (&[4][..], &Work::Run));
     assert_eq!(test.resume(key(4), LONG).await, None, "it is taken");
-    let Finished::Stored(lease) = test.finish(taken.lease, &answer("done")).await else {
+    let begun = test.begin(taken.lease, LONG).await.expect("it is held");
+    assert_eq!(begun.run(), 2);
+    let Finished::Stored(lease) = test.finish(begun, &answer("done")).await else {
         panic!("the answer is not stored");
     };
     assert_eq!(test.postpone(lease, LONG, Sent::No).await, Hold::Held);
@@ -76,6 +87,73 @@ pub(super) async fn resume<L: Ledger>(test: &Test<L>) {
     }
     left.sort_unstable();
     assert_eq!(left, [key(3), key(5)]);
+}
+
+pub(super) async fn begin<L: Ledger>(test: &Test<L>) {
+    let unpromised = test.start(key(1), 1, LONG).await;
+    assert_eq!(test.begin(unpromised, LONG).await, None, "not promised");
+    test.stands(key(1), Standing::Running).await;
+    let sending = store(test, 2, &answer("{}")).await;
+    assert_eq!(test.begin(sending, LONG).await, None, "its run has ended");
+    // Only as long as its lease holds it.
+    let lease = test.start(key(3), 1, OVER).await;
+    assert_eq!(test.promise(lease, b"work").await, Hold::Held);
+    let taken = test.take(LONG).await.expect("it is due");
+    for other in forged(taken.lease) {
+        // The run before it would be the same step again.
+        if other.run() >= taken.lease.run() {
+            assert_eq!(test.begin(other, LONG).await, None);
+        }
+    }
+    assert_eq!(test.release(taken.lease, OVER).await, Hold::Held);
+    assert_eq!(test.begin(taken.lease, LONG).await, None, "it was given up");
+    let again = test.take(LONG).await.expect("it is due");
+    assert_eq!(again.lease.run(), 1, "no run has begun");
+}
+
+pub(super) async fn refresh<L: Ledger>(test: &Test<L>) {
+    for (number, newest) in (1..).zip(odd_bytes()) {
+        let lease = test.start(key(number), 1, LONG).await;
+        test.refresh(key(number), &newest).await;
+        test.stands(key(number), Standing::Running).await;
+        assert_eq!(test.promise(lease, b"work").await, Hold::Held);
+        for _ in 0..2 {
+            test.refresh(key(number), &newest).await;
+        }
+        // Whoever holds it goes on.
+        assert_eq!(test.renew(lease, OVER).await, Hold::Held);
+        let taken = test.take(LONG).await.expect("it is due");
+        assert_eq!((taken.delivery, taken.work), (newest.into(), Work::Run));
+    }
+    let stored = answer("{}");
+    let lease = store(test, 6, &stored).await;
+    test.refresh(key(6), b"newest").await;
+    assert_eq!(test.postpone(lease, OVER, Sent::No).await, Hold::Held);
+    let taken = test.take(LONG).await.expect("it is due");
+    assert_eq!(taken.delivery, "newest");
+    let (answer, sent) = (stored, Sent::No);
+    assert_eq!(taken.work, Work::Send { answer, sent });
+    assert_eq!(test.called_back(taken.lease).await, Hold::Held);
+    test.refresh(key(6), b"late").await;
+    test.stands(key(6), Standing::CalledBack).await;
+    test.refresh(key(7), b"unknown").await;
+    test.start(key(7), 1, LONG).await;
+}
+
+pub(super) async fn layers<L: Ledger>(test: &Test<L>) {
+    let names = [Name::NONE, Name::of("one"), Name::of("two")];
+    let keys = names.map(|name| key(1).scoped(name, Name::of("a tenant")));
+    for key in keys {
+        let lease = test.start(key, 1, OVER).await;
+        assert_eq!(test.promise(lease, b"work").await, Hold::Held);
+    }
+    for (layer, key) in names.into_iter().zip(keys) {
+        let taken = test.0.take(layer, Owner::random(), LONG).await;
+        let taken = taken.expect("a reply").expect("it is due");
+        assert_eq!(taken.lease.key(), key);
+        let taken = test.0.take(layer, Owner::random(), LONG).await;
+        assert_eq!(taken.expect("a reply"), None, "the others are not its own");
+    }
 }
 
 pub(super) async fn simultaneous_takes<L: Ledger>(test: &Test<L>) {

@@ -34,6 +34,9 @@ pub async fn ledger<L: Ledger>(make: impl AsyncFn() -> L, pass: impl AsyncFn(Dur
         "promised work is never started by a claim" => callback::promise;
         "promised work comes back" => callback::take_run;
         "a delivery is taken over by its key" => callback::resume;
+        "a run counts from its beginning" => callback::begin;
+        "the newest form of a promise is kept" => callback::refresh;
+        "a layer takes its own work only" => callback::layers;
         "of simultaneous takes one gets it" => callback::simultaneous_takes;
         "a stored answer is sent, not run again" => callback::stored;
         "what may have arrived is remembered" => callback::sent;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::ledger::{
-    Answer, Claimed, DeliveryKey, Finished, Hold, Lease, Ledger, Owner, Sent, Standing, Taken,
+    Answer, Claimed, DeliveryKey, Finished, Hold, Lease, Ledger, Name, Owner, Sent, Standing, Taken,
 };
 
 /// A lease or a pause that does not end during a test.
@@ -77,8 +77,17 @@ impl<L: Ledger> Test<L> {
     }
 
     pub(super) async fn take(&self, term: Duration) -> Option<Taken> {
-        let taken = self.0.take(Owner::random(), term).await;
+        let taken = self.0.take(Name::NONE, Owner::random(), term).await;
         taken.expect("a reply to a take")
+    }
+
+    pub(super) async fn begin(&self, lease: Lease, term: Duration) -> Option<Lease> {
+        self.0.begin(lease, term).await.expect("a reply")
+    }
+
+    pub(super) async fn refresh(&self, key: DeliveryKey, delivery: &[u8]) {
+        let delivery = Bytes::copy_from_slice(delivery);
+        self.0.refresh(key, delivery).await.expect("a reply");
     }
 
     pub(super) async fn resume(&self, key: DeliveryKey, term: Duration) -> Option<Taken> {

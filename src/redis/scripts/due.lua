@@ -1,0 +1,23 @@
+-- The name of the longest due of a shard's promised deliveries, if one is due.
+--
+-- Its record is for the next script, which declares it. Whether there is a record
+-- is not asked here: while a cluster moves a slot, keys that are there may seem
+-- absent. An entry goes when its record has ended, and until then it is only put
+-- off: one whose record is absent, unreadable or of a newer version does not stand
+-- in the way of the others.
+
+local index, ends, pause = KEYS[1], KEYS[2], tonumber(ARGV[1])
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', ends, '-inf', now, 'LIMIT', 0, 100)) do
+  redis.call('ZREM', index, id)
+  redis.call('ZREM', ends, id)
+end
+local due = redis.call('ZRANGEBYSCORE', index, '-inf', now, 'LIMIT', 0, 1)
+if not due[1] then
+  local far = string.format('(%.0f', now + longest)
+  due = redis.call('ZRANGEBYSCORE', index, far, '+inf', 'LIMIT', 0, 1)
+end
+if not due[1] then
+  return false
+end
+redis.call('ZADD', index, string.format('%.0f', now + pause), due[1])
+return due[1]
