@@ -193,6 +193,52 @@ async fn a_duplicate_gets_the_first_answer_byte_for_byte() {
     assert_eq!(receiver.runs(), 1);
 }
 
+/// A body that tells whether anything of it is left.
+struct Buffer {
+    bytes: Bytes,
+    _alive: Arc<()>,
+}
+
+impl AsRef<[u8]> for Buffer {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_a_part_of_its_request_does_not_keep_the_request() {
+    let tenant = FakeTenant::new(DOMAIN);
+    let verify = builder(&tenant)
+        .replay_policy(ReplayPolicy::Mark)
+        .build()
+        .expect("a good configuration");
+    let echo = async |webhook: Webhook| {
+        let document = axum::body::Body::from(webhook.payload_json().clone());
+        ([("content-type", "application/json")], document).into_response()
+    };
+    let app = Router::new()
+        .route("/webhooks", post(echo))
+        .layer(once())
+        .layer(verify);
+    let payload = json!({"version": "v1"});
+    let delivery = tenant.delivery(TEST_EVENT).issued_at(now());
+    let delivery = delivery.payload(payload.clone());
+    for is_again in [false, true] {
+        let alive = Arc::new(());
+        let buffer = Buffer {
+            bytes: delivery.body_bytes(),
+            _alive: Arc::clone(&alive),
+        };
+        let body = Full::new(Bytes::from_owner(buffer));
+        let request = delivery.request().map(|_| body);
+        let answered = read(app.clone().oneshot(request).await.expect("infallible")).await;
+        assert_eq!(answered.replayed, is_again);
+        assert_eq!(answered.body, payload.to_string());
+        settle().await;
+        assert_eq!(Arc::strong_count(&alive), 1, "the buffer is gone");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_makes_a_delivery_is_its_payload_not_how_it_is_written() {
     let receiver = Receiver::new(once(), async |_| document(COMPLETE));

@@ -4,11 +4,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use redis::aio::ConnectionLike;
 use redis::{FromRedisValue, IntoConnectionInfo, RedisError};
+use tokio::time::Instant;
 
 use super::connection::RedisConnection;
 use super::keys::Shard;
 use super::script::{Call, Script, script};
-use super::store::{Store, describe, millis};
+use super::store::{Store, TIME_LIMIT, describe, is_full, millis};
 use super::{keys, reply};
 use crate::BoxFuture;
 use crate::ledger::{
@@ -118,10 +119,10 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisLedger<C> {
         let reply = script.run(&self.store, &Call { keys, args }).await;
         reply.map_err(|error| {
             let message = format!("Redis: {}", describe(&error));
-            match error.code() {
-                // Beyond maxmemory.
-                Some("OOM") => LedgerError::full(message),
-                _ => LedgerError::new(message),
+            if is_full(&error) {
+                LedgerError::full(message)
+            } else {
+                LedgerError::new(message)
             }
         })
     }
@@ -164,13 +165,20 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisLedger<C> {
         // Replicas that look at the same time look into different ones.
         let mut shards: Vec<u8> = (0..keys::SHARDS).collect();
         fastrand::shuffle(&mut shards);
+        let begun = Instant::now();
+        let mut failed = None;
         for number in shards {
             let shard = Shard::new(&self.store.prefix, number, layer);
-            if let Some(taken) = self.take_of(&shard, owner, term).await? {
-                return Ok(Some(taken));
+            match self.take_of(&shard, owner, term).await {
+                Ok(Some(taken)) => return Ok(Some(taken)),
+                Ok(None) => {}
+                // One that is spoilt, or on its way to another node, does not hold
+                // up the others. A server that is silent does.
+                Err(error) if begun.elapsed() < TIME_LIMIT => failed = Some(error),
+                Err(error) => return Err(error),
             }
         }
-        Ok(None)
+        failed.map_or(Ok(None), Err)
     }
 
     async fn take_of(

@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use crate::ledger;
 
 /// How long a command may take in all, whatever the connection's own limits.
-const TIME_LIMIT: Duration = Duration::from_secs(5);
+pub(super) const TIME_LIMIT: Duration = Duration::from_secs(5);
 
 /// Some keys of a server: those that begin with the prefix.
 pub(super) struct Store<C> {

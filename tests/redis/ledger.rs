@@ -263,6 +263,31 @@ async fn a_spoilt_record_does_not_hold_up_its_shard() {
 }
 
 #[tokio::test]
+async fn a_part_that_is_spoilt_does_not_hold_up_the_others() {
+    let server = RedisServer::start(&[]);
+    let ledger = RedisLedger::new(connection(&server));
+    for number in 0..16 {
+        let name = format!("c1:{{{number:02}}}:due:0000000000000000");
+        let () = ask(&server, &["SET", &name, "spoilt"]).await;
+    }
+    // The parts are asked in an order that is new each time.
+    for number in 1..=8 {
+        let () = ask(&server, &["DEL", "c1:{01}:due:0000000000000000"]).await;
+        let lease = start(&ledger, 16 * number + 1).await;
+        let held = ledger.promise(lease, Bytes::from_static(b"work")).await;
+        assert_eq!(held.expect("a reply"), Hold::Held);
+        let held = ledger.release(lease, Duration::ZERO).await;
+        assert_eq!(held.expect("a reply"), Hold::Held);
+        let taken = ledger.take(Name::NONE, Owner::random(), TERM).await;
+        let taken = taken.expect("a reply").expect("due");
+        assert_eq!(taken.lease.key(), key(16 * number + 1));
+    }
+    let error = ledger.take(Name::NONE, Owner::random(), TERM).await;
+    let error = error.expect_err("nothing is due but what is spoilt");
+    assert!(error.to_string().contains("WRONGTYPE"), "{error}");
+}
+
+#[tokio::test]
 async fn leases_that_seem_to_last_for_days_are_over() {
     let server = RedisServer::start(&[]);
     let ledger = RedisLedger::new(connection(&server));

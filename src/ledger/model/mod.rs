@@ -111,7 +111,7 @@ impl Model for Deliveries {
             Action::Ask(index, request) => {
                 let clock_error = world.send(index);
                 let reply = self.serve(&mut world, request, clock_error);
-                world.replicas[index].doing = world.hear(request, reply);
+                world.replicas[index].doing = world.hear(request, reply, self.bug);
             }
             Action::AskUnheard(index, request) => {
                 let clock_error = world.send(index);
@@ -228,6 +228,7 @@ fn planted_bugs_are_found() {
         (Bug::SetNotCompareAndSet, "a result is never overwritten"),
         (Bug::ClientsClock, "one lease in force"),
         (Bug::NoLease, "one lease in force"),
+        (Bug::UnrenewedSender, "one lease in force"),
         (Bug::EndlessLease, "no delivery is stuck"),
         (Bug::EndlessLease, "accepted work is never dropped"),
     ] {

@@ -8,7 +8,7 @@ use super::{Deliveries, KEY, TERM};
 use crate::ledger::Retention;
 use crate::ledger::state::{Millis, Record, Stage, Steps};
 
-/// What is planted into the store, to see that the check notices.
+/// What is planted, to see that the check notices.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Bug {
     None,
@@ -20,6 +20,9 @@ pub(super) enum Bug {
     NoLease,
     /// A run is its owner's for ever.
     EndlessLease,
+    /// Whoever has stored an answer sends it for a whole term, without renewing
+    /// what is left of the run's lease.
+    UnrenewedSender,
 }
 
 impl Deliveries {

@@ -2,6 +2,7 @@
 
 use super::history::{History, Told};
 use super::replica::{ClockError, Doing, Replica, Reply, Request, Turn, result_of};
+use super::store::Bug;
 use super::{KEY, TERM};
 use crate::ledger::state::{Millis, Record, Stage, Steps, millis};
 use crate::ledger::{Claimed, Finished, Hold, Owner, Retention, Standing};
@@ -45,7 +46,7 @@ impl World {
     }
 
     /// What a replica does on a reply, and tells ConductorOne.
-    pub(super) fn hear(&mut self, request: Request, reply: Reply) -> Doing {
+    pub(super) fn hear(&mut self, request: Request, reply: Reply, bug: Bug) -> Doing {
         let until = self.now + millis(TERM);
         let turn = |lease, promised, begun| {
             Doing::Acts(Turn {
@@ -87,7 +88,10 @@ impl World {
                 lease,
                 // It does not know what is left of the run's lease: it renews it
                 // before it sends.
-                until: self.now,
+                until: match bug {
+                    Bug::UnrenewedSender => until,
+                    _ => self.now,
+                },
                 promised: true,
                 begun: true,
             }),
