@@ -96,6 +96,10 @@ impl Shared {
 
     /// Whether a 202 can be followed by a callback: as far as is known, if it is not
     /// this layer that posts it.
+    #[cfg_attr(
+        not(feature = "callback"),
+        allow(clippy::unused_self, reason = "for callbacks")
+    )]
     pub(super) fn may_be_called_back(&self, webhook: &Webhook) -> bool {
         #[cfg(feature = "callback")]
         if self.callbacks.is_some() {
