@@ -147,6 +147,10 @@ kinds! {
     /// goes on and its answer is not there yet. ConductorOne's next attempt asks
     /// again.
     DeliveryRunning => SERVICE_UNAVAILABLE, "delivery_running", Retry;
+    /// **503**, by [`DeliverOnce`](crate::DeliverOnce): as many handlers are at work
+    /// as [may be](crate::deliver_once::DeliverOnceBuilder::max_running). ConductorOne
+    /// retries.
+    TooManyRunning => SERVICE_UNAVAILABLE, "too_many_running", Retry;
     /// **503**, by [`DeliverOnce`](crate::DeliverOnce): the ledger is out of
     /// reach for now, or full. ConductorOne retries; the log says why.
     LedgerUnavailable => SERVICE_UNAVAILABLE, "ledger_unavailable", Retry;

@@ -548,6 +548,7 @@ async fn a_good_request_reads_its_body_and_stores_its_jti() {
 /// `tests/deliver_once_callback.rs` have them.
 const BY_DELIVER_ONCE: &[Kind] = &[
     Kind::DeliveryRunning,
+    Kind::TooManyRunning,
     Kind::LedgerUnavailable,
     Kind::Stopping,
     Kind::NoCallback,
@@ -579,6 +580,7 @@ fn no_kind_is_answered_410_or_2xx_or_3xx_and_5xx_only_for_our_own_trouble() {
             Kind::KeysUnavailable,
             Kind::ReplayStoreUnavailable,
             Kind::DeliveryRunning,
+            Kind::TooManyRunning,
             Kind::LedgerUnavailable,
             Kind::Stopping,
         ]

@@ -200,7 +200,7 @@ impl CallbackClient {
         Ok(Attempt::Again { after })
     }
 
-    fn time_left(&self, callback: &Callback) -> Duration {
+    pub(crate) fn time_left(&self, callback: &Callback) -> Duration {
         self.0.deadline.saturating_sub(self.age(callback))
     }
 

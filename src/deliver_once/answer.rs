@@ -1,11 +1,9 @@
 //! What those who asked for a delivery are told.
 
-use std::time::Duration;
-
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::body::DocumentBody;
 #[cfg(feature = "callback")]
@@ -18,15 +16,15 @@ use crate::rejection::{Rejection, RejectionKind};
 /// Marks an answer that was made for an earlier request.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
-/// The answer, as soon as there is one; or, after the limit, that there is none.
+/// The answer, as soon as there is one; or, by then, that there is none.
 pub(super) async fn wait(
     mut progress: watch::Receiver<Progress>,
     is_first: bool,
-    limit: Duration,
+    latest: Instant,
     overdue: impl FnOnce(),
 ) -> Response<DocumentBody> {
     let arrived = progress.wait_for(|progress| !matches!(progress, Progress::Working));
-    let progress = match timeout(limit, arrived).await {
+    let progress = match timeout_at(latest, arrived).await {
         Ok(Ok(progress)) => progress.clone(),
         // Whoever worked on it has gone without a word.
         Ok(Err(_)) => return refused(Rejection::new(RejectionKind::DeliveryRunning)),

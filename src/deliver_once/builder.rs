@@ -3,6 +3,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
+
 use super::key::KeyOf;
 use super::layer::DeliverOnceLayer;
 use super::shared::{Policy, Shared};
@@ -47,6 +49,8 @@ impl Default for DeliverOnceBuilder {
                 join: Duration::from_secs(20),
                 lease: Duration::from_secs(45),
                 drain: Duration::from_secs(25),
+                run_limit: Duration::from_secs(24 * 60 * 60),
+                max_running: 1_000,
             },
             #[cfg(feature = "callback")]
             callbacks: None,
@@ -94,7 +98,8 @@ impl DeliverOnceBuilder {
     }
 
     /// How long a handler may take before its delivery is answered 202 and
-    /// finished through the callback URL. 25 s by default, less than 28 s.
+    /// finished through the callback URL. 25 s by default, less than 28 s, counted
+    /// from the request's arrival at [`VerifyWebhook`](crate::VerifyWebhook).
     ///
     /// Without a [callback client](Self::callbacks), or for a delivery whose
     /// callback URL may not be used, there is no 202: the caller gets 503 after
@@ -106,7 +111,8 @@ impl DeliverOnceBuilder {
     }
 
     /// How long a duplicate waits for the answer of the work in progress, before
-    /// it gets 503. 20 s by default, at most 28 s.
+    /// it gets 503. 20 s by default, at most 28 s; no longer than 28 s from its
+    /// arrival.
     pub fn join_timeout(mut self, timeout: Duration) -> Self {
         self.policy.join = timeout;
         self
@@ -118,6 +124,32 @@ impl DeliverOnceBuilder {
     /// default, from 1 s to 10 min.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.policy.lease = lease;
+        self
+    }
+
+    /// How many handlers may be at work at once, in this process: 1,000 by default,
+    /// at least 1. A delivery that is new is answered 503 at once when there is no
+    /// place for it, and tried again by ConductorOne. Duplicates, deliveries that are
+    /// answered already, and documents on their way to a callback URL need none.
+    ///
+    /// A limit outside of this layer does not count the handlers that go on after
+    /// their client has hung up, or after a 202. One inside of it, such as Tower's
+    /// `ConcurrencyLimit`, lets deliveries wait in their runs, up to the
+    /// [deadline](Self::deadline) and beyond, and takes places meanwhile.
+    pub fn max_running(mut self, handlers: usize) -> Self {
+        self.policy.max_running = handlers;
+        self
+    }
+
+    /// How long a handler may take at all: 24 h by default, at least 1 s. One that
+    /// hangs is cut off then, at its next `await`, and its run has failed: what was
+    /// promised is repeated. It is cut off when its callback's deadline, 8 days by
+    /// default, has passed at the latest.
+    ///
+    /// Set it to a few times of what your handler needs: the sooner its work is
+    /// repeated.
+    pub fn run_limit(mut self, limit: Duration) -> Self {
+        self.policy.run_limit = limit;
         self
     }
 
@@ -152,6 +184,8 @@ impl DeliverOnceBuilder {
             deadline,
             join,
             lease,
+            run_limit,
+            max_running,
             ..
         } = self.policy;
         if deadline >= LATEST_ANSWER {
@@ -167,6 +201,17 @@ impl DeliverOnceBuilder {
         if !(Duration::from_secs(1)..=Duration::from_secs(600)).contains(&lease) {
             return Err(ConfigError::new(format!(
                 "the lease {lease:?} cannot work: from 1 s to 10 min, such as 45 s"
+            )));
+        }
+        if run_limit < Duration::from_secs(1) {
+            return Err(ConfigError::new(format!(
+                "the run_limit {run_limit:?} is too short: at least 1 s, such as 24 h"
+            )));
+        }
+        if !(1..=Semaphore::MAX_PERMITS).contains(&max_running) {
+            return Err(ConfigError::new(format!(
+                "max_running {max_running} cannot work: from 1 to {}, such as 1000",
+                Semaphore::MAX_PERMITS
             )));
         }
         #[cfg(feature = "callback")]

@@ -1,12 +1,14 @@
 //! What a handler's response is worth: whether ConductorOne could use it.
 
 use std::error::Error;
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 use http_body::Body;
 use http_body_util::{BodyExt, Limited};
+use tokio::time::timeout;
 
 use super::body::DocumentBody;
 use super::shared::Shared;
@@ -42,11 +44,19 @@ enum Unusable {
     Gone,
     #[error("202 promises a callback, and the webhook has no callback URL that may be used")]
     Accepted,
-    #[error("its body is longer than {MAX_DOCUMENT} bytes, or broke off")]
+    #[error("its body is longer than {MAX_DOCUMENT} bytes, broke off, or took over {DOCUMENT:?}")]
     Body,
+    #[error("its body has the Content-Encoding {0:?}: compress outside of DeliverOnceLayer")]
+    Encoded(HeaderValue),
     #[error("its document is not one for this event")]
     Document(#[source] ReplyError),
 }
+
+/// How long a document may take to be read from the handler's response.
+const DOCUMENT: Duration = Duration::from_secs(30);
+
+/// How long what a failed run has to say may take: that it has failed counts.
+const REASON: Duration = Duration::from_secs(5);
 
 /// Reads the response to its end and judges it.
 pub(super) async fn judge<B>(webhook: &Webhook, response: Response<B>) -> Verdict
@@ -60,10 +70,13 @@ where
         StatusCode::GONE if parts.extensions.get::<GoneForGood>().is_some() => Ok(Bytes::new()),
         StatusCode::GONE => Err(Unusable::Gone),
         StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT => Err(Unusable::Status(parts.status)),
-        status if status.is_success() => match read(body).await {
+        status if status.is_success() => match read(body, DOCUMENT).await {
             Some(body) => Reply::from_json(webhook.event(), body)
                 .map(|reply| reply.as_bytes().clone())
-                .map_err(Unusable::Document),
+                .map_err(|error| match parts.headers.get(CONTENT_ENCODING) {
+                    Some(coding) => Unusable::Encoded(coding.clone()),
+                    None => Unusable::Document(error),
+                }),
             None => Err(Unusable::Body),
         },
         status if status.is_client_error() || status.is_server_error() => {
@@ -71,7 +84,7 @@ where
                 status,
                 retry_after: parts.headers.get(RETRY_AFTER).cloned(),
                 content_type: parts.headers.get(CONTENT_TYPE).cloned(),
-                body: read(body).await.unwrap_or_default(),
+                body: read(body, REASON).await.unwrap_or_default(),
             });
         }
         status => Err(Unusable::Status(status)),
@@ -139,11 +152,12 @@ impl Failure {
     }
 }
 
-async fn read<B>(body: B) -> Option<Bytes>
+async fn read<B>(body: B, limit: Duration) -> Option<Bytes>
 where
     B: Body,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let body = Limited::new(body, MAX_DOCUMENT).collect().await;
+    let body = Limited::new(body, MAX_DOCUMENT).collect();
+    let body = timeout(limit, body).await.ok()?;
     body.ok().map(http_body_util::Collected::to_bytes)
 }

@@ -1,9 +1,7 @@
 //! What the layer goes around, as the work sees it.
 
 use std::error::Error;
-use std::future::Future;
-#[cfg(feature = "callback")]
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -17,10 +15,6 @@ use crate::verify::Webhook;
 
 /// A service that can be called by a task of its own, and again.
 pub(super) trait Handler: Clone + Send + 'static {
-    /// Whether it can be called; waits until it is known.
-    #[cfg(feature = "callback")]
-    fn is_ready(&mut self) -> impl Future<Output = bool> + Send;
-
     /// Calls it, once it is ready, and judges its response.
     fn handle(
         self,
@@ -38,13 +32,12 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    #[cfg(feature = "callback")]
-    async fn is_ready(&mut self) -> bool {
-        poll_fn(|cx| self.poll_ready(cx)).await.is_ok()
-    }
-
     async fn handle(mut self, request: Request<Full<Bytes>>, webhook: Webhook) -> Verdict {
-        match self.call(request).await.map_err(Into::into) {
+        let called = async {
+            poll_fn(|cx| self.poll_ready(cx)).await?;
+            self.call(request).await
+        };
+        match called.await.map_err(Into::into) {
             Ok(response) => guard::judge(&webhook, response).await,
             Err(error) => {
                 tracing::error!(

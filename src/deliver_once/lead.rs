@@ -19,7 +19,7 @@ use super::guard::Verdict;
 use super::handler::Handler;
 #[cfg(feature = "callback")]
 use super::promised::{Accepted, Step, Work};
-use super::run::{LEDGER_PAUSE, Run, ask, persist, release, under_lease};
+use super::run::{LEDGER_PAUSE, Place, Run, ask, persist, release, under_lease};
 use super::runs::{Ending, Progress, Seat};
 use super::shared::{Phase, Shared};
 use crate::ledger::{Claimed, Finished, Lease, LedgerError, Owner, Standing};
@@ -39,8 +39,9 @@ const LEDGER_PATIENCE: Duration = Duration::from_secs(20);
 /// What there is to do.
 pub(super) struct Job<H> {
     pub(super) request: Request<Full<Bytes>>,
-    /// The instance that was polled ready.
-    pub(super) ready: H,
+    pub(super) service: H,
+    /// When the request came.
+    pub(super) arrived: Instant,
 }
 
 /// Works on the delivery until it is over.
@@ -50,9 +51,8 @@ pub(super) async fn lead<H: Handler>(
     webhook: Webhook,
     job: Job<H>,
 ) {
-    let arrived = Instant::now();
-    let lease = match claim(&shared, &seat, arrived).await {
-        Ok(lease) => lease,
+    let (lease, place) = match claim(&shared, &seat, job.arrived).await {
+        Ok(claimed) => claimed,
         Err(ending) => {
             #[cfg(feature = "callback")]
             if matches!(ending, Ending::Promised) {
@@ -63,11 +63,12 @@ pub(super) async fn lead<H: Handler>(
     };
     #[cfg(feature = "callback")]
     if shared.may_promise(&webhook) {
-        return Box::pin(lead_to_promise(shared, seat, webhook, lease, job, arrived)).await;
+        return Box::pin(lead_to_promise(shared, seat, webhook, lease, place, job)).await;
     }
     let work = async |alive| {
-        let number = lease.run();
-        let mut run = Run::start(&shared, job.ready, job.request, &webhook, number, alive);
+        let (number, held) = (lease.run(), (alive, place));
+        let (handler, request) = (job.service, job.request);
+        let mut run = Run::start(&shared, handler, request, &webhook, number, held);
         run.end().await
     };
     // If it is cut off, the seat is given up, and those who wait are told to ask
@@ -84,21 +85,22 @@ async fn lead_to_promise<H: Handler>(
     seat: Seat,
     webhook: Webhook,
     lease: Lease,
+    place: Place,
     job: Job<H>,
-    arrived: Instant,
 ) {
-    let (request, service) = (job.request.clone(), job.ready.clone());
+    let (request, service) = (job.request.clone(), job.service.clone());
     let (mut promising, mut written) = (false, None);
     let work = async |alive| {
         let number = lease.run();
-        let start = || Run::start(&shared, job.ready, job.request, &webhook, number, alive);
+        let (handler, held) = (job.service, (alive, place));
+        let start = || Run::start(&shared, handler, job.request, &webhook, number, held);
         if shared.policy.by_callback {
             promising = true;
             written = Some(promise(&shared, &seat, lease, &webhook, request.uri()).await?);
             return Some(start().end().await);
         }
         let mut run = start();
-        match timeout_at(arrived + shared.policy.deadline, run.end()).await {
+        match timeout_at(job.arrived + shared.policy.deadline, run.end()).await {
             Ok(verdict) => Some(verdict),
             Err(_elapsed) => {
                 promising = true;
@@ -149,13 +151,33 @@ async fn lead_to_promise<H: Handler>(
 /// Claims the delivery, as long as those who ask can wait: while another
 /// replica works on it, and while the ledger is out of reach. (To answer sooner
 /// would use ConductorOne's attempts up sooner than the ledger may need.)
-async fn claim(shared: &Shared, seat: &Seat, arrived: Instant) -> Result<Lease, Ending> {
-    let owner = Owner::random();
+///
+/// Without a place it only looks: what is answered, or at work elsewhere, needs none.
+async fn claim(shared: &Shared, seat: &Seat, arrived: Instant) -> Result<(Lease, Place), Ending> {
+    let (key, owner, asked) = (seat.key(), Owner::random(), Instant::now());
+    let latest = arrived + shared.policy.latest_answer;
+    let mut free = None;
     loop {
-        let claimed = shared.ledger.claim(seat.key(), owner, shared.policy.lease);
-        let (pause, limit, rejection) = match ask(shared, claimed).await {
-            Ok(Claimed::Started(lease)) => return Ok(lease),
-            Ok(Claimed::Standing(standing)) => match standing {
+        free = free.or_else(|| shared.try_place());
+        let stands = match free.take() {
+            Some(place) => {
+                let claimed = shared.ledger.claim(key, owner, shared.policy.lease);
+                match ask(shared, claimed).await {
+                    Ok(Claimed::Started(lease)) => return Ok((lease, place)),
+                    Ok(Claimed::Standing(standing)) => Ok(standing),
+                    Err(error) => {
+                        free = Some(place);
+                        Err(error)
+                    }
+                }
+            }
+            None => match ask(shared, shared.ledger.find(key)).await {
+                Ok(Some(standing)) if standing != Standing::Released => Ok(standing),
+                Ok(_) | Err(_) => return Err(too_many_running(shared)),
+            },
+        };
+        let (pause, limit, rejection) = match stands {
+            Ok(standing) => match standing {
                 Standing::Answered(answer) => return Err(Ending::Recorded(answer)),
                 Standing::Promised | Standing::CalledBack => return Err(Ending::Promised),
                 Standing::Dead(reason) => {
@@ -171,7 +193,7 @@ async fn claim(shared: &Shared, seat: &Seat, arrived: Instant) -> Result<Lease, 
             Err(error) if error.is_full() => return Err(Ending::Refused(unavailable(error))),
             Err(error) => (LEDGER_PAUSE, LEDGER_PATIENCE, unavailable(error)),
         };
-        if arrived.elapsed() + pause >= limit {
+        if Instant::now() + pause >= latest.min(asked + limit) {
             return Err(Ending::Refused(rejection));
         }
         tokio::select! {
@@ -181,6 +203,14 @@ async fn claim(shared: &Shared, seat: &Seat, arrived: Instant) -> Result<Lease, 
             }
         }
     }
+}
+
+fn too_many_running(shared: &Shared) -> Ending {
+    tracing::warn!(
+        max_running = shared.policy.max_running,
+        "as many handlers are at work as may be: a delivery is not begun"
+    );
+    Ending::Refused(Rejection::new(RejectionKind::TooManyRunning))
 }
 
 fn unavailable(error: LedgerError) -> Rejection {

@@ -74,7 +74,12 @@
 //!   stored; other headers of its response do not leave this layer, but for
 //!   `Retry-After` and `Content-Type` of a run that has failed.
 //! - **Task-local values** of outer layers: the handler runs in a task of its
-//!   own. What is in the request's extensions and the `tracing` span come along.
+//!   own. What is in the request's extensions comes along. Its `tracing` span is
+//!   `delivery`, which follows from the request's and is no part of it, since it may
+//!   last for days longer.
+//! - **Answers in another form.** The handler's answer is kept, and goes to all who
+//!   ask: it sees no `Accept-Encoding`, `Range` or conditional header. Compress
+//!   outside of this layer.
 //!
 //! # What it costs
 //!

@@ -134,14 +134,14 @@ impl<H: Handler> Work<H> {
         if self.is_too_late() {
             return self.bury(lease, "the callback's deadline has passed").await;
         }
-        let mut service = self.service.clone();
+        let service = self.service.clone();
         let request = self.request.clone();
         let work = async |alive| {
-            if !service.is_ready().await {
+            let Some(place) = self.shared.place().await else {
                 return Verdict::failed();
-            }
-            let (shared, webhook) = (&self.shared, &self.webhook);
-            let mut run = Run::start(shared, service, request, webhook, self.run, alive);
+            };
+            let (shared, webhook, held) = (&self.shared, &self.webhook, (alive, place));
+            let mut run = Run::start(shared, service, request, webhook, self.run, held);
             run.end().await
         };
         match under_lease(&self.shared, lease, work).await {

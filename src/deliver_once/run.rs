@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tracing::Instrument;
@@ -62,24 +62,42 @@ pub(super) struct Run {
 /// Held by a handler for as long as there is anything left of it.
 pub(super) type Alive = oneshot::Sender<()>;
 
+/// One of the places for handlers at work, held in the same way.
+pub(super) type Place = OwnedSemaphorePermit;
+
 impl Run {
-    /// Calls the handler, which has to be ready.
+    /// Calls the handler, once it is ready.
     pub(super) fn start(
         shared: &Arc<Shared>,
-        ready: impl Handler,
+        service: impl Handler,
         mut request: Request<Full<Bytes>>,
         webhook: &Webhook,
         number: u32,
-        alive: Alive,
+        held: (Alive, Place),
     ) -> Self {
         request.extensions_mut().insert(DeliveryRun(number));
-        let handled = ready.handle(request, webhook.clone());
+        let handled = service.handle(request, webhook.clone());
+        let limit = shared.run_limit(webhook);
         // A task of its own: if the handler panics, this one does not.
         let mut task = JoinSet::new();
         let (shared, called_with) = (Arc::clone(shared), webhook.clone());
         let work = async move {
-            let _alive = alive;
-            handled.await.followed_by_callback(&shared, &called_with)
+            let _held = held;
+            let verdict = match timeout(limit, handled).await {
+                Ok(verdict) => verdict,
+                Err(_elapsed) => {
+                    tracing::error!(
+                        tenant = called_with.tenant(),
+                        webhook_id = called_with.id_for_log(),
+                        event = called_with.event_for_log(),
+                        run = number,
+                        ?limit,
+                        "the handler has not ended within its limit, and is cut off"
+                    );
+                    Verdict::failed()
+                }
+            };
+            verdict.followed_by_callback(&shared, &called_with)
         };
         task.spawn(work.in_current_span());
         Self {

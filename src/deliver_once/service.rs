@@ -1,14 +1,15 @@
 use std::error::Error;
-use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::header::{self, HeaderName};
 use http::{Request, Response};
 use http_body::Body;
 use http_body_util::Full;
+use tokio::time::Instant;
 use tower_service::Service;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use super::answer;
 use super::body::DocumentBody;
@@ -22,7 +23,19 @@ use super::runs::Joined;
 use super::runs::Progress;
 use super::shared::{Phase, Shared};
 use crate::rejection::{Rejection, RejectionKind};
-use crate::verify::Webhook;
+use crate::verify::{Arrived, Webhook};
+
+/// What asks for another form of the answer, for whoever asks alone: the handler's
+/// answer is kept, and goes to all who ask.
+const OF_ONE_ANSWER: [HeaderName; 7] = [
+    header::ACCEPT_ENCODING,
+    header::RANGE,
+    header::IF_RANGE,
+    header::IF_MATCH,
+    header::IF_NONE_MATCH,
+    header::IF_MODIFIED_SINCE,
+    header::IF_UNMODIFIED_SINCE,
+];
 
 /// Middleware that has each delivery's work done once: made by
 /// [`DeliverOnceLayer`](super::DeliverOnceLayer).
@@ -68,15 +81,14 @@ where
     type Error = S::Error;
     type Future = ResponseFuture<S::Error>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
+    /// Always ready: a duplicate needs nothing of the inner service. Its readiness is
+    /// awaited in the run.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        // The instance that was polled ready is the one to be called.
-        let clone = self.inner.clone();
-        let ready = mem::replace(&mut self.inner, clone);
-
+    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
+        let called = Instant::now();
         if request.extensions().get::<DeliveryRun>().is_some() {
             let rejection = Rejection::installed_twice("DeliverOnceLayer");
             return ResponseFuture::ready(answer::refused(rejection));
@@ -91,6 +103,8 @@ where
             log_refused(&webhook, &rejection);
             return ResponseFuture::ready(answer::refused(rejection));
         }
+        let arrived = request.extensions().get::<Arrived>();
+        let arrived = arrived.map_or(called, |arrived| arrived.0);
         let key = self.shared.key_of(&webhook);
         let supersedes = |later: &_, known: &_| self.shared.supersedes(later, known);
         let joined = self.shared.runs.join(key, webhook.clone(), supersedes);
@@ -109,28 +123,47 @@ where
                 return ResponseFuture::ready(answer::refused(stopping));
             }
             Joined::New(seat, progress) => {
-                let request = request.map(|_| Full::new(webhook.body().clone()));
-                let job = Job { request, ready };
+                for name in OF_ONE_ANSWER {
+                    request.headers_mut().remove(name);
+                }
+                let job = Job {
+                    request: request.map(|_| Full::new(webhook.body().clone())),
+                    service: self.inner.clone(),
+                    arrived,
+                };
                 let work = lead(Arc::clone(&self.shared), seat, webhook.clone(), job);
                 // Whoever asks may hang up: the work goes on.
-                tokio::spawn(work.in_current_span());
+                tokio::spawn(work.instrument(span(&webhook)));
                 (progress, true)
             }
         };
         let policy = &self.shared.policy;
-        let limit = if is_first {
-            policy.latest_answer
-        } else {
-            policy.join
-        };
+        let mut latest = arrived + policy.latest_answer;
+        if !is_first {
+            latest = latest.min(called + policy.join);
+        }
         let shared = Arc::clone(&self.shared);
         let overdue = move || {
             if is_first {
                 shared.log_overdue(&webhook);
             }
         };
-        ResponseFuture::new(answer::wait(progress, is_first, limit, overdue))
+        ResponseFuture::new(answer::wait(progress, is_first, latest, overdue))
     }
+}
+
+/// The span of a delivery's work. It follows from the request's, and is no part of
+/// it, since it may last for days longer.
+pub(super) fn span(webhook: &Webhook) -> Span {
+    let span = tracing::info_span!(
+        parent: None,
+        "delivery",
+        tenant = webhook.tenant(),
+        webhook_id = webhook.id(),
+        event = webhook.event(),
+    );
+    span.follows_from(Span::current());
+    span
 }
 
 #[cfg(feature = "callback")]

@@ -5,9 +5,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::key::KeyOf;
+use super::run::Place;
 use super::runs::Runs;
 #[cfg(feature = "callback")]
 use crate::callback::CallbackClient;
@@ -27,6 +28,7 @@ pub(super) struct Shared {
     #[cfg(feature = "callback")]
     pub(super) callbacks: Option<CallbackClient>,
     pub(super) runs: Arc<Runs>,
+    places: Arc<Semaphore>,
     stop: watch::Sender<Phase>,
 }
 
@@ -43,6 +45,10 @@ pub(super) struct Policy {
     pub(super) join: Duration,
     pub(super) lease: Duration,
     pub(super) drain: Duration,
+    /// After which a handler is cut off.
+    pub(super) run_limit: Duration,
+    /// How many handlers may be at work at once.
+    pub(super) max_running: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,6 +77,7 @@ impl Shared {
             #[cfg(feature = "callback")]
             callbacks,
             runs: Arc::default(),
+            places: Arc::new(Semaphore::new(policy.max_running)),
             stop: watch::Sender::new(Phase::Serving),
         }
     }
@@ -86,6 +93,30 @@ impl Shared {
             own.as_bytes(),
         ];
         DeliveryKey::digest(parts).scoped(self.layer, Name::of(webhook.tenant()))
+    }
+
+    /// A place for a handler at work, if one is free.
+    pub(super) fn try_place(&self) -> Option<Place> {
+        Arc::clone(&self.places).try_acquire_owned().ok()
+    }
+
+    /// A place, as soon as one is free: before whoever only tries.
+    #[cfg(feature = "callback")]
+    pub(super) async fn place(&self) -> Option<Place> {
+        Arc::clone(&self.places).acquire_owned().await.ok()
+    }
+
+    /// How long a run for this webhook may take: what ends after the callback's
+    /// deadline is of no use.
+    pub(super) fn run_limit(&self, webhook: &Webhook) -> Duration {
+        let limit = self.policy.run_limit;
+        #[cfg(feature = "callback")]
+        if let Some((client, callback)) = self.callbacks.as_ref().zip(webhook.callback()) {
+            return limit.min(client.time_left(&callback));
+        }
+        #[cfg(not(feature = "callback"))]
+        let _ = webhook;
+        limit
     }
 
     /// Whether 202 may be answered: whether the answer can be posted.

@@ -32,7 +32,7 @@ use http::header::{AUTHORIZATION, Entry};
 use http::request::Parts;
 use http_body::Body;
 use http_body_util::Full;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::{debug, info, warn};
 
 #[cfg(feature = "testing")]
@@ -97,6 +97,11 @@ pub enum ReplayPolicy {
     Mark,
 }
 
+/// When a request came, before its body was read: in the extensions of the request
+/// that is handed on.
+#[derive(Clone, Copy)]
+pub(crate) struct Arrived(pub(crate) Instant);
+
 impl Verifier {
     /// The request with the body's bytes and the [`Webhook`] in its extensions.
     pub(crate) async fn verify<B>(
@@ -107,6 +112,7 @@ impl Verifier {
         B: Body,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
+        let arrived = Arrived(Instant::now());
         let (mut parts, body) = request.into_parts();
         if parts.extensions.get::<Webhook>().is_some() {
             return Err(Rejection::installed_twice("VerifyWebhookLayer"));
@@ -131,6 +137,7 @@ impl Verifier {
         }
         let body = Full::new(webhook.body().clone());
         parts.extensions.insert(webhook);
+        parts.extensions.insert(arrived);
         Ok(Request::from_parts(parts, body))
     }
 
