@@ -494,6 +494,39 @@ async fn a_promise_takes_the_latest_callback_url_over_from_any_replica() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_service_that_is_not_what_the_layer_goes_around_uses_no_run_up() {
+    // The wrapped service, the whole app, and a router without the route.
+    for wrong in 0..3 {
+        let script = Script::new([status(200)]);
+        let tenant = FakeTenant::new(DOMAIN);
+        let shared = ledger::Shared::default();
+        let (one, mine) = endless(&tenant, &shared, once(&script));
+        assert_eq!(one.ask(&one.delivery()).await, accepted());
+        mine.is_down(true);
+        sleep(seconds(60)).await;
+        let receiver = || {
+            let building = once(&script).ledger("hooks", shared.handle());
+            Receiver::of(&tenant, building, async |_| document(COMPLETE))
+        };
+        let mistaken = receiver();
+        let service = match wrong {
+            0 => mistaken.handlers.clone().layer(mistaken.once.clone()),
+            1 => mistaken.app.clone(),
+            _ => Router::new().nest("/c1", mistaken.handlers.clone()),
+        };
+        tokio::spawn(mistaken.once.recover(service));
+        // Long enough for far more than 50 runs.
+        sleep(seconds(2 * 60 * 60)).await;
+        assert_eq!((mistaken.runs(), script.posts().len()), (0, 0), "{wrong}");
+        mistaken.once.drain().await;
+        let right = receiver();
+        tokio::spawn(right.once.recover(right.handlers.clone()));
+        sleep(seconds(120)).await;
+        assert_eq!((right.runs(), script.documents().len()), (1, 1), "{wrong}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_replica_that_cannot_post_leaves_promises_to_others() {
     for builder in [DeliverOnceLayer::builder, || {
         let client = support::callback::builder().origin(DOMAIN, "https://elsewhere.example.com");

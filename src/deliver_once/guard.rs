@@ -15,6 +15,7 @@ use super::shared::Shared;
 use crate::event::{GoneForGood, MAX_DOCUMENT, Reply, ReplyError};
 use crate::excerpt::one_line;
 use crate::ledger::Answer;
+use crate::rejection::Rejection;
 use crate::verify::Webhook;
 
 /// What has become of a run.
@@ -30,6 +31,9 @@ pub(super) enum Verdict {
 #[derive(Clone)]
 pub(super) struct Failure {
     status: StatusCode,
+    /// Whether a layer or a router has answered in the handler's stead.
+    #[cfg_attr(not(feature = "callback"), allow(dead_code, reason = "for callbacks"))]
+    never_handled: bool,
     retry_after: Option<HeaderValue>,
     content_type: Option<HeaderValue>,
     body: Bytes,
@@ -82,6 +86,11 @@ where
         status if status.is_client_error() || status.is_server_error() => {
             return Verdict::Failed(Failure {
                 status,
+                never_handled: parts.extensions.get::<Rejection>().is_some()
+                    || matches!(
+                        status,
+                        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED
+                    ),
                 retry_after: parts.headers.get(RETRY_AFTER).cloned(),
                 content_type: parts.headers.get(CONTENT_TYPE).cloned(),
                 body: read(body, REASON).await.unwrap_or_default(),
@@ -123,6 +132,7 @@ impl Verdict {
     pub(super) fn failed() -> Self {
         Self::Failed(Failure {
             status: StatusCode::INTERNAL_SERVER_ERROR,
+            never_handled: false,
             retry_after: None,
             content_type: None,
             body: Bytes::new(),
@@ -131,6 +141,12 @@ impl Verdict {
 }
 
 impl Failure {
+    /// Whether the request has not reached the handler, as far as can be told.
+    #[cfg(feature = "callback")]
+    pub(super) fn never_handled(&self) -> bool {
+        self.never_handled
+    }
+
     #[cfg(feature = "callback")]
     pub(super) fn status(&self) -> StatusCode {
         self.status

@@ -49,7 +49,24 @@ impl DeliverOnceLayer {
     /// `service` is what this layer goes around (not the wrapped one): it gets
     /// requests with the URI that they had there, path and query, with the body,
     /// and with the [`Webhook`](crate::Webhook) in their extensions, but without
-    /// what outer layers have added.
+    /// what outer layers have added. If that does not reach the handler, an error in
+    /// the log says so, and the delivery is left to other replicas: a 404 or 405, or a
+    /// refusal of this layer or `VerifyWebhookLayer`, counts as no run.
+    ///
+    /// With nested routers it is the whole router without the layers, since the URI
+    /// is the whole one:
+    ///
+    /// ```
+    /// # use axum::{Router, routing::post};
+    /// # use tower_conductorone::{DeliverOnceLayer, VerifyWebhookLayer};
+    /// # fn serve(provision: Router, once: DeliverOnceLayer, verify: VerifyWebhookLayer) -> Router {
+    /// let handlers = Router::new().nest("/c1", provision); // its routes are below /c1
+    /// # #[cfg(feature = "callback")]
+    /// tokio::spawn(once.recover(handlers.clone()));
+    /// handlers.layer(once).layer(verify)
+    /// # }
+    /// # let _ = serve;
+    /// ```
     ///
     /// What this layer's callback client may not post is left to other replicas: all
     /// of it, if there is none.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Request;
+use http::{Request, StatusCode};
 use http_body_util::Full;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -19,6 +19,7 @@ use super::runs::{Ending, Progress as Told, Seat};
 use super::shared::{Phase, Shared};
 use crate::callback::{Attempt, Callback, CallbackClient, Progress};
 use crate::event::Reply;
+use crate::excerpt::one_line;
 use crate::ledger::{
     Answer, Claimed, DeliveryKey, Finished, Hold, Lease, Owner, Sent, Standing, Taken, Work as Todo,
 };
@@ -153,6 +154,9 @@ impl<H: Handler> Work<H> {
     async fn settle(&mut self, lease: Lease, verdict: Verdict) -> Next {
         let answer = match verdict {
             Verdict::Answered(answer) => answer,
+            Verdict::Failed(failure) if self.seat.is_none() && failure.never_handled() => {
+                return self.leave_unhandled(lease, failure.status()).await;
+            }
             Verdict::Failed(_) if self.runs() >= MAX_RUNS => {
                 return self.bury(lease, "the handler has failed too often").await;
             }
@@ -197,6 +201,27 @@ impl<H: Handler> Work<H> {
             }
             None => ControlFlow::Break(()),
         }
+    }
+
+    /// The service that was given to `recover` is not what this layer goes around:
+    /// another replica may have the right one, so this counts as no run.
+    async fn leave_unhandled(&mut self, lease: Lease, status: StatusCode) -> Next {
+        tracing::error!(
+            tenant = self.webhook.tenant(),
+            webhook_id = self.webhook.id_for_log(),
+            event = self.webhook.event_for_log(),
+            uri = one_line(&self.request.uri().to_string()),
+            status = status.as_u16(),
+            "a promised delivery did not reach its handler: recover must be given the service \
+             that DeliverOnceLayer goes around, with its routes, and without this layer or \
+             VerifyWebhookLayer"
+        );
+        let promised_in = self.promised_in.saturating_add(1);
+        let delivery = self.webhook.to_stored(self.request.uri(), promised_in);
+        let refresh = || self.shared.ledger.refresh(lease.key(), delivery.clone());
+        let _ = persist(&self.shared, refresh).await;
+        leave(&self.shared, lease, unfit()).await;
+        ControlFlow::Break(())
     }
 
     async fn send(&mut self, lease: Lease, answer: Answer, sent: Sent) -> Next {
