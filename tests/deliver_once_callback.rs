@@ -527,6 +527,44 @@ async fn a_service_that_is_not_what_the_layer_goes_around_uses_no_run_up() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn neither_runs_nor_documents_wait_for_recovered_runs_that_hang() {
+    const HANGING: u32 = 70;
+    let script = Script::new([status(503), status(200)]);
+    let tenant = FakeTenant::new(DOMAIN);
+    let shared = ledger::Shared::default();
+    let mine = shared.handle();
+    let building = once(&script)
+        .always_by_callback()
+        .ledger("hooks", mine.clone());
+    // The last one's document is made, and not taken by ConductorOne at once.
+    let called = Arc::new(AtomicU32::new(0));
+    let one = Receiver::of(&tenant, building, move |_| {
+        let is_last = called.fetch_add(1, Ordering::SeqCst) == HANGING;
+        async move {
+            sleep(seconds(if is_last { 0 } else { 100_000_000 })).await;
+            document(COMPLETE)
+        }
+    });
+    for number in 0..=HANGING {
+        let delivery = one.delivery().webhook_id(format!("delivery {number}"));
+        assert_eq!(one.ask(&delivery).await, accepted());
+    }
+    // Until it was posted in vain.
+    sleep(Duration::from_millis(600)).await;
+    assert_eq!(script.posts().len(), 1);
+    mine.is_down(true);
+    let building = once(&script).ledger("hooks", shared.handle());
+    let two = Receiver::of(&tenant, building, async |_| {
+        sleep(seconds(100_000_000)).await;
+        document("never")
+    });
+    tokio::spawn(two.once.recover(two.handlers.clone()));
+    sleep(seconds(300)).await;
+    assert_eq!(two.runs(), HANGING);
+    assert_eq!(script.documents(), [COMPLETE, COMPLETE]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_replica_that_cannot_post_leaves_promises_to_others() {
     for builder in [DeliverOnceLayer::builder, || {
         let client = support::callback::builder().origin(DOMAIN, "https://elsewhere.example.com");

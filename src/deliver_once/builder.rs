@@ -130,7 +130,8 @@ impl DeliverOnceBuilder {
     /// How many handlers may be at work at once, in this process: 1,000 by default,
     /// at least 1. A delivery that is new is answered 503 at once when there is no
     /// place for it, and tried again by ConductorOne. Duplicates, deliveries that are
-    /// answered already, and documents on their way to a callback URL need none.
+    /// answered already, and documents on their way to a callback URL need none. Work that
+    /// [`recover`](DeliverOnceLayer::recover) resumes needs one, and waits.
     ///
     /// A limit outside of this layer does not count the handlers that go on after
     /// their client has hung up, or after a 202. One inside of it, such as Tower's

@@ -142,6 +142,7 @@ async fn lead_to_promise<H: Handler>(
         answer: None,
         promised_in: lease.run(),
         run: lease.run(),
+        place: None,
         seat: Some(seat),
     };
     // Apart: few deliveries come to that, and it is large.

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::guard::Verdict;
 use super::handler::Handler;
 use super::recover::{leave, unfit};
-use super::run::{LEDGER_PAUSE, Run, persist, release, under_lease};
+use super::run::{LEDGER_PAUSE, Place, Run, persist, release, under_lease};
 use super::runs::{Ending, Progress as Told, Seat};
 use super::shared::{Phase, Shared};
 use crate::callback::{Attempt, Callback, CallbackClient, Progress};
@@ -53,6 +53,8 @@ pub(super) struct Work<H> {
     pub(super) promised_in: u32,
     /// The latest run that has begun: the ledger may forget.
     pub(super) run: u32,
+    /// For its next run, if it has one already.
+    pub(super) place: Option<Place>,
 }
 
 pub(super) enum Accepted {
@@ -137,8 +139,13 @@ impl<H: Handler> Work<H> {
         }
         let service = self.service.clone();
         let request = self.request.clone();
+        let place = self.place.take();
         let work = async |alive| {
-            let Some(place) = self.shared.place().await else {
+            let place = match place {
+                Some(place) => Some(place),
+                None => self.shared.place().await,
+            };
+            let Some(place) = place else {
                 return Verdict::failed();
             };
             let (shared, webhook, held) = (&self.shared, &self.webhook, (alive, place));

@@ -13,14 +13,15 @@ use tokio::time::{Instant, sleep};
 
 use super::handler::Handler;
 use super::promised::{Accepted, Step, Work};
-use super::run::{LEDGER_PAUSE, ask, release};
+use super::run::{LEDGER_PAUSE, Place, ask, release};
 use super::runs::Busy;
 use super::shared::{Phase, Shared};
-use crate::ledger::{Lease, Owner, Sent, Taken};
+use crate::ledger::{Lease, Owner, Sent, Taken, Work as Todo};
 use crate::verify::{Remembered, Webhook};
 
-/// How many deliveries are taken up at once.
-const MAX_AT_ONCE: usize = 32;
+/// How many documents are posted at once. Each attempt ends within the client's
+/// time limit. (How many handlers run is for the layer's places to say.)
+const MAX_POSTS: usize = 64;
 
 /// When a delivery that cannot be read is looked at again.
 const UNREAD: Duration = Duration::from_secs(5 * 60);
@@ -36,7 +37,7 @@ pub(super) async fn recover<H: Handler>(shared: Arc<Shared>, service: H) {
         tracing::error!("nothing is recovered without a callback client: set it with callbacks");
         return shared.reached(Phase::Draining).await;
     }
-    let mut work = JoinSet::new();
+    let (mut runs, mut posts) = (JoinSet::new(), JoinSet::new());
     // Replicas that started together do not look together.
     let look_every = shared.policy.lease / 9;
     let mut pause = look_every.mul_f64(fastrand::f64());
@@ -45,8 +46,8 @@ pub(super) async fn recover<H: Handler>(shared: Arc<Shared>, service: H) {
             () = shared.reached(Phase::Draining) => break,
             () = sleep(pause) => {}
         }
-        if work.len() >= MAX_AT_ONCE {
-            work.join_next().await;
+        if posts.len() >= MAX_POSTS {
+            posts.join_next().await;
         }
         // From here on, so that nobody who waits for the end misses it.
         let busy = shared.runs.busy();
@@ -62,8 +63,16 @@ pub(super) async fn recover<H: Handler>(shared: Arc<Shared>, service: H) {
                 break;
             }
             Ok(Some(taken)) => {
-                let service = service.clone();
-                work.spawn(take_up(Arc::clone(&shared), busy, service, taken));
+                let (service, shared) = (service.clone(), Arc::clone(&shared));
+                match (&taken.work, shared.try_place()) {
+                    (Todo::Send { .. }, _) => {
+                        posts.spawn(take_up(shared, busy, None, service, taken));
+                    }
+                    (Todo::Run, Some(place)) => {
+                        runs.spawn(take_up(shared, busy, Some(place), service, taken));
+                    }
+                    (Todo::Run, None) => leave(&shared, taken.lease, unfit()).await,
+                }
                 Duration::ZERO
             }
             Ok(None) => look_every,
@@ -72,12 +81,18 @@ pub(super) async fn recover<H: Handler>(shared: Arc<Shared>, service: H) {
                 look_every.max(LEDGER_PAUSE)
             }
         };
-        while work.try_join_next().is_some() {}
+        while runs.try_join_next().is_some() || posts.try_join_next().is_some() {}
     }
-    while work.join_next().await.is_some() {}
+    while runs.join_next().await.is_some() || posts.join_next().await.is_some() {}
 }
 
-async fn take_up<H: Handler>(shared: Arc<Shared>, _busy: Busy, service: H, taken: Taken) {
+async fn take_up<H: Handler>(
+    shared: Arc<Shared>,
+    _busy: Busy,
+    place: Option<Place>,
+    service: H,
+    taken: Taken,
+) {
     let Remembered { webhook, uri, run } = match Webhook::from_stored(&taken.delivery) {
         Ok(stored) => stored,
         Err(error) => {
@@ -113,6 +128,7 @@ async fn take_up<H: Handler>(shared: Arc<Shared>, _busy: Busy, service: H, taken
         answer: None,
         promised_in: run,
         run: taken.lease.run(),
+        place,
         shared,
     };
     work.pursue(taken.lease.key(), Step::of(taken)).await;
