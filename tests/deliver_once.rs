@@ -18,13 +18,15 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, advance, sleep};
 use tower::ServiceExt;
 use tower_conductorone::event::Outcome;
+use tower_conductorone::keys::KeySet;
 use tower_conductorone::ledger::DeliveryKey;
 use tower_conductorone::testing::{Delivery, FakeTenant};
 use tower_conductorone::{
-    DeliverOnceLayer, DeliveryRun, ReplayPolicy, VerifyWebhookLayer, Webhook,
+    DeliverOnceLayer, DeliveryRun, ReplayPolicy, Tenant, VerifyWebhookLayer, Webhook,
 };
 
 const PROVISION: &str = "c1.webhooks.v1.PayloadProvisionStep";
+const EMPTY: &str = r#"{"version":"v1"}"#;
 const COMPLETE: &str = r#"{"version":"v1", "complete":{"comment":"done"}}"#;
 
 fn seconds(seconds: u64) -> Duration {
@@ -618,6 +620,46 @@ async fn the_key_can_be_chosen() {
     assert_eq!(receiver.ask(&one).await, answer(200, COMPLETE));
     assert_eq!(receiver.ask(&two).await, replayed(200, COMPLETE));
     assert_eq!(receiver.runs(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_the_key_says_tenants_and_events_are_kept_apart() {
+    let by_id = DeliverOnceLayer::builder()
+        .key(|webhook| DeliveryKey::digest([webhook.id().as_bytes()]))
+        .build()
+        .expect("a good configuration");
+    let tenants = [DOMAIN, "other.conductor.one"].map(FakeTenant::new);
+    let mut verify = builder(&tenants[0]).replay_policy(ReplayPolicy::Mark);
+    let [_, other] = &tenants;
+    let keys = KeySet::from_json(other.jwks().as_bytes()).expect("good keys");
+    verify = verify.tenant(Tenant::new(other.domain()).static_keys(keys));
+    let runs = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&runs);
+    let app = Router::new()
+        .route(
+            "/webhooks",
+            post(async move |webhook: Webhook| {
+                counted.fetch_add(1, Ordering::SeqCst);
+                document(if webhook.event() == TEST_EVENT {
+                    EMPTY
+                } else {
+                    COMPLETE
+                })
+            }),
+        )
+        .layer(by_id)
+        .layer(verify.build().expect("a good configuration"));
+    for (tenant, event, expected) in [
+        (&tenants[0], PROVISION, COMPLETE),
+        (&tenants[1], PROVISION, COMPLETE),
+        (&tenants[0], TEST_EVENT, EMPTY),
+    ] {
+        let delivery = tenant.delivery(event).issued_at(now()).webhook_id("one");
+        let answered = app.clone().oneshot(delivery.request()).await;
+        let answered = read(answered.expect("infallible")).await;
+        assert_eq!(answered, answer(200, expected));
+    }
+    assert_eq!(runs.load(Ordering::SeqCst), 3);
 }
 
 #[tokio::test(start_paused = true)]
