@@ -4,11 +4,11 @@
 
 mod support;
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use axum::http::Uri;
+use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Extension, Router};
@@ -1040,4 +1040,110 @@ fn answering_by_callback_needs_a_client() {
     let error = DeliverOnceLayer::builder().always_by_callback().build();
     let error = error.expect_err("no client").to_string();
     assert!(error.contains("needs a callback client"), "{error}");
+}
+
+struct Alive(Arc<AtomicUsize>);
+
+impl Alive {
+    fn counted(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_is_given_back_when_nothing_is_left_of_the_handler() {
+    let script = Script::new([status(200)]);
+    let ledger = ledger::Shared::default();
+    let live = ledger.live();
+    let building = once(&script).ledger("hooks", ledger.clone());
+    let receiver = Receiver::new(building, move |_| {
+        let alive = Alive::counted(&live);
+        async move {
+            let _alive = alive;
+            sleep(seconds(100_000_000)).await;
+            document("never")
+        }
+    });
+    let asked = receiver.send(&receiver.delivery());
+    sleep(seconds(1)).await;
+    assert_eq!(ledger.live().load(Ordering::SeqCst), 1);
+    assert!(!receiver.once.drain().await, "it is cut off");
+    drop(asked);
+    assert_eq!(ledger.live().load(Ordering::SeqCst), 0);
+    assert_eq!(ledger.live_at_release(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn draining_waits_for_recovered_runs() {
+    let script = Script::new([status(200)]);
+    let tenant = FakeTenant::new(DOMAIN);
+    let shared = ledger::Shared::default();
+    let (one, mine) = endless(&tenant, &shared, once(&script));
+    assert_eq!(one.ask(&one.delivery()).await, accepted());
+    mine.is_down(true);
+    let building = once(&script).ledger("hooks", shared.handle());
+    let two = Receiver::of(&tenant, building, async |_| {
+        sleep(seconds(10)).await;
+        document(COMPLETE)
+    });
+    tokio::spawn(two.once.recover(two.handlers.clone()));
+    while two.runs() == 0 {
+        sleep(Duration::from_millis(10)).await;
+    }
+    let start = Instant::now();
+    assert!(two.once.drain().await);
+    assert!(start.elapsed() > seconds(9), "{:?}", start.elapsed());
+    assert_eq!(script.documents(), [COMPLETE]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_for_another_replica_is_told_when_this_one_stops() {
+    let script = Script::new([status(200)]);
+    let tenant = FakeTenant::new(DOMAIN);
+    let shared = ledger::Shared::default();
+    let slow = once(&script).ledger("hooks", shared.handle());
+    let one = Receiver::of(&tenant, slow, async |_| {
+        sleep(seconds(20)).await;
+        document(COMPLETE)
+    });
+    let building = once(&script).ledger("hooks", shared.handle());
+    let two = Receiver::of(&tenant, building, async |_| document("never"));
+    let delivery = one.delivery();
+    let _first = one.send(&delivery);
+    sleep(seconds(1)).await;
+    let duplicate = two.send(&delivery);
+    sleep(seconds(1)).await;
+    let start = Instant::now();
+    assert!(two.once.drain().await);
+    assert_eq!(duplicate.await.expect("no panic").status(), 503);
+    assert!(start.elapsed() < seconds(1), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_promised_run_that_failed_is_not_free_for_others_at_once() {
+    let script = Script::new([status(200)]);
+    let shared = ledger::Shared::default();
+    let building = once(&script)
+        .always_by_callback()
+        .ledger("hooks", shared.handle());
+    let receiver = Receiver::new(building, async |_| {
+        StatusCode::SERVICE_UNAVAILABLE.into_response()
+    });
+    assert_eq!(receiver.ask(&receiver.delivery()).await, accepted());
+    let failed = Instant::now();
+    while failed.elapsed() < Duration::from_millis(2_900) {
+        let taken = shared
+            .take(Name::of("hooks"), Owner::random(), seconds(45))
+            .await;
+        assert_eq!(taken.expect("a reply"), None, "{:?}", failed.elapsed());
+        sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(receiver.runs(), 1);
 }

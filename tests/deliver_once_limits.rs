@@ -362,3 +362,38 @@ fn bounds_that_cannot_work_are_refused_with_a_remedy() {
         assert!(error.starts_with(expected), "{error}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_whose_reply_was_late_is_repeated_by_the_same_owner() {
+    let shared = ledger::Shared::default();
+    let once = DeliverOnceLayer::builder().ledger("hooks", shared.clone());
+    let work = Work::default();
+    let receiver = Receiver::new(&once.build().expect("good"), takes(&work, secs(1)));
+    shared.is_slow(secs(6));
+    let asked = receiver.send(&receiver.delivery(1));
+    sleep(secs(3)).await;
+    shared.is_slow(Duration::ZERO);
+    let got = asked.await.expect("no panic");
+    assert_eq!((got.status, &*got.document), (200, COMPLETE));
+    assert!(got.after < 10, "{got:?}");
+    assert_eq!(work.total(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_counts_from_when_its_renewal_was_asked_for() {
+    let shared = ledger::Shared::default();
+    let once = DeliverOnceLayer::builder().ledger("hooks", shared.clone());
+    let work = Work::default();
+    let receiver = Receiver::new(&once.build().expect("good"), takes(&work, secs(1_000)));
+    let _asked = receiver.send(&receiver.delivery(1));
+    // The renewal after 10 s is heard of after 30, and no other is.
+    sleep(secs(9)).await;
+    shared.is_slow(secs(20));
+    sleep(secs(20)).await;
+    shared.is_down(true);
+    sleep(secs(20)).await;
+    assert_eq!(work.live(), 1);
+    // The store's lease ends 55 s after the beginning.
+    sleep(secs(5)).await;
+    assert_eq!((work.live(), work.cut_off()), (0, 1));
+}

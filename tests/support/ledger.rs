@@ -25,6 +25,9 @@ pub struct Shared {
     calls: Arc<AtomicUsize>,
     delay: Arc<Mutex<Duration>>,
     stall: Arc<Mutex<Duration>>,
+    /// How many handlers are alive, and how many were at a release at most.
+    live: Arc<AtomicUsize>,
+    live_at_release: Arc<AtomicUsize>,
 }
 
 impl Shared {
@@ -61,6 +64,16 @@ impl Shared {
     /// When the next step's reply comes, nobody is awake for so long.
     pub fn stalls_once(&self, time: Duration) {
         *self.stall.lock().expect("no panic") = time;
+    }
+
+    /// For handlers to count themselves in as long as anything is left of them.
+    pub fn live(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.live)
+    }
+
+    /// How many handlers were alive when a lease was given back, at most.
+    pub fn live_at_release(&self) -> usize {
+        self.live_at_release.load(Ordering::SeqCst)
     }
 
     /// How many steps were asked for.
@@ -132,6 +145,8 @@ impl Ledger for Shared {
     }
 
     fn release(&self, lease: Lease, pause: Duration) -> BoxFuture<'_, Result<Hold, LedgerError>> {
+        let live = self.live.load(Ordering::SeqCst);
+        self.live_at_release.fetch_max(live, Ordering::SeqCst);
         self.step(|ledger| ledger.release(lease, pause))
     }
 
