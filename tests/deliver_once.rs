@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::{Request, StatusCode};
+use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
+use axum::http::{HeaderMap, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use bytes::Bytes;
@@ -24,6 +25,7 @@ use tower_conductorone::testing::{Delivery, FakeTenant};
 use tower_conductorone::{
     DeliverOnceLayer, DeliveryRun, ReplayPolicy, Tenant, VerifyWebhookLayer, Webhook,
 };
+use tower_http::compression::CompressionLayer;
 
 const PROVISION: &str = "c1.webhooks.v1.PayloadProvisionStep";
 const EMPTY: &str = r#"{"version":"v1"}"#;
@@ -759,5 +761,43 @@ fn the_layer_tells_the_policy_in_force() {
         "drain: 25s",
     ] {
         assert!(shown.contains(part), "{part} in {shown}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_may_be_compressed_outside_and_are_asked_for_plain_inside() {
+    let comment = "the same ".repeat(100);
+    let whole = format!(r#"{{"version":"v1","complete":{{"comment":"{comment}"}}}}"#);
+    for inside in [false, true] {
+        let tenant = FakeTenant::new(DOMAIN);
+        let verify = builder(&tenant).build().expect("a good configuration");
+        let given = whole.clone();
+        let runs = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&runs);
+        let handler = async move |headers: HeaderMap| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            assert!(!headers.contains_key(ACCEPT_ENCODING));
+            ([("content-type", "application/json")], given.clone())
+        };
+        let routes = Router::new().route("/webhooks", post(handler));
+        let compress = CompressionLayer::new;
+        let mut app = if inside {
+            routes.layer(compress()).layer(once()).layer(verify)
+        } else {
+            routes.layer(once()).layer(verify).layer(compress())
+        };
+        let delivery = tenant.delivery(PROVISION).issued_at(now());
+        // As it comes over the wire, and as ConductorOne's client hands it on.
+        let raw = app.clone().oneshot(delivery.request()).await;
+        let raw = raw.expect("infallible");
+        assert_eq!(raw.headers().contains_key(CONTENT_ENCODING), !inside);
+        let delivery = delivery.retried().webhook_id("another");
+        let answered = delivery.call(&mut app).await;
+        assert_eq!(
+            (answered.status(), &**answered.body()),
+            (StatusCode::OK, whole.as_bytes())
+        );
+        assert!(!answered.headers().contains_key(CONTENT_ENCODING));
+        assert_eq!(runs.load(Ordering::SeqCst), 2);
     }
 }

@@ -159,7 +159,9 @@ async fn requests_have_the_documented_shape() {
         header(&request, "content-digest"),
         Some(format!("sha-256={}", hash(&body(delivery.request()).await)).as_str()),
     );
-    assert_eq!(request.headers().len(), 8); // these and the token's
+    // As Go's HTTP client sends it, unasked.
+    assert_eq!(header(&request, "accept-encoding"), Some("gzip"));
+    assert_eq!(request.headers().len(), 9); // these and the token's
 
     let members: HashSet<_> = envelope
         .as_object()

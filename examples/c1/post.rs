@@ -41,7 +41,9 @@ impl Client {
         url: &Uri,
         request: Request<Full<Bytes>>,
     ) -> Result<Answer, BoxError> {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
+        // What comes is printed, not unpacked.
+        parts.headers.remove(reqwest::header::ACCEPT_ENCODING);
         let request = self
             .0
             .request(parts.method, url.to_string())

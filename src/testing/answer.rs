@@ -9,6 +9,7 @@ use http_body_util::{BodyExt, Full};
 use serde::de::DeserializeOwned;
 use tower_service::Service;
 
+use super::gzip;
 use crate::rejection::Rejection;
 
 /// What a service answered to a [`Delivery`](super::Delivery), its body read
@@ -94,8 +95,9 @@ where
     B: Body,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let (parts, body) = response.into_parts();
+    let (mut parts, body) = response.into_parts();
     let body = body.collect().await.map_err(Into::into)?.to_bytes();
+    let body = gzip::unpack(&mut parts.headers, body)?;
     let response = Response::from_parts(parts, body);
     Ok(Answer { response })
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HOST};
 use http::{HeaderName, HeaderValue, Method, Request, Response, Uri};
 use http_body::Body;
 use http_body_util::Full;
@@ -302,6 +302,7 @@ impl Delivery {
                 HOST,
                 uri.authority().map_or("", |authority| authority.as_str()),
             )
+            .header(ACCEPT_ENCODING, "gzip")
             .header(AUTHORIZATION, format!("bearer {}", self.token_string()))
             .header("content-digest", format!("sha-256={}", sha256(&body)))
             .header(CONTENT_TYPE, "application/json")

@@ -68,6 +68,7 @@ pub mod explain;
 mod fault;
 mod fetch;
 mod fixture;
+mod gzip;
 mod id;
 mod payload;
 mod server;

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use tower_service::Service;
 
 use crate::event::{Reply, ReplyError};
+use crate::testing::gzip;
 
 /// How long ConductorOne waits for an answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -97,7 +98,7 @@ where
     poll_fn(|cx| receiver.poll_ready(cx))
         .await
         .map_err(Into::into)?;
-    let (parts, body) = receiver
+    let (mut parts, body) = receiver
         .call(request)
         .await
         .map_err(Into::into)?
@@ -106,6 +107,7 @@ where
         return Ok(Answer::Status(parts.status));
     }
     let document = body.collect().await.map_err(Into::into)?.to_bytes();
+    let document = gzip::unpack(&mut parts.headers, document)?;
     let reply = Reply::from_json(event, document);
     Ok(Answer::Document(parts.status, reply))
 }
