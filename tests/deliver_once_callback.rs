@@ -26,6 +26,10 @@ use tower_conductorone::testing::{Delivery, FakeTenant};
 use tower_conductorone::{
     DeliverOnceLayer, DeliveryRun, Rejection, ReplayPolicy, VerifyWebhookLayer, Webhook,
 };
+use tracing::span::Id;
+use tracing::{Instrument, Subscriber};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
 
 const COMPLETE: &str = r#"{"version":"v1", "complete":{"comment":"done"}}"#;
 
@@ -598,7 +602,7 @@ async fn a_replica_that_cannot_post_leaves_promises_to_others() {
                 async |_| document("never"),
             );
             tokio::spawn(two.once.recover(two.handlers.clone()));
-            sleep(seconds(300)).await;
+            sleep(seconds(1_200)).await;
             assert_eq!(
                 (two.runs(), script.posts().len()),
                 (0, usize::from(is_stored))
@@ -1146,4 +1150,35 @@ async fn a_promised_run_that_failed_is_not_free_for_others_at_once() {
         sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(receiver.runs(), 1);
+}
+
+/// The names of the spans that have been closed.
+#[derive(Clone, Default)]
+struct Closed(Arc<Mutex<Vec<&'static str>>>);
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Closed {
+    fn on_close(&self, id: Id, context: Context<'_, S>) {
+        let name = context.span(&id).expect("a span").name();
+        self.0.lock().expect("no panic").push(name);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_s_span_ends_with_its_answer_and_not_with_the_callback() {
+    let closed = Closed::default();
+    let subscriber = tracing_subscriber::registry().with(closed.clone());
+    let _capturing = tracing::subscriber::set_default(subscriber);
+    let script = Script::new([status(200)]);
+    let receiver = Receiver::new(once(&script).always_by_callback(), async |_| {
+        sleep(seconds(100_000)).await;
+        document(COMPLETE)
+    });
+    let delivery = receiver.delivery();
+    // In this task, in which the span is.
+    let asked = receiver.app.clone().oneshot(delivery.request());
+    let answered = asked.instrument(tracing::info_span!("request")).await;
+    assert_eq!(answered.expect("infallible").status(), 202);
+    sleep(seconds(1)).await;
+    assert!(closed.0.lock().expect("no panic").contains(&"request"));
+    assert_eq!((receiver.runs(), script.posts().len()), (1, 0));
 }
