@@ -159,8 +159,8 @@ pub(super) fn span(webhook: &Webhook) -> Span {
         parent: None,
         "delivery",
         tenant = webhook.tenant(),
-        webhook_id = webhook.id(),
-        event = webhook.event(),
+        webhook_id = webhook.id_for_log(),
+        event = webhook.event_for_log(),
     );
     span.follows_from(Span::current());
     span
