@@ -51,7 +51,8 @@ impl DeliverOnceLayer {
     /// and with the [`Webhook`](crate::Webhook) in their extensions, but without
     /// what outer layers have added. If that does not reach the handler, an error in
     /// the log says so, and the delivery is left to other replicas: a 404 or 405, or a
-    /// refusal of this layer or `VerifyWebhookLayer`, counts as no run.
+    /// refusal of this layer or `VerifyWebhookLayer`, counts as no run. So does a 404
+    /// or 405 of the handler's own: it is repeated until the callback's deadline.
     ///
     /// With nested routers it is the whole router without the layers, since the URI
     /// is the whole one:
