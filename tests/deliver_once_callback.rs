@@ -569,6 +569,83 @@ async fn neither_runs_nor_documents_wait_for_recovered_runs_that_hang() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_full_replica_looks_through_a_backlog_without_haste() {
+    const BACKLOG: usize = 200;
+    let script = Script::new([status(503), status(200)]);
+    let tenant = FakeTenant::new(DOMAIN);
+    let shared = ledger::Shared::default();
+    let mine = shared.handle();
+    let building = once(&script)
+        .always_by_callback()
+        .ledger("hooks", mine.clone());
+    // The last one's document is made, and not taken by ConductorOne at once.
+    let called = Arc::new(AtomicUsize::new(0));
+    let one = Receiver::of(&tenant, building, move |_| {
+        let is_last = called.fetch_add(1, Ordering::SeqCst) == BACKLOG;
+        async move {
+            sleep(seconds(if is_last { 0 } else { 100_000_000 })).await;
+            document(COMPLETE)
+        }
+    });
+    for number in 0..=BACKLOG {
+        let delivery = one.delivery().webhook_id(format!("delivery {number}"));
+        assert_eq!(one.ask(&delivery).await, accepted());
+    }
+    sleep(Duration::from_millis(600)).await;
+    assert_eq!(script.posts().len(), 1);
+    mine.is_down(true);
+    let full = shared.handle();
+    let building = once(&script).ledger("hooks", full.clone()).max_running(1);
+    let two = Receiver::of(&tenant, building, async |_| {
+        sleep(seconds(100_000_000)).await;
+        document("never")
+    });
+    tokio::spawn(two.once.recover(two.handlers.clone()));
+    // Not all of the backlog at once,
+    let (mut seen, mut most) = (0, 0);
+    for _ in 0..120 {
+        sleep(seconds(1)).await;
+        let calls = full.calls();
+        most = most.max(calls - seen);
+        seen = calls;
+    }
+    assert!(most <= 50, "{most} steps in a second");
+    // but what can be posted is posted soon.
+    assert_eq!(two.runs(), 1);
+    assert_eq!(script.documents(), [COMPLETE, COMPLETE]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_ends_at_its_callback_s_deadline() {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    let script = Script::new([status(200)]);
+    let client = support::callback::builder()
+        .post(script.clone())
+        .deadline(DAY);
+    let once = DeliverOnceLayer::builder()
+        .callbacks(client.build().expect("good"))
+        .run_limit(3 * DAY);
+    let live = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&live);
+    let receiver = Receiver::new(once.always_by_callback(), move |_| {
+        let alive = Alive::counted(&counted);
+        async move {
+            let _alive = alive;
+            sleep(seconds(100_000_000)).await;
+            document("never")
+        }
+    });
+    assert_eq!(receiver.ask(&receiver.delivery()).await, accepted());
+    sleep(seconds(86_390)).await;
+    assert_eq!(live.load(Ordering::SeqCst), 1);
+    sleep(seconds(20)).await;
+    assert_eq!(live.load(Ordering::SeqCst), 0);
+    // It is not begun again: what it would say can be told to nobody.
+    sleep(DAY).await;
+    assert_eq!((receiver.runs(), script.posts().len()), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_replica_that_cannot_post_leaves_promises_to_others() {
     for builder in [DeliverOnceLayer::builder, || {
         let client = support::callback::builder().origin(DOMAIN, "https://elsewhere.example.com");

@@ -215,6 +215,28 @@ async fn a_full_replica_shares_the_run_of_another() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_full_replica_refuses_at_once_although_its_ledger_is_in_trouble() {
+    for trouble in [
+        |ledger: &ledger::Shared| ledger.is_down(true),
+        |ledger: &ledger::Shared| ledger.is_slow(secs(100)),
+    ] {
+        let shared = ledger::Shared::default();
+        let once = DeliverOnceLayer::builder().ledger("hooks", shared.clone());
+        let work = Work::default();
+        let inner = takes(&work, secs(20));
+        let receiver = Receiver::new(&once.max_running(1).build().expect("good"), inner);
+        let filling = receiver.send(&receiver.delivery(1));
+        sleep(secs(1)).await;
+        trouble(&shared);
+        let got = receiver.ask(&receiver.delivery(2)).await;
+        assert_eq!((got.status, got.code), (503, Some("too_many_running")));
+        // As long as the ledger may take to answer.
+        assert!(got.after <= 5, "{got:?}");
+        filling.abort();
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_concurrency_limit_inside_bounds_the_runs_and_no_duplicate() {
     let once = DeliverOnceLayer::builder().build().expect("good");
     let work = Work::default();

@@ -251,9 +251,13 @@ async fn a_member_that_is_read_stands_only_once() {
         ("callbackUrl", "null", INVALID),
         ("payload", "null", INVALID),
         ("payload", "{}", INVALID),
+        // As it is in the proto file.
+        ("webhook_id", r#""2fCjgK8tYJxV9u8d1wupBMeXZ45""#, INVALID),
+        ("callback_url", "null", INVALID),
         // Names are told apart by case, and what nobody reads may do as it likes.
         ("Version", r#""v2""#, FINE),
-        ("webhook_id", r#""another""#, FINE),
+        ("webhook_Id", r#""another""#, FINE),
+        ("webhook__id", r#""another""#, FINE),
         ("webhookid", r#""another""#, FINE),
         ("payload ", "{}", FINE),
         ("", "1", FINE),
@@ -264,6 +268,39 @@ async fn a_member_that_is_read_stands_only_once() {
     }
     let unknown = envelope(&[("later", r#"1,"later":2,"later":{"a":1,"a":2}"#)]);
     assert_code(&sent(unknown).await, FINE, "unknown twice");
+}
+
+#[tokio::test]
+async fn names_may_be_those_of_the_proto_file() {
+    let good = envelope(&[]);
+    let body = good
+        .replace("webhookId", "webhook_id")
+        .replace("callbackUrl", r"callback\u005furl");
+    let [meant, written] = [sent(good).await, sent(body).await];
+    let [meant, written] = [meant.webhook(), written.webhook()];
+    assert_eq!(written.id(), meant.id());
+    assert_eq!(written.callback_url(), meant.callback_url());
+    assert!(written.callback_url().is_some());
+}
+
+#[tokio::test]
+async fn an_unknown_member_may_be_called_and_hold_anything_that_is_json() {
+    let end = envelope(&[])
+        .strip_suffix('}')
+        .expect("an object")
+        .to_owned();
+    for (member, code) in [
+        (r#""\ud800":1"#, FINE),
+        (r#""\ud800":1,"\ud800":1e400"#, FINE),
+        (r#""later":"\udfff""#, FINE),
+        (r#""a\nb":1"#, FINE),
+        ("\"a\nb\":1", INVALID),
+        ("\"\\u0061\nb\":1", INVALID),
+        (r#""later":01"#, INVALID),
+        (r#""\ux000":1"#, INVALID),
+    ] {
+        assert_code(&sent(format!("{end},{member}}}")).await, code, member);
+    }
 }
 
 #[tokio::test]

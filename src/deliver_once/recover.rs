@@ -23,6 +23,10 @@ use crate::verify::{Remembered, Webhook};
 /// time limit. (How many handlers run is for the layer's places to say.)
 const MAX_POSTS: usize = 64;
 
+/// How long to wait after a delivery for which there is no place: the backlog is
+/// looked through for documents to post, and the ledger is not kept busy with it.
+const NO_PLACE: Duration = Duration::from_millis(50);
+
 /// When a delivery that cannot be read is looked at again.
 const UNREAD: Duration = Duration::from_secs(5 * 60);
 
@@ -42,12 +46,15 @@ pub(super) async fn recover<H: Handler>(shared: Arc<Shared>, service: H) {
     let look_every = shared.policy.lease / 9;
     let mut pause = look_every.mul_f64(fastrand::f64());
     loop {
+        let next = async {
+            sleep(pause).await;
+            if posts.len() >= MAX_POSTS {
+                posts.join_next().await;
+            }
+        };
         tokio::select! {
             () = shared.reached(Phase::Draining) => break,
-            () = sleep(pause) => {}
-        }
-        if posts.len() >= MAX_POSTS {
-            posts.join_next().await;
+            () = next => {}
         }
         // From here on, so that nobody who waits for the end misses it.
         let busy = shared.runs.busy();
@@ -67,13 +74,17 @@ pub(super) async fn recover<H: Handler>(shared: Arc<Shared>, service: H) {
                 match (&taken.work, shared.try_place()) {
                     (Todo::Send { .. }, _) => {
                         posts.spawn(take_up(shared, busy, None, service, taken));
+                        Duration::ZERO
                     }
                     (Todo::Run, Some(place)) => {
                         runs.spawn(take_up(shared, busy, Some(place), service, taken));
+                        Duration::ZERO
                     }
-                    (Todo::Run, None) => leave(&shared, taken.lease, unfit()).await,
+                    (Todo::Run, None) => {
+                        leave(&shared, taken.lease, unfit()).await;
+                        NO_PLACE
+                    }
                 }
-                Duration::ZERO
             }
             Ok(None) => look_every,
             Err(error) => {

@@ -66,7 +66,6 @@ pub mod finding;
 pub mod form;
 mod ids;
 pub mod instance;
-mod name;
 mod number;
 mod outcome;
 mod payload;

@@ -13,7 +13,7 @@ use std::str::Chars;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::name::Name;
+use crate::json::Name;
 
 /// How many selectors a pointer may have, how many values it may be held
 /// against, and to how many objects it may lead.

@@ -16,10 +16,10 @@ use std::marker::PhantomData;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use super::name::Name;
 use super::number::{Scalar, integer, wrong};
 use super::reading::Reading;
 use super::unknown::{Json, UnknownMember, UnknownValue};
+use crate::json::Name;
 
 /// A value on the wire that is not `null`.
 pub(crate) trait Value: Sized {

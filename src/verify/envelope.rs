@@ -1,11 +1,14 @@
 //! The envelope around every webhook's payload.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use serde::Deserialize;
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
+
+use crate::json::{Name, Text};
 
 /// The format that this crate reads.
 pub(super) const VERSION: &str = "v1";
@@ -43,48 +46,124 @@ pub(crate) enum EnvelopeError {
     },
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+/// The members as they came, under their names in JSON or in the proto file. What
+/// others are called and hold has no effect.
+#[derive(Default)]
 struct Wire<'a> {
-    #[serde(borrow)]
-    version: Option<Cow<'a, str>>,
-    webhook_id: Option<String>,
-    event: Option<String>,
-    callback_url: Option<String>,
-    #[serde(borrow)]
-    payload: Option<&'a RawValue>,
+    version: Member<Text<'a>>,
+    webhook_id: Member<Text<'a>>,
+    event: Member<Text<'a>>,
+    callback_url: Member<Text<'a>>,
+    payload: Member<&'a RawValue>,
+    /// Whether a name may hold what has to be escaped in JSON.
+    is_in_doubt: bool,
+}
+
+impl<'a> Wire<'a> {
+    fn parse(text: &'a str) -> Result<Self, serde_json::Error> {
+        let wire: Self = serde_json::from_str(text)?;
+        if wire.is_in_doubt {
+            serde_json::from_str::<&RawValue>(text)?;
+        }
+        Ok(wire)
+    }
+}
+
+impl<'de> Deserialize<'de> for Wire<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+
+        impl<'de> Visitor<'de> for Members {
+            type Value = Wire<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut wire = Wire::default();
+                while let Some(name) = map.next_key::<Name<'_>>()? {
+                    wire.is_in_doubt |= name.may_be_invalid();
+                    match &*name.of_field() {
+                        "version" => wire.version.read(&mut map)?,
+                        "webhookId" => wire.webhook_id.read(&mut map)?,
+                        "event" => wire.event.read(&mut map)?,
+                        "callbackUrl" => wire.callback_url.read(&mut map)?,
+                        "payload" => wire.payload.read(&mut map)?,
+                        _ => {
+                            map.next_value::<IgnoredAny>()?;
+                        }
+                    }
+                }
+                Ok(wire)
+            }
+        }
+
+        deserializer.deserialize_map(Members)
+    }
+}
+
+/// A member that stands only once. proto3 JSON: null is absent.
+struct Member<T> {
+    is_there: bool,
+    value: Option<T>,
+}
+
+impl<T> Default for Member<T> {
+    fn default() -> Self {
+        Self {
+            is_there: false,
+            value: None,
+        }
+    }
+}
+
+impl<T> Member<T> {
+    fn read<'de, A: MapAccess<'de>>(&mut self, map: &mut A) -> Result<(), A::Error>
+    where
+        T: Deserialize<'de>,
+    {
+        if self.is_there {
+            return Err(A::Error::custom("a name stands twice"));
+        }
+        self.is_there = true;
+        self.value = map.next_value()?;
+        Ok(())
+    }
+}
+
+impl<'a> Member<Text<'a>> {
+    /// The empty string if it is absent.
+    fn text(self) -> Cow<'a, str> {
+        self.value.unwrap_or_default().0
+    }
 }
 
 impl Envelope {
     pub(super) fn parse(body: &Bytes, headers: &HeaderMap) -> Result<Self, EnvelopeError> {
         let text = std::str::from_utf8(body).map_err(|_| EnvelopeError::NotUtf8)?;
-        // A struct may be written as an array, too, in serde's eyes.
-        if !text.trim_ascii_start().starts_with('{') {
-            return Err(EnvelopeError::Json { line: 1, column: 1 });
-        }
-        let wire: Wire<'_> = serde_json::from_str(text).map_err(|error| EnvelopeError::Json {
+        let wire = Wire::parse(text).map_err(|error| EnvelopeError::Json {
             line: error.line(),
             column: error.column(),
         })?;
-        // proto3 JSON: null and absent are the default, the empty string.
-        match wire.version.as_deref() {
-            None | Some("") => return Err(EnvelopeError::Missing("version")),
-            Some(VERSION) => {}
-            Some(_) => return Err(EnvelopeError::Version),
+        match &*wire.version.text() {
+            "" => return Err(EnvelopeError::Missing("version")),
+            VERSION => {}
+            _ => return Err(EnvelopeError::Version),
         }
-        let required = |name, value: Option<String>| {
-            let value = value.unwrap_or_default();
+        let required = |name, member: Member<Text<'_>>| {
+            let value = member.text();
             match value.len() {
                 0 => Err(EnvelopeError::Missing(name)),
-                1..=MAX_NAME => Ok(value),
+                1..=MAX_NAME => Ok(value.into_owned()),
                 _ => Err(EnvelopeError::TooLong(name)),
             }
         };
         let envelope = Self {
             webhook_id: required("webhookId", wire.webhook_id)?,
             event: required("event", wire.event)?,
-            callback_url: wire.callback_url.filter(|url| !url.is_empty()),
-            payload: match wire.payload {
+            callback_url: Some(wire.callback_url.text().into_owned()).filter(|url| !url.is_empty()),
+            payload: match wire.payload.value {
                 Some(payload) => body.slice_ref(payload.get().as_bytes()),
                 None => Bytes::from_static(b"null"),
             },

@@ -1,4 +1,6 @@
-//! JSON objects in which a name may stand only once.
+//! JSON objects in which a name may stand only once, and what they consist of.
+
+mod name;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -7,6 +9,8 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
+
+pub(crate) use name::Name;
 
 /// The members of a JSON object, unparsed. Reading it fails on a duplicate
 /// name: two parsers could disagree on which of the two counts (RFC 7515 §4,
@@ -58,7 +62,7 @@ impl<'de> Deserialize<'de> for UniqueMembers<'de> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut members = BTreeMap::new();
-                while let Some(Name(name)) = map.next_key()? {
+                while let Some(Text(name)) = map.next_key()? {
                     match members.entry(name) {
                         Entry::Vacant(entry) => entry.insert(map.next_value()?),
                         Entry::Occupied(_) => return Err(A::Error::custom("a name stands twice")),
@@ -72,7 +76,7 @@ impl<'de> Deserialize<'de> for UniqueMembers<'de> {
     }
 }
 
-/// A name, borrowed where it holds no escapes. (`Cow` itself never borrows.)
-#[derive(serde::Deserialize)]
+/// A string, borrowed where it holds no escapes. (`Cow` itself never borrows.)
+#[derive(Default, serde::Deserialize)]
 #[serde(transparent)]
-struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
