@@ -93,8 +93,7 @@
 //!
 //! | feature | default | what it adds |
 //! | --- | --- | --- |
-//! | `reqwest` | yes | fetches the tenants' keys over HTTPS |
-//! | `callback` | no | sends answers to the callback URL, days later if need be: [`callback`] |
+//! | `reqwest` | yes | fetches the tenants' keys, and posts answers to callback URLs, over HTTPS |
 //! | `axum` | no | for axum 0.8: [`Webhook`], [`Typed`] and [`DeliveryRun`] as extractors; nested routers' original URI |
 //! | `redis` | no | a ledger and a replay store in [Redis](redis) or Valkey, shared by all replicas |
 //! | `redis-tls` | no | Redis over TLS (`rediss://`), with rustls |
@@ -121,14 +120,13 @@
 use std::future::Future;
 use std::pin::Pin;
 
-#[cfg(feature = "callback")]
 pub mod callback;
 mod clock;
 mod config;
 pub mod deliver_once;
 pub mod event;
 mod excerpt;
-#[cfg(any(feature = "callback", feature = "reqwest"))]
+#[cfg(feature = "reqwest")]
 mod http_client;
 mod json;
 pub mod keys;
@@ -162,6 +160,6 @@ pub use self::verify_webhook::{
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// The examples of the README are compiled with the tests.
-#[cfg(all(doctest, feature = "axum", feature = "callback", feature = "testing"))]
+#[cfg(all(doctest, feature = "axum", feature = "testing"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -1,8 +1,6 @@
 //! Posting to callback URLs over real connections; where they may lead; what is
 //! stored and what is shown.
 
-#![cfg(feature = "callback")]
-
 mod support;
 
 use std::collections::VecDeque;

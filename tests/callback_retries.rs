@@ -1,8 +1,6 @@
 //! What becomes of each answer, and when the next attempt is made: in virtual
 //! time, without sockets.
 
-#![cfg(feature = "callback")]
-
 mod support;
 
 use std::convert::Infallible;

@@ -1,6 +1,5 @@
 //! What is slower than ConductorOne's patience is answered 202, and finished
 //! through the callback URL.
-#![cfg(feature = "callback")]
 
 mod support;
 

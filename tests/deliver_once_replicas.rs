@@ -1,7 +1,6 @@
 //! Several replicas on one ledger, which crash, lose their way to it, and get
 //! the same delivery at the same time: it is never run by two at once, nothing
 //! is lost, and all who ask get one answer.
-#![cfg(feature = "callback")]
 
 mod support;
 

@@ -1,6 +1,5 @@
 //! A thousand deliveries to a handler behind both layers, in virtual time: each
 //! one ends well, and its work is done once.
-#![cfg(feature = "callback")]
 
 mod support;
 

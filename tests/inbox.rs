@@ -2,7 +2,7 @@
 //! again, between a ConductorOne that tries again and one that waits for
 //! callbacks.
 // The example is built with these features only.
-#![cfg(all(unix, feature = "callback", feature = "reqwest"))]
+#![cfg(all(unix, feature = "reqwest"))]
 
 mod support;
 mod wire;

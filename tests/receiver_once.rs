@@ -1,7 +1,7 @@
 //! That the example receiver does each delivery's work once, and how it answers:
 //! a process, real connections, real callbacks.
 // The example is built with these features only.
-#![cfg(all(unix, feature = "reqwest", feature = "callback", feature = "redis"))]
+#![cfg(all(unix, feature = "reqwest", feature = "redis"))]
 
 mod process;
 mod support;

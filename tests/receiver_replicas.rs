@@ -1,7 +1,7 @@
 //! Receivers that share a Redis, as real processes: killed, restarted, and cut off
 //! from it, they do each delivery's work once.
 // The example is built with these features only.
-#![cfg(all(unix, feature = "reqwest", feature = "callback", feature = "redis"))]
+#![cfg(all(unix, feature = "reqwest", feature = "redis"))]
 
 mod process;
 #[path = "redis/server.rs"]

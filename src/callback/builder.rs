@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::CallbackClient;
+#[cfg(feature = "reqwest")]
 use super::https::HttpsPost;
 use super::origins::Origins;
 use super::post::Post;
@@ -79,8 +80,9 @@ impl CallbackClientBuilder {
         self
     }
 
-    /// Posts with this instead of the crate's own HTTP client, which honours the
-    /// system's proxy settings and trust store and follows no redirects.
+    /// Posts with this instead of the crate's own HTTP client (feature `reqwest`),
+    /// which honours the system's proxy settings and trust store and follows no
+    /// redirects.
     pub fn post(mut self, post: impl Post) -> Self {
         self.post = Some(Arc::new(post));
         self
@@ -119,7 +121,7 @@ impl CallbackClientBuilder {
         }
         let post = match self.post {
             Some(post) => post,
-            None => Arc::new(HttpsPost::new().map_err(ConfigError::new)?),
+            None => default_post()?,
         };
         Ok(CallbackClient::new(Settings {
             origins,
@@ -129,6 +131,19 @@ impl CallbackClientBuilder {
             clock: self.clock,
         }))
     }
+}
+
+#[cfg(feature = "reqwest")]
+fn default_post() -> Result<Arc<dyn Post>, ConfigError> {
+    Ok(Arc::new(HttpsPost::new().map_err(ConfigError::new)?))
+}
+
+#[cfg(not(feature = "reqwest"))]
+fn default_post() -> Result<Arc<dyn Post>, ConfigError> {
+    Err(ConfigError::new(
+        "the callback client has nothing to post with: set one with post, or switch on the \
+         feature `reqwest`",
+    ))
 }
 
 /// What a client goes by.

@@ -78,6 +78,7 @@ mod builder;
 mod client;
 mod error;
 mod handle;
+#[cfg(feature = "reqwest")]
 mod https;
 mod origins;
 mod post;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use http::Uri;
-use reqwest::Url;
+use url::Url;
 
 use super::{Callback, CallbackError};
 use crate::config::{ConfigError, check_domain};

@@ -6,7 +6,6 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use super::body::DocumentBody;
-#[cfg(feature = "callback")]
 use super::body::HandedOver;
 use super::guard::Verdict;
 use super::runs::{Ending, Progress};
@@ -34,7 +33,6 @@ pub(super) async fn wait(
         }
     };
     match progress {
-        #[cfg(feature = "callback")]
         Progress::Promised(handed_over) => accepted(DocumentBody::telling(HandedOver(handed_over))),
         Progress::Over(Ending::Ran(Verdict::Answered(answer))) => answered(&answer, !is_first),
         Progress::Over(Ending::Ran(Verdict::Failed(failure))) => failure.response(),

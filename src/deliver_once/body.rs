@@ -5,16 +5,13 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
-#[cfg(feature = "callback")]
 use tokio::sync::watch;
-#[cfg(feature = "callback")]
 use tokio::time::Instant;
 
 /// The response body of [`DeliverOnce`](super::DeliverOnce): a whole document.
 #[derive(Debug, Default)]
 pub struct DocumentBody {
     document: Full<Bytes>,
-    #[cfg(feature = "callback")]
     _handed_over: Option<HandedOver>,
 }
 
@@ -23,11 +20,9 @@ pub struct DocumentBody {
 /// A server drops an empty body once it has written the head. It also does so
 /// when the client has gone, which is why a callback that is refused soon after
 /// is tried again.
-#[cfg(feature = "callback")]
 #[derive(Debug)]
 pub(super) struct HandedOver(pub(super) watch::Sender<Option<Instant>>);
 
-#[cfg(feature = "callback")]
 impl Drop for HandedOver {
     fn drop(&mut self) {
         self.0.send_if_modified(|at| {
@@ -44,7 +39,6 @@ impl DocumentBody {
     }
 
     /// An empty body that tells when it was written.
-    #[cfg(feature = "callback")]
     pub(super) fn telling(handed_over: HandedOver) -> Self {
         Self {
             document: Full::default(),
@@ -57,7 +51,6 @@ impl From<Full<Bytes>> for DocumentBody {
     fn from(document: Full<Bytes>) -> Self {
         Self {
             document,
-            #[cfg(feature = "callback")]
             _handed_over: None,
         }
     }

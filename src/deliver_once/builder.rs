@@ -8,7 +8,6 @@ use tokio::sync::Semaphore;
 use super::key::KeyOf;
 use super::layer::DeliverOnceLayer;
 use super::shared::{Policy, Shared};
-#[cfg(feature = "callback")]
 use crate::callback::CallbackClient;
 use crate::config::ConfigError;
 use crate::ledger::{DeliveryKey, Ledger, MemoryLedger};
@@ -24,7 +23,6 @@ pub struct DeliverOnceBuilder {
     ledger: Arc<dyn Ledger>,
     key: Arc<KeyOf>,
     policy: Policy,
-    #[cfg(feature = "callback")]
     callbacks: Option<CallbackClient>,
 }
 
@@ -43,7 +41,6 @@ impl Default for DeliverOnceBuilder {
             key: Arc::new(DeliveryKey::of),
             policy: Policy {
                 deadline: Duration::from_secs(25),
-                #[cfg(feature = "callback")]
                 by_callback: false,
                 latest_answer: LATEST_ANSWER,
                 join: Duration::from_secs(20),
@@ -52,7 +49,6 @@ impl Default for DeliverOnceBuilder {
                 run_limit: Duration::from_secs(24 * 60 * 60),
                 max_running: 1_000,
             },
-            #[cfg(feature = "callback")]
             callbacks: None,
         }
     }
@@ -162,7 +158,6 @@ impl DeliverOnceBuilder {
 
     /// Posts the documents of slow handlers to the callback URLs. Without it, no
     /// delivery is answered 202 in a handler's stead.
-    #[cfg(feature = "callback")]
     pub fn callbacks(mut self, client: CallbackClient) -> Self {
         self.callbacks = Some(client);
         self
@@ -170,7 +165,6 @@ impl DeliverOnceBuilder {
 
     /// Answers every delivery 202 at once, and all of them through their callback
     /// URLs. A delivery whose callback URL may not be used is refused with 400.
-    #[cfg(feature = "callback")]
     pub fn always_by_callback(mut self) -> Self {
         self.policy.by_callback = true;
         self
@@ -215,7 +209,6 @@ impl DeliverOnceBuilder {
                 Semaphore::MAX_PERMITS
             )));
         }
-        #[cfg(feature = "callback")]
         if self.policy.by_callback && self.callbacks.is_none() {
             return Err(ConfigError::new(
                 "always_by_callback needs a callback client: set it with callbacks",
@@ -226,7 +219,6 @@ impl DeliverOnceBuilder {
             self.ledger,
             self.key,
             self.policy,
-            #[cfg(feature = "callback")]
             self.callbacks,
         )))
     }

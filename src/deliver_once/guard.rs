@@ -32,7 +32,6 @@ pub(super) enum Verdict {
 pub(super) struct Failure {
     status: StatusCode,
     /// Whether a layer or a router has answered in the handler's stead.
-    #[cfg_attr(not(feature = "callback"), allow(dead_code, reason = "for callbacks"))]
     never_handled: bool,
     retry_after: Option<HeaderValue>,
     content_type: Option<HeaderValue>,
@@ -142,12 +141,10 @@ impl Verdict {
 
 impl Failure {
     /// Whether the request has not reached the handler, as far as can be told.
-    #[cfg(feature = "callback")]
     pub(super) fn never_handled(&self) -> bool {
         self.never_handled
     }
 
-    #[cfg(feature = "callback")]
     pub(super) fn status(&self) -> StatusCode {
         self.status
     }

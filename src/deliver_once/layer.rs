@@ -1,20 +1,14 @@
-#[cfg(feature = "callback")]
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-#[cfg(feature = "callback")]
 use bytes::Bytes;
-#[cfg(feature = "callback")]
 use http::{Request, Response};
-#[cfg(feature = "callback")]
 use http_body::Body;
-#[cfg(feature = "callback")]
 use http_body_util::Full;
 use tokio::time::timeout;
 use tower_layer::Layer;
-#[cfg(feature = "callback")]
 use tower_service::Service;
 
 use super::service::DeliverOnce;
@@ -62,7 +56,6 @@ impl DeliverOnceLayer {
     /// # use tower_conductorone::{DeliverOnceLayer, VerifyWebhookLayer};
     /// # fn serve(provision: Router, once: DeliverOnceLayer, verify: VerifyWebhookLayer) -> Router {
     /// let handlers = Router::new().nest("/c1", provision); // its routes are below /c1
-    /// # #[cfg(feature = "callback")]
     /// tokio::spawn(once.recover(handlers.clone()));
     /// handlers.layer(once).layer(verify)
     /// # }
@@ -75,7 +68,6 @@ impl DeliverOnceLayer {
     /// Without it, a delivery that was answered 202 is lost if its replica
     /// crashes before the answer is posted. With an in-memory ledger, it is lost
     /// anyway.
-    #[cfg(feature = "callback")]
     pub fn recover<S, B>(&self, service: S) -> impl Future<Output = ()> + Send + use<S, B>
     where
         S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + 'static,

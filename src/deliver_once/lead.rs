@@ -6,24 +6,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Request;
-#[cfg(feature = "callback")]
 use http::Uri;
 use http_body_util::Full;
-#[cfg(feature = "callback")]
 use tokio::sync::watch;
-#[cfg(feature = "callback")]
 use tokio::time::timeout_at;
 use tokio::time::{Instant, sleep};
 
 use super::guard::Verdict;
 use super::handler::Handler;
-#[cfg(feature = "callback")]
 use super::promised::{Accepted, Step, Work};
 use super::run::{LEDGER_PAUSE, Place, Run, ask, persist, release, under_lease};
 use super::runs::{Ending, Progress, Seat};
 use super::shared::{Phase, Shared};
 use crate::ledger::{Claimed, Finished, Lease, LedgerError, Owner, Standing};
-#[cfg(feature = "callback")]
 use crate::ledger::{DeliveryKey, Hold};
 use crate::rejection::{Rejection, RejectionKind};
 use crate::verify::Webhook;
@@ -54,14 +49,12 @@ pub(super) async fn lead<H: Handler>(
     let (lease, place) = match claim(&shared, &seat, job.arrived).await {
         Ok(claimed) => claimed,
         Err(ending) => {
-            #[cfg(feature = "callback")]
             if matches!(ending, Ending::Promised) {
                 keep_latest(&shared, seat.key(), &webhook, job.request.uri()).await;
             }
             return seat.tell(Progress::Over(ending));
         }
     };
-    #[cfg(feature = "callback")]
     if shared.may_promise(&webhook) {
         return Box::pin(lead_to_promise(shared, seat, webhook, lease, place, job)).await;
     }
@@ -79,7 +72,6 @@ pub(super) async fn lead<H: Handler>(
 }
 
 /// The same for a delivery that can be answered later.
-#[cfg(feature = "callback")]
 async fn lead_to_promise<H: Handler>(
     shared: Arc<Shared>,
     seat: Seat,
@@ -222,7 +214,6 @@ fn unavailable(error: LedgerError) -> Rejection {
 /// Has the ledger keep the callback URL that a duplicate of a promised delivery has
 /// brought, for the process that will post the answer. If that fails, an older one
 /// has to do.
-#[cfg(feature = "callback")]
 pub(super) async fn keep_latest(shared: &Shared, key: DeliveryKey, webhook: &Webhook, uri: &Uri) {
     if !shared.may_promise(webhook) {
         return;
@@ -236,7 +227,6 @@ pub(super) async fn keep_latest(shared: &Shared, key: DeliveryKey, webhook: &Web
 
 /// Promises to do the work, as soon as the ledger can be reached, and lets those
 /// who asked be told 202. What comes back tells when that was written.
-#[cfg(feature = "callback")]
 async fn promise(
     shared: &Shared,
     seat: &Seat,

@@ -11,8 +11,8 @@
 //!    ledger keeps it. One that was made for an earlier request has the header
 //!    `Idempotent-Replayed: true`;
 //! 3. a handler that is slower than ConductorOne's patience is answered 202 in
-//!    its stead, and its document posted to the callback URL (feature
-//!    `callback`);
+//!    its stead, and its document posted to the callback URL, if there is a
+//!    [callback client](DeliverOnceBuilder::callbacks);
 //! 4. a run that fails, by its status, a panic, or a crash of its process, is
 //!    repeated: by ConductorOne's next attempt or, after a 202, by this layer;
 //! 5. an answer with which ConductorOne could not do anything (a 2xx without the
@@ -98,9 +98,7 @@ mod handler;
 mod key;
 mod layer;
 mod lead;
-#[cfg(feature = "callback")]
 mod promised;
-#[cfg(feature = "callback")]
 mod recover;
 mod run;
 mod runs;

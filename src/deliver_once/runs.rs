@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
-#[cfg(feature = "callback")]
 use tokio::time::Instant;
 
 use super::guard::Verdict;
@@ -18,7 +17,6 @@ pub(super) enum Progress {
     Working,
     /// It goes on, and 202 is the answer. The sender is told when that was
     /// written.
-    #[cfg(feature = "callback")]
     Promised(watch::Sender<Option<Instant>>),
     /// This process has an answer.
     Over(Ending),
@@ -46,7 +44,6 @@ struct Live {
     progress: watch::Receiver<Progress>,
     /// The last request for it whose callback URL may be used: it is the likeliest to
     /// work.
-    #[cfg_attr(not(feature = "callback"), allow(dead_code, reason = "for callbacks"))]
     webhook: Webhook,
 }
 
@@ -135,7 +132,6 @@ impl Seat {
     }
 
     /// The last request for this delivery whose callback URL may be used.
-    #[cfg(feature = "callback")]
     pub(super) fn webhook(&self) -> Option<Webhook> {
         let live = self.busy.0.live();
         live.get(&self.key).map(|live| live.webhook.clone())
@@ -143,7 +139,6 @@ impl Seat {
 
     /// Lets those who ask be told 202. What comes back tells when that was
     /// written.
-    #[cfg(feature = "callback")]
     pub(super) fn tell_promised(&self) -> watch::Receiver<Option<Instant>> {
         let (tell, written) = watch::channel(None);
         self.tell(Progress::Promised(tell));

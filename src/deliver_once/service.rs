@@ -14,12 +14,10 @@ use tracing::{Instrument, Span};
 use super::answer;
 use super::body::DocumentBody;
 use super::future::ResponseFuture;
-#[cfg(feature = "callback")]
 use super::lead::keep_latest;
 use super::lead::{Job, lead};
 use super::run::DeliveryRun;
 use super::runs::Joined;
-#[cfg(feature = "callback")]
 use super::runs::Progress;
 use super::shared::{Phase, Shared};
 use crate::rejection::{Rejection, RejectionKind};
@@ -96,7 +94,6 @@ where
         let Some(webhook) = request.extensions().get::<Webhook>().cloned() else {
             return ResponseFuture::ready(answer::not_verified());
         };
-        #[cfg(feature = "callback")]
         if self.shared.policy.by_callback
             && let Err(rejection) = self.shared.check_callback(&webhook)
         {
@@ -110,7 +107,6 @@ where
         let joined = self.shared.runs.join(key, webhook.clone(), supersedes);
         let (progress, is_first) = match joined {
             Joined::Live(progress) => {
-                #[cfg(feature = "callback")]
                 if matches!(*progress.borrow(), Progress::Promised(_)) {
                     let (shared, webhook) = (Arc::clone(&self.shared), webhook.clone());
                     let uri = request.uri().clone();
@@ -166,7 +162,6 @@ pub(super) fn span(webhook: &Webhook) -> Span {
     span
 }
 
-#[cfg(feature = "callback")]
 fn log_refused(webhook: &Webhook, rejection: &Rejection) {
     tracing::warn!(
         webhook_id = webhook.id_for_log(),

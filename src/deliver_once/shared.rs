@@ -1,5 +1,4 @@
 use std::borrow::Cow;
-#[cfg(feature = "callback")]
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
@@ -10,10 +9,8 @@ use tokio::sync::{Semaphore, watch};
 use super::key::KeyOf;
 use super::run::Place;
 use super::runs::Runs;
-#[cfg(feature = "callback")]
 use crate::callback::CallbackClient;
 use crate::ledger::{DeliveryKey, Ledger, Name};
-#[cfg(feature = "callback")]
 use crate::rejection::{Rejection, RejectionKind};
 use crate::verify::Webhook;
 
@@ -25,7 +22,6 @@ pub(super) struct Shared {
     pub(super) ledger: Arc<dyn Ledger>,
     key: Arc<KeyOf>,
     pub(super) policy: Policy,
-    #[cfg(feature = "callback")]
     pub(super) callbacks: Option<CallbackClient>,
     pub(super) runs: Arc<Runs>,
     places: Arc<Semaphore>,
@@ -37,7 +33,6 @@ pub(super) struct Policy {
     /// After which 202 is answered, and the answer posted.
     pub(super) deadline: Duration,
     /// Whether 202 is the only answer.
-    #[cfg(feature = "callback")]
     pub(super) by_callback: bool,
     /// After which the first caller gets 503.
     pub(super) latest_answer: Duration,
@@ -66,7 +61,7 @@ impl Shared {
         ledger: Arc<dyn Ledger>,
         key: Arc<KeyOf>,
         policy: Policy,
-        #[cfg(feature = "callback")] callbacks: Option<CallbackClient>,
+        callbacks: Option<CallbackClient>,
     ) -> Self {
         Self {
             layer: Name::of(&name),
@@ -74,7 +69,6 @@ impl Shared {
             ledger,
             key,
             policy,
-            #[cfg(feature = "callback")]
             callbacks,
             runs: Arc::default(),
             places: Arc::new(Semaphore::new(policy.max_running)),
@@ -101,7 +95,6 @@ impl Shared {
     }
 
     /// A place, as soon as one is free: before whoever only tries.
-    #[cfg(feature = "callback")]
     pub(super) async fn place(&self) -> Option<Place> {
         Arc::clone(&self.places).acquire_owned().await.ok()
     }
@@ -110,29 +103,20 @@ impl Shared {
     /// deadline is of no use.
     pub(super) fn run_limit(&self, webhook: &Webhook) -> Duration {
         let limit = self.policy.run_limit;
-        #[cfg(feature = "callback")]
         if let Some((client, callback)) = self.callbacks.as_ref().zip(webhook.callback()) {
             return limit.min(client.time_left(&callback));
         }
-        #[cfg(not(feature = "callback"))]
-        let _ = webhook;
         limit
     }
 
     /// Whether 202 may be answered: whether the answer can be posted.
-    #[cfg(feature = "callback")]
     pub(super) fn may_promise(&self, webhook: &Webhook) -> bool {
         self.callbacks.is_some() && self.check_callback(webhook).is_ok()
     }
 
     /// Whether a 202 can be followed by a callback: as far as is known, if it is not
     /// this layer that posts it.
-    #[cfg_attr(
-        not(feature = "callback"),
-        allow(clippy::unused_self, reason = "for callbacks")
-    )]
     pub(super) fn may_be_called_back(&self, webhook: &Webhook) -> bool {
-        #[cfg(feature = "callback")]
         if self.callbacks.is_some() {
             return self.check_callback(webhook).is_ok();
         }
@@ -140,21 +124,12 @@ impl Shared {
     }
 
     /// Whether a later request for a delivery is the better one to answer.
-    #[cfg(not(feature = "callback"))]
-    #[allow(clippy::unused_self, reason = "as with callbacks")]
-    pub(super) fn supersedes(&self, _later: &Webhook, _known: &Webhook) -> bool {
-        false
-    }
-
-    /// Whether a later request for a delivery is the better one to answer.
-    #[cfg(feature = "callback")]
     pub(super) fn supersedes(&self, later: &Webhook, known: &Webhook) -> bool {
         let is_later = later.claims().issued_at() >= known.claims().issued_at();
         (is_later && self.may_promise(later)) || !self.may_promise(known)
     }
 
     /// Whether the webhook's callback URL may be used.
-    #[cfg(feature = "callback")]
     pub(super) fn check_callback(&self, webhook: &Webhook) -> Result<(), Rejection> {
         #[derive(Debug, thiserror::Error)]
         #[error("the webhook has no callback URL")]
@@ -174,7 +149,6 @@ impl Shared {
 
     /// The handler needs longer than ConductorOne waits, and no 202 was answered.
     pub(super) fn log_overdue(&self, webhook: &Webhook) {
-        #[cfg(feature = "callback")]
         let reason = match (&self.callbacks, self.check_callback(webhook)) {
             (None, _) => "no callback client is configured".to_owned(),
             (Some(_), Err(rejection)) => rejection
@@ -182,8 +156,6 @@ impl Shared {
                 .map_or_else(String::new, ToString::to_string),
             (Some(_), Ok(())) => "the ledger is out of reach".to_owned(),
         };
-        #[cfg(not(feature = "callback"))]
-        let reason = "the feature `callback` is off";
         tracing::warn!(
             tenant = webhook.tenant(),
             webhook_id = webhook.id_for_log(),
@@ -223,7 +195,6 @@ impl fmt::Debug for Shared {
             .field("name", &self.name)
             .field("ledger", &self.ledger)
             .field("policy", &self.policy);
-        #[cfg(feature = "callback")]
         policy.field("callbacks", &self.callbacks);
         policy
             .field("running", &self.runs.count())

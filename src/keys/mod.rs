@@ -31,7 +31,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-#[cfg(feature = "callback")]
 pub(crate) use self::cache::retry_after;
 pub use self::cache::{JwksCache, JwksCacheBuilder, JwksCacheError};
 pub use self::fetch::{Fetch, FetchError};

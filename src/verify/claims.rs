@@ -92,7 +92,6 @@ impl Claims {
     }
 
     /// The claims as [`read`](Self::read) takes them.
-    #[cfg(feature = "callback")]
     pub(super) fn to_json(&self) -> serde_json::Value {
         use base64::Engine;
         use base64::prelude::BASE64_STANDARD;

@@ -10,7 +10,6 @@ mod claims;
 mod envelope;
 mod preconditions;
 mod signature;
-#[cfg(feature = "callback")]
 mod stored;
 mod token;
 #[cfg(feature = "testing")]
@@ -42,7 +41,6 @@ pub(crate) use self::body::BodyPolicy;
 pub(crate) use self::claims::ClaimPolicy;
 pub use self::claims::Claims;
 pub(crate) use self::signature::Tenants;
-#[cfg(feature = "callback")]
 pub(crate) use self::stored::Remembered;
 #[cfg(feature = "testing")]
 pub use self::trial::Check;

@@ -194,7 +194,6 @@ impl fmt::Debug for Webhook {
 pub struct CallbackUrl(String);
 
 impl CallbackUrl {
-    #[cfg(feature = "callback")]
     pub(crate) fn new(url: String) -> Self {
         Self(url)
     }

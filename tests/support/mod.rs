@@ -6,7 +6,6 @@
 )]
 
 pub mod body;
-#[cfg(feature = "callback")]
 pub mod callback;
 pub mod events;
 pub mod host;

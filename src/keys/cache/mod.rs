@@ -18,7 +18,6 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout};
 
 pub use self::builder::{JwksCacheBuilder, JwksCacheError};
-#[cfg(feature = "callback")]
 pub(crate) use self::freshness::retry_after;
 use self::state::{Claim, State};
 use self::worker::Worker;

@@ -130,7 +130,6 @@ where
 
 /// So that a [`CallbackClient`](crate::callback::CallbackClient) posts to it
 /// without a socket.
-#[cfg(feature = "callback")]
 impl crate::callback::Post for CallbackEndpoint {
     fn post(
         &self,
