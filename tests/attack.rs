@@ -32,7 +32,7 @@ use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 #[cfg(feature = "reqwest")]
 use tower_conductorone::Tenant;
 use tower_conductorone::keys::Algorithm;
-use tower_conductorone::testing::attack::{AttackResult, Expectation, Report, Verdict};
+use tower_conductorone::testing::attack::{AttackReport, AttackResult, AttackVerdict, Expectation};
 use tower_conductorone::testing::{AttackPack, FakeTenant};
 use tower_conductorone::{VerifyWebhookBuilder, VerifyWebhookLayer, Webhook};
 
@@ -64,7 +64,7 @@ fn routes() -> Router {
 
 /// Fires the pack at `answer`, which gets the request and a receiver that
 /// stands everything.
-async fn fire<F>(answer: impl Fn(Request<Full<Bytes>>, VerifyWebhookLayer) -> F) -> Report
+async fn fire<F>(answer: impl Fn(Request<Full<Bytes>>, VerifyWebhookLayer) -> F) -> AttackReport
 where
     F: Future<Output = Response<Full<Bytes>>>,
 {
@@ -76,7 +76,7 @@ async fn fire_at<F>(
     tenant: &FakeTenant,
     layer: VerifyWebhookLayer,
     answer: impl Fn(Request<Full<Bytes>>, VerifyWebhookLayer) -> F,
-) -> Report
+) -> AttackReport
 where
     F: Future<Output = Response<Full<Bytes>>>,
 {
@@ -108,7 +108,7 @@ async fn answered(
 
 /// Asserts that these attacks, and no others, came out like that.
 #[track_caller]
-fn found(report: &Report, verdict: Verdict, attacks: &[&str]) {
+fn found(report: &AttackReport, verdict: AttackVerdict, attacks: &[&str]) {
     let found: Vec<_> = report
         .failures()
         .map(|result| (result.name(), result.verdict()))
@@ -118,7 +118,7 @@ fn found(report: &Report, verdict: Verdict, attacks: &[&str]) {
 }
 
 /// The names of all attacks with that expectation.
-fn named(report: &Report, expected: Expectation) -> Vec<&'static str> {
+fn named(report: &AttackReport, expected: Expectation) -> Vec<&'static str> {
     let results = report.results().iter();
     results
         .filter(|result| result.expected() == expected)
@@ -332,7 +332,7 @@ async fn a_receiver_that_skips_the_signature_is_found_out() {
     .await;
     let accepted: HashSet<_> = report
         .failures()
-        .inspect(|result| assert_eq!(result.verdict(), Verdict::Accepted, "{report}"))
+        .inspect(|result| assert_eq!(result.verdict(), AttackVerdict::Accepted, "{report}"))
         .map(AttackResult::name)
         .collect();
     for name in [
@@ -390,7 +390,7 @@ async fn a_receiver_that_takes_any_token_of_the_tenant_is_found_out() {
     .await;
     let accepted: HashSet<_> = report
         .failures()
-        .filter(|result| result.verdict() == Verdict::Accepted)
+        .filter(|result| result.verdict() == AttackVerdict::Accepted)
         .map(AttackResult::name)
         .collect();
     for name in [
@@ -417,7 +417,7 @@ async fn a_receiver_that_answers_410_is_found_out() {
     .await;
     assert!(report.failures().count() >= 150, "{report}");
     for result in report.failures() {
-        assert_eq!(result.verdict(), Verdict::Gone, "{report}");
+        assert_eq!(result.verdict(), AttackVerdict::Gone, "{report}");
     }
 }
 
@@ -437,7 +437,7 @@ async fn a_receiver_that_shows_the_token_is_found_out() {
     .await;
     let found: HashSet<_> = report
         .failures()
-        .inspect(|result| assert_eq!(result.verdict(), Verdict::Leaked, "{report}"))
+        .inspect(|result| assert_eq!(result.verdict(), AttackVerdict::Leaked, "{report}"))
         .map(AttackResult::name)
         .collect();
     for name in [
@@ -462,7 +462,10 @@ async fn a_receiver_that_shows_the_token_is_found_out() {
         .failures()
         .map(|result| (result.name(), result.verdict()))
         .collect();
-    assert!(found.contains(&("version_2", Verdict::Leaked)), "{report}");
+    assert!(
+        found.contains(&("version_2", AttackVerdict::Leaked)),
+        "{report}"
+    );
     assert!(
         !found.iter().any(|(name, _)| *name == "expired"),
         "{report}"
@@ -482,7 +485,7 @@ async fn a_receiver_that_hangs_is_found_out() {
     .await;
     found(
         &report,
-        Verdict::Hung,
+        AttackVerdict::Hung,
         &["content_coding_gzip", "content_coding_several"],
     );
     let hung = report.failures().next().expect("one");
@@ -501,7 +504,7 @@ async fn a_receiver_that_panics_on_bad_input_is_found_out() {
         answered(layer, request).await
     })
     .await;
-    found(&report, Verdict::Panicked, &["token_not_ascii"]);
+    found(&report, AttackVerdict::Panicked, &["token_not_ascii"]);
 }
 
 #[tokio::test]
@@ -518,7 +521,11 @@ async fn a_receiver_that_answers_500_on_bad_input_is_found_out() {
             response
         })
         .await;
-        found(&report, Verdict::ServerError, &["body_over_the_limit"]);
+        found(
+            &report,
+            AttackVerdict::ServerError,
+            &["body_over_the_limit"],
+        );
     }
 }
 
@@ -538,7 +545,7 @@ async fn a_receiver_that_redirects_is_found_out() {
         "method_delete",
         "method_swapped",
     ];
-    found(&report, Verdict::OddStatus, &methods);
+    found(&report, AttackVerdict::OddStatus, &methods);
 }
 
 #[tokio::test]
@@ -561,7 +568,7 @@ async fn a_receiver_that_refuses_everything_is_found_out() {
     assert!(
         report
             .failures()
-            .all(|result| result.verdict() == Verdict::Refused)
+            .all(|result| result.verdict() == AttackVerdict::Refused)
     );
 }
 
@@ -570,7 +577,7 @@ async fn a_receiver_that_accepts_everything_is_found_out() {
     let report = fire(async |_, _| Response::new(Full::from("done"))).await;
     found(
         &report,
-        Verdict::Accepted,
+        AttackVerdict::Accepted,
         &named(&report, Expectation::Refused),
     );
 }
@@ -593,7 +600,7 @@ async fn a_receiver_without_a_guard_against_replays_is_found_out() {
         "replay_with_twin_signature",
         "replay_signed_again",
     ];
-    found(&report, Verdict::Accepted, &replays);
+    found(&report, AttackVerdict::Accepted, &replays);
 }
 
 #[tokio::test]
@@ -604,7 +611,7 @@ async fn a_receiver_that_loses_the_connection_is_found_out() {
     });
     let report = pack(&tenant).fire(&mut broken).await;
     let verdicts: HashSet<_> = report.results().iter().map(AttackResult::verdict).collect();
-    assert!(verdicts.contains(&Verdict::NoAnswer) && !report.is_clean());
+    assert!(verdicts.contains(&AttackVerdict::NoAnswer) && !report.is_clean());
 }
 
 #[tokio::test]

@@ -24,7 +24,9 @@ use tokio::time::{Instant, sleep};
 use tower::{BoxError, Layer, Service, ServiceExt, service_fn};
 use tower_conductorone::callback::{CallbackClient, Post, PostError};
 use tower_conductorone::keys::Algorithm;
-use tower_conductorone::testing::simulator::{CallbackEndpoint, End, Report, Simulator, Switches};
+use tower_conductorone::testing::simulator::{
+    CallbackEndpoint, DeliveryReport, End, Simulator, Switches,
+};
 use tower_conductorone::testing::{Delivery, FakeTenant, VirtualClock};
 use tower_conductorone::{BoxFuture, DeliverOnceLayer, DeliveryRun, ReplayPolicy, Webhook};
 
@@ -249,7 +251,7 @@ async fn replicas_that_crash_and_lose_their_ledger_share_each_delivery() {
     }
     for (number, report) in delivering.join_all().await {
         let case = || format!("{number} {report:?}");
-        assert!(Report::is_success(&report), "{}", case());
+        assert!(DeliveryReport::is_success(&report), "{}", case());
         let mut answers = world.answers.lock().expect("no panic");
         let answers = answers.entry(number).or_default();
         let document = report.document().expect("a success has one");
@@ -351,7 +353,7 @@ async fn a_lease_is_given_back_once_its_handler_is_gone_and_not_before() {
 }
 
 /// The document was posted, in one way or the other, after one run.
-async fn delivered_once(world: &World, trouble: impl Future<Output = ()>) -> Report {
+async fn delivered_once(world: &World, trouble: impl Future<Output = ()>) -> DeliveryReport {
     let delivery = numbered(&world.tenant, PROVISION, 0);
     let delivered = world.simulator.deliver(world.hosts[0].clone(), delivery);
     let (report, ()) = tokio::join!(delivered, trouble);

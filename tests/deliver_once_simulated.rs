@@ -22,7 +22,9 @@ use tower::{BoxError, Layer, Service, ServiceExt, service_fn};
 use tower_conductorone::callback::CallbackClient;
 use tower_conductorone::keys::Algorithm;
 use tower_conductorone::ledger::{Ledger, MemoryLedger};
-use tower_conductorone::testing::simulator::{Answer, End, Report, Simulator, Switches};
+use tower_conductorone::testing::simulator::{
+    AttemptResult, DeliveryReport, End, Simulator, Switches,
+};
 use tower_conductorone::testing::{EVENTS, FakeTenant, VirtualClock};
 use tower_conductorone::{DeliverOnceLayer, DeliveryRun, ReplayPolicy, Webhook};
 
@@ -228,9 +230,9 @@ async fn deliver_in_trouble(tenant: &FakeTenant, switches: Switches, policy: Rep
         assert!(report.is_success(), "{}", case());
         let runs = task(number).trouble.runs();
         assert_eq!(receiver.work.runs(number), runs, "{}", case());
-        let timed_out = |report: &Report| {
+        let timed_out = |report: &DeliveryReport| {
             let mut attempts = report.attempts().iter();
-            attempts.any(|attempt| attempt.answer() == &Answer::TimedOut)
+            attempts.any(|attempt| attempt.result() == &AttemptResult::TimedOut)
         };
         assert!(!timed_out(&report), "{}", case());
     }

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use support::{DOMAIN, TEST_EVENT, builder, clock, now, receiver, send};
 use tower_conductorone::keys::Algorithm;
-use tower_conductorone::testing::explain::{CapturedRequest, Check, Explanation, Verdict};
+use tower_conductorone::testing::explain::{CapturedRequest, Check, CheckVerdict, Explanation};
 use tower_conductorone::testing::{Delivery, EVENTS, Explainer, FakeTenant, ManualClock};
 use tower_conductorone::{Tenant, VerifyWebhookBuilder, VerifyWebhookLayer};
 use wire::http1_bytes;
@@ -382,7 +382,7 @@ async fn what_is_not_known_of_the_receiver_is_unknown_and_not_wrong() {
         let explanation = explainer(receiver).explain(&request).await;
         let found: Vec<_> = explanation
             .checks()
-            .filter(|(_, verdict)| matches!(verdict, Verdict::Unknown { .. }))
+            .filter(|(_, verdict)| matches!(verdict, CheckVerdict::Unknown { .. }))
             .map(|(check, _)| check)
             .collect();
         assert_eq!(found, unknown, "{what}");
@@ -760,7 +760,7 @@ async fn what_a_request_says_cannot_be_taken_for_a_verdict() {
             assert!(!text.contains(is_odd), "{number}: {text:?}");
             let passed = explanation
                 .checks()
-                .filter(|(_, verdict)| **verdict == Verdict::Passed);
+                .filter(|(_, verdict)| **verdict == CheckVerdict::Passed);
             let ok = text
                 .lines()
                 .filter(|line| line.starts_with("  ok "))

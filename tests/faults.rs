@@ -23,7 +23,9 @@ use tower_conductorone::keys::{Algorithm, JwksCache};
 use tower_conductorone::replay::{
     Claim, MemoryReplayStore, ReplayStore, ReplayStoreError, TokenId,
 };
-use tower_conductorone::testing::simulator::{Answer, End, Report, Simulator, Switches};
+use tower_conductorone::testing::simulator::{
+    AttemptResult, DeliveryReport, End, Simulator, Switches,
+};
 use tower_conductorone::testing::{Delivery, EVENTS, FakeFetch, FakeTenant, Fault, VirtualClock};
 use tower_conductorone::{BoxFuture, Clock, Tenant, VerifyWebhookLayer, Webhook};
 
@@ -113,7 +115,10 @@ impl World {
     /// Makes all deliveries while the trouble goes on, forges as many, and sends
     /// each one that was handled once more. All that is genuine is delivered,
     /// the rest is refused.
-    async fn deliver(&self, trouble: impl Future<Output = ()> + Send + 'static) -> Vec<Report> {
+    async fn deliver(
+        &self,
+        trouble: impl Future<Output = ()> + Send + 'static,
+    ) -> Vec<DeliveryReport> {
         let trouble = tokio::spawn(trouble);
         // It begins before the first delivery.
         tokio::task::yield_now().await;
@@ -245,9 +250,9 @@ async fn handle(
 }
 
 /// How many attempts came to this.
-fn count(reports: &[Report], answer: impl Fn(&Answer) -> bool) -> usize {
-    let attempts = reports.iter().flat_map(Report::attempts);
-    attempts.filter(|it| answer(it.answer())).count()
+fn count(reports: &[DeliveryReport], answer: impl Fn(&AttemptResult) -> bool) -> usize {
+    let attempts = reports.iter().flat_map(DeliveryReport::attempts);
+    attempts.filter(|it| answer(it.result())).count()
 }
 
 #[tokio::test(start_paused = true)]
@@ -295,7 +300,7 @@ async fn a_start_into_a_jwks_outage_of_100_seconds() {
             fetch.set_fault(None);
         })
         .await;
-    let unavailable = Answer::Status(StatusCode::SERVICE_UNAVAILABLE);
+    let unavailable = AttemptResult::Status(StatusCode::SERVICE_UNAVAILABLE);
     let refused = count(&reports, |answer| answer == &unavailable);
     assert!(refused > DELIVERIES, "{refused}");
 }
@@ -314,7 +319,7 @@ async fn a_restart_in_the_middle() {
         })
         .await;
     for text in ["connection refused", "connection reset"] {
-        let error = Answer::ConnectionError(text.to_owned());
+        let error = AttemptResult::ConnectionError(text.to_owned());
         assert!(count(&reports, |answer| answer == &error) > 0, "{text}");
     }
 }

@@ -30,7 +30,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tower::service_fn;
 use tower_conductorone::SystemClock;
-use tower_conductorone::testing::simulator::{CallbackServer, End, Report, Switches};
+use tower_conductorone::testing::simulator::{CallbackServer, DeliveryReport, End, Switches};
 use tower_conductorone::testing::{Delivery, EVENTS, FakeTenant, JwksServer, Simulator};
 use wire::{BoxError, within};
 
@@ -214,7 +214,7 @@ impl Sender {
     }
 
     /// Deliveries of all events, of which the first answers are not heard.
-    fn deliver(&self, count: usize, unheard: usize) -> JoinSet<Report> {
+    fn deliver(&self, count: usize, unheard: usize) -> JoinSet<DeliveryReport> {
         let deliveries = (0..count).map(|n| {
             let event = EVENTS[n % EVENTS.len()];
             let delivery = self
@@ -243,7 +243,7 @@ impl Sender {
 }
 
 /// Waits until all are over, and each has had its callback, once.
-async fn all_called_back(deliveries: JoinSet<Report>, count: usize) {
+async fn all_called_back(deliveries: JoinSet<DeliveryReport>, count: usize) {
     let reports = within("the callbacks", deliveries.join_all()).await;
     assert_eq!(reports.len(), count);
     for report in reports {

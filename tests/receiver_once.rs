@@ -19,7 +19,9 @@ use process::{Receiver, command, serve};
 use support::DOMAIN;
 use tokio::net::TcpListener;
 use tower::service_fn;
-use tower_conductorone::testing::simulator::{CallbackServer, End, Report, Simulator, Switches};
+use tower_conductorone::testing::simulator::{
+    CallbackServer, DeliveryReport, End, Simulator, Switches,
+};
 use tower_conductorone::testing::{Delivery, EVENTS, FakeTenant, JwksServer};
 use wire::{Client, Protocol, Wire, http1_bytes, within};
 
@@ -78,7 +80,7 @@ impl World {
     }
 
     /// Delivers as ConductorOne does, until that has come to an end.
-    async fn deliver(&self, receiver: &Receiver, delivery: &Delivery) -> Report {
+    async fn deliver(&self, receiver: &Receiver, delivery: &Delivery) -> DeliveryReport {
         let address = receiver.address;
         let over_the_wire = service_fn(move |request| send_to(address, request));
         let delivered = self.simulator.deliver(over_the_wire, delivery.clone());

@@ -31,7 +31,7 @@ use tokio::process::Child;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 use tower::service_fn;
-use tower_conductorone::testing::simulator::{CallbackServer, End, Report, Simulator};
+use tower_conductorone::testing::simulator::{CallbackServer, DeliveryReport, End, Simulator};
 use tower_conductorone::testing::{EVENTS, FakeTenant, JwksServer};
 use wire::{BoxError, Protocol, within};
 
@@ -266,7 +266,7 @@ async fn deliver(
     Load { count, at_once }: Load,
     replicas: Vec<Arc<Mutex<SocketAddr>>>,
     done: Arc<AtomicUsize>,
-) -> Vec<(String, Report)> {
+) -> Vec<(String, DeliveryReport)> {
     let (mut senders, mut reports) = (JoinSet::new(), Vec::new());
     for number in 0..count {
         if senders.len() == at_once {

@@ -19,7 +19,8 @@ use tokio::time::{Instant, sleep};
 use tower::{ServiceExt, service_fn};
 use tower_conductorone::event::ReplyError;
 use tower_conductorone::testing::simulator::{
-    Answer, Attempt, CallbackEndpoint, CallbackRefusal, End, Failure, Report, Simulator, Switches,
+    AttemptResult, CallbackEndpoint, CallbackRefusal, DeliveryAttempt, DeliveryReport, End,
+    Failure, Simulator, Switches,
 };
 use tower_conductorone::testing::{Delivery, EVENTS, FakeTenant, VirtualClock};
 
@@ -42,7 +43,7 @@ fn simulator(tenant: &FakeTenant) -> Simulator {
 async fn deliver(
     receiver: &Scripted,
     change: impl FnOnce(Simulator) -> Simulator,
-) -> (Report, Simulator) {
+) -> (DeliveryReport, Simulator) {
     let tenant = tenant();
     let simulator = change(simulator(&tenant));
     let report = simulator
@@ -101,21 +102,21 @@ async fn whatever_is_not_2xx_or_410_is_retried_after_3_to_15_seconds() {
     let (report, _) = deliver(&receiver, |it| it).await;
     assert_eq!(report.end(), &End::Delivered, "{report:?}");
     let attempts = report.attempts();
-    let answers: Vec<_> = attempts.iter().map(|it| it.answer().clone()).collect();
+    let answers: Vec<_> = attempts.iter().map(|it| it.result().clone()).collect();
     for (answer, status) in answers.iter().zip(statuses) {
         assert_eq!(
             answer,
-            &Answer::Status(status.try_into().expect("a status"))
+            &AttemptResult::Status(status.try_into().expect("a status"))
         );
     }
-    let connection = |text: &str| Answer::ConnectionError(text.to_owned());
+    let connection = |text: &str| AttemptResult::ConnectionError(text.to_owned());
     assert_eq!(
         answers[10..14],
         [
             connection("connection reset"),
             connection("connection refused"),
             connection("connection reset"),
-            Answer::TimedOut,
+            AttemptResult::TimedOut,
         ]
     );
     assert_eq!(attempts.len(), 15);
@@ -130,7 +131,7 @@ async fn whatever_is_not_2xx_or_410_is_retried_after_3_to_15_seconds() {
 async fn an_attempt_times_out_after_30_seconds_and_the_receiver_is_dropped_then() {
     let receiver = Scripted::new([After(secs(3600), 200, ACKNOWLEDGED), Now(200, ACKNOWLEDGED)]);
     let (report, _) = deliver(&receiver, |it| it.pauses(secs(3)..=secs(3))).await;
-    assert_eq!(report.attempts()[0].answer(), &Answer::TimedOut);
+    assert_eq!(report.attempts()[0].result(), &AttemptResult::TimedOut);
     assert_eq!(report.attempts()[0].took(), secs(30));
     assert_eq!(report.attempts()[0].status(), None);
     assert_eq!(report.attempts()[1].started(), secs(33));
@@ -192,8 +193,8 @@ async fn after_a_202_the_callback_is_awaited_until_the_time_out() {
         assert_eq!(report.end(), &End::Failed(Failure::TimedOut));
         assert_eq!(report.took(), expected * DAY);
         assert_eq!(report.attempts().len(), 1);
-        let accepted = Answer::Status(StatusCode::ACCEPTED);
-        assert_eq!(report.attempts()[0].answer(), &accepted);
+        let accepted = AttemptResult::Status(StatusCode::ACCEPTED);
+        assert_eq!(report.attempts()[0].result(), &accepted);
     }
     assert!(real.elapsed() < secs(1), "{:?}", real.elapsed());
 }
@@ -363,7 +364,7 @@ async fn a_bad_document_is_final_or_retried_by_a_switch() {
                 it.switches(switched(|it| it.retry_bad_documents = retry))
             })
             .await;
-            let Answer::Document(status, Err(error)) = report.attempts()[0].answer() else {
+            let AttemptResult::Document(status, Err(error)) = report.attempts()[0].result() else {
                 panic!("{report:?}")
             };
             assert_eq!(status, &StatusCode::OK);
@@ -527,7 +528,11 @@ async fn the_same_seed_gives_the_same_schedule() {
             reports.push(simulator.deliver(receiver.clone(), delivery).await);
         }
         let report = reports.pop().expect("one");
-        let starts: Vec<_> = report.attempts().iter().map(Attempt::started).collect();
+        let starts: Vec<_> = report
+            .attempts()
+            .iter()
+            .map(DeliveryAttempt::started)
+            .collect();
         (starts, report.seed())
     };
     let (first, seed) = starts(None, 2).await;

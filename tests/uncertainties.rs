@@ -18,7 +18,7 @@ use tokio::time::sleep;
 use tower::{Layer, service_fn};
 use tower_conductorone::keys::Algorithm;
 use tower_conductorone::testing::simulator::{
-    CallbackEndpoint, CallbackRefusal, End, Failure, Report, Simulator, Switches,
+    CallbackEndpoint, CallbackRefusal, DeliveryReport, End, Failure, Simulator, Switches,
 };
 use tower_conductorone::testing::{EVENTS, FakeTenant, VirtualClock};
 use tower_conductorone::{VerifyWebhookLayer, Webhook};
@@ -90,7 +90,7 @@ impl Handler {
     }
 }
 
-fn end(report: &Report) -> &'static str {
+fn end(report: &DeliveryReport) -> &'static str {
     match report.end() {
         End::Delivered => "delivered",
         End::CompletedByCallback => "completed by callback",
@@ -115,7 +115,7 @@ async fn deliver(
     layer: VerifyWebhookLayer,
     event: &'static str,
     handler: Handler,
-) -> (Report, Vec<Webhook>) {
+) -> (DeliveryReport, Vec<Webhook>) {
     let calls = Arc::new(Mutex::new(Vec::new()));
     let receiver = {
         let (calls, callbacks) = (Arc::clone(&calls), simulator.callbacks());

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use axum::http::Uri;
 use serde_json::json;
 use tower_conductorone::testing::AttackPack;
-use tower_conductorone::testing::attack::{Report, Verdict};
+use tower_conductorone::testing::attack::{AttackReport, AttackVerdict};
 
 use crate::output::{self, Progress, bad, good, print};
 use crate::{BoxError, End, TenantArgs, target};
@@ -68,7 +68,7 @@ impl Attack {
                     "expected": format!("{:?}", result.expected()).to_lowercase(),
                     "status": result.status().map(|status| status.as_u16()),
                     "verdict": verdict,
-                    "passed": result.verdict() == Verdict::Passed,
+                    "passed": result.verdict() == AttackVerdict::Passed,
                 });
                 print(output::line(&line))?;
             }
@@ -94,7 +94,7 @@ async fn tell_time() {
 }
 
 /// The report with its failures, which come last, and its sum in colour.
-fn coloured(report: &Report) -> String {
+fn coloured(report: &AttackReport) -> String {
     let text = report.to_string();
     let lines: Vec<_> = text.lines().collect();
     let failed = report.failures().count() + 1;

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
 use serde_json::json;
-use tower_conductorone::testing::explain::{CapturedRequest, Explanation, Verdict};
+use tower_conductorone::testing::explain::{CapturedRequest, CheckVerdict, Explanation};
 use tower_conductorone::testing::{Explainer, ManualClock};
 use tower_conductorone::{RejectionKind, Tenant, VerifyWebhookBuilder, VerifyWebhookLayer};
 
@@ -149,8 +149,8 @@ fn line(file: &str, explanation: &Explanation) -> serde_json::Value {
         .map(|(check, verdict)| {
             let name = format!("{check:?}");
             match verdict {
-                Verdict::Passed => json!({ "check": name, "verdict": "passed" }),
-                Verdict::Failed {
+                CheckVerdict::Passed => json!({ "check": name, "verdict": "passed" }),
+                CheckVerdict::Failed {
                     kind,
                     why,
                     remedies,
@@ -159,7 +159,7 @@ fn line(file: &str, explanation: &Explanation) -> serde_json::Value {
                     "check": name, "verdict": "failed", "code": kind.code(), "why": why,
                     "remedies": remedies,
                 }),
-                Verdict::Unknown { why, .. } => {
+                CheckVerdict::Unknown { why, .. } => {
                     json!({ "check": name, "verdict": "unknown", "why": why })
                 }
                 _ => json!({ "check": name, "verdict": "not reached" }),

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use tower_service::Service;
 
-use super::{Answer, FakeTenant, answer, id, payload};
+use super::{FakeTenant, TestResponse, id, payload, response};
 
 /// One delivery of a webhook, as ConductorOne sends it until a knob is turned.
 ///
@@ -371,14 +371,14 @@ impl Delivery {
     /// # Panics
     /// As [`request`](Self::request), and if the service or its answer's body
     /// fails.
-    pub async fn call<S, B>(&self, service: &mut S) -> Answer
+    pub async fn call<S, B>(&self, service: &mut S) -> TestResponse
     where
         S: Service<Request<Full<Bytes>>, Response = Response<B>>,
         S::Error: Into<Box<dyn Error + Send + Sync>>,
         B: Body,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
-        match answer::call(service, self.request()).await {
+        match response::call(service, self.request()).await {
             Ok(answer) => answer,
             Err(error) => panic!("the service failed: {error}"),
         }

@@ -33,7 +33,7 @@
 //! ```
 //!
 //! A request can be sent anywhere; [`Delivery::call`] sends it to a service in
-//! process and gives back its [`Answer`], so that a handler's test is one line.
+//! process and gives back its [`TestResponse`], so that a handler's test is one line.
 //!
 //! An [`AttackPack`] fires forged, odd and hostile requests at a service or a
 //! server of any make, and reports which of them it did not stand.
@@ -58,7 +58,6 @@
     reason = "test code: misuse should stop the test at once, where it happened"
 )]
 
-mod answer;
 pub mod attack;
 mod clock;
 pub mod conformance;
@@ -71,6 +70,7 @@ mod fixture;
 mod gzip;
 mod id;
 mod payload;
+mod response;
 mod server;
 mod signer;
 pub mod simulator;
@@ -79,7 +79,6 @@ mod virtual_clock;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-pub use self::answer::Answer;
 pub use self::attack::AttackPack;
 pub use self::clock::ManualClock;
 pub use self::delivery::Delivery;
@@ -88,6 +87,7 @@ pub use self::fault::{Fault, Validator};
 pub use self::fetch::FakeFetch;
 pub use self::fixture::Fixture;
 pub use self::payload::EVENTS;
+pub use self::response::TestResponse;
 pub use self::server::JwksServer;
 pub use self::simulator::Simulator;
 pub use self::tenant::FakeTenant;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::Request;
 use http::header::AUTHORIZATION;
 
-use crate::testing::Answer;
+use crate::testing::TestResponse;
 
 /// A leak of twice that many bytes is always found, a shorter one by luck; and
 /// no innocent text has so many of a token's in common with it.
@@ -23,7 +23,7 @@ pub(super) fn secrets(request: &Request<Bytes>) -> Vec<Bytes> {
         .collect()
 }
 
-pub(super) fn is_in(answer: &Answer, secrets: &[Bytes]) -> bool {
+pub(super) fn is_in(answer: &TestResponse, secrets: &[Bytes]) -> bool {
     let headers = answer.headers().values().map(AsRef::as_ref);
     let mut shown = headers.chain([&answer.body()[..]]);
     shown.any(|text: &[u8]| {

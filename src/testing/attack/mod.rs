@@ -1,5 +1,5 @@
 //! Attacks on a receiver, fired one by one: an [`AttackPack`] makes a
-//! [`Report`] of what came of them.
+//! [`AttackReport`] of what came of them.
 
 mod forge;
 mod leak;
@@ -21,13 +21,13 @@ use http_body_util::Full;
 use tokio::time::Instant;
 use tower_service::Service;
 
-pub use self::report::{AttackResult, Expectation, Report, Verdict};
+pub use self::report::{AttackReport, AttackResult, AttackVerdict, Expectation};
 
 use self::forge::Forge;
 use self::receiver::{InProcess, Outcome, Receiver};
 use self::shot::{Attack, Framing, Shot};
 use self::wire::Wire;
-use super::{Answer, FakeTenant};
+use super::{FakeTenant, TestResponse};
 use crate::clock::{Clock, SystemClock};
 
 /// The attacks that a receiver of webhooks has to stand: forged, stolen,
@@ -125,7 +125,7 @@ impl AttackPack {
     /// A service that panics is found out, too. What needs a connection (a
     /// body of unknown length, one that stops half-way) is left out: see
     /// [`fire_at`](Self::fire_at).
-    pub async fn fire<S, B>(&self, service: &mut S) -> Report
+    pub async fn fire<S, B>(&self, service: &mut S) -> AttackReport
     where
         S: Service<Request<Full<Bytes>>, Response = Response<B>>,
         S::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -146,11 +146,11 @@ impl AttackPack {
     /// # Errors
     /// If the URL is not an absolute `http` or `https` URL, or no connection can
     /// be made.
-    pub async fn fire_at(&self, url: &str) -> io::Result<Report> {
+    pub async fn fire_at(&self, url: &str) -> io::Result<AttackReport> {
         Ok(self.fire_all(Wire::to(url, &self.target).await?).await)
     }
 
-    async fn fire_all(&self, mut receiver: impl Receiver) -> Report {
+    async fn fire_all(&self, mut receiver: impl Receiver) -> AttackReport {
         let mut forge = Forge::new(&self.tenant, &self.target, self.max_body_bytes);
         let mut results = Vec::new();
         for attack in table::all() {
@@ -160,7 +160,7 @@ impl AttackPack {
                 results.push(self.fire_one(&mut receiver, attack, shot).await);
             }
         }
-        Report::new(results)
+        AttackReport::new(results)
     }
 
     async fn fire_one(
@@ -182,12 +182,12 @@ impl AttackPack {
             _ => None,
         };
         let verdict = match outcome {
-            _ if !prepared => Verdict::Refused,
-            Outcome::Hung => Verdict::Hung,
-            Outcome::Panicked => Verdict::Panicked,
+            _ if !prepared => AttackVerdict::Refused,
+            Outcome::Hung => AttackVerdict::Hung,
+            Outcome::Panicked => AttackVerdict::Panicked,
             // Whoever is sent too much may hang up.
-            Outcome::Failed if shot.may_hang_up => Verdict::Passed,
-            Outcome::Failed => Verdict::NoAnswer,
+            Outcome::Failed if shot.may_hang_up => AttackVerdict::Passed,
+            Outcome::Failed => AttackVerdict::NoAnswer,
             Outcome::Answered(answer) => judge(attack.expected, &answer, &secrets),
         };
         AttackResult {
@@ -213,15 +213,15 @@ impl AttackPack {
 }
 
 /// What is to be said of an answer.
-fn judge(expected: Expectation, answer: &Answer, secrets: &[Bytes]) -> Verdict {
+fn judge(expected: Expectation, answer: &TestResponse, secrets: &[Bytes]) -> AttackVerdict {
     let status = answer.status();
     match expected {
-        _ if status == StatusCode::GONE => Verdict::Gone,
-        _ if status.is_server_error() => Verdict::ServerError,
-        Expectation::Refused if status.is_success() => Verdict::Accepted,
-        Expectation::Accepted if !status.is_success() => Verdict::Refused,
-        _ if status.is_informational() || status.is_redirection() => Verdict::OddStatus,
-        _ if leak::is_in(answer, secrets) => Verdict::Leaked,
-        _ => Verdict::Passed,
+        _ if status == StatusCode::GONE => AttackVerdict::Gone,
+        _ if status.is_server_error() => AttackVerdict::ServerError,
+        Expectation::Refused if status.is_success() => AttackVerdict::Accepted,
+        Expectation::Accepted if !status.is_success() => AttackVerdict::Refused,
+        _ if status.is_informational() || status.is_redirection() => AttackVerdict::OddStatus,
+        _ if leak::is_in(answer, secrets) => AttackVerdict::Leaked,
+        _ => AttackVerdict::Passed,
     }
 }

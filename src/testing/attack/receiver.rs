@@ -13,7 +13,7 @@ use http_body_util::Full;
 use tower_service::Service;
 
 use super::shot::Framing;
-use crate::testing::{Answer, answer};
+use crate::testing::{TestResponse, response};
 
 pub(super) trait Receiver {
     fn can_send(&self, framing: Framing) -> bool;
@@ -23,7 +23,7 @@ pub(super) trait Receiver {
 
 /// What became of a request.
 pub(super) enum Outcome {
-    Answered(Answer),
+    Answered(TestResponse),
     Failed,
     Panicked,
     Hung,
@@ -43,7 +43,7 @@ where
     }
 
     async fn send(&mut self, request: Request<Bytes>, _: Framing) -> Outcome {
-        let mut answered = pin!(answer::call(self.0, request.map(Full::new)));
+        let mut answered = pin!(response::call(self.0, request.map(Full::new)));
         poll_fn(|cx| {
             // Nobody looks at what a panic has left behind but the service.
             match catch_unwind(AssertUnwindSafe(|| answered.as_mut().poll(cx))) {
@@ -55,8 +55,8 @@ where
     }
 }
 
-impl From<Result<Answer, Box<dyn Error + Send + Sync>>> for Outcome {
-    fn from(answered: Result<Answer, Box<dyn Error + Send + Sync>>) -> Self {
+impl From<Result<TestResponse, Box<dyn Error + Send + Sync>>> for Outcome {
+    fn from(answered: Result<TestResponse, Box<dyn Error + Send + Sync>>) -> Self {
         answered.map_or(Self::Failed, Self::Answered)
     }
 }

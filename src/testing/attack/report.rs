@@ -30,7 +30,7 @@ impl Expectation {
 /// What came of an attack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Verdict {
+pub enum AttackVerdict {
     /// What had to come.
     Passed,
     /// It was accepted, and must not be: a forgery gets through.
@@ -56,7 +56,7 @@ pub enum Verdict {
     Leaked,
 }
 
-impl Verdict {
+impl AttackVerdict {
     fn as_str(self) -> &'static str {
         match self {
             Self::Passed => "ok",
@@ -81,7 +81,7 @@ pub struct AttackResult {
     pub(super) expected: Expectation,
     pub(super) status: Option<StatusCode>,
     pub(super) elapsed: Duration,
-    pub(super) verdict: Verdict,
+    pub(super) verdict: AttackVerdict,
 }
 
 impl AttackResult {
@@ -117,18 +117,18 @@ impl AttackResult {
 
     /// What came of it.
     #[must_use]
-    pub fn verdict(&self) -> Verdict {
+    pub fn verdict(&self) -> AttackVerdict {
         self.verdict
     }
 }
 
 /// What came of all attacks. `Display` prints it as a table.
 #[derive(Clone, Debug)]
-pub struct Report {
+pub struct AttackReport {
     results: Vec<AttackResult>,
 }
 
-impl Report {
+impl AttackReport {
     pub(super) fn new(results: Vec<AttackResult>) -> Self {
         Self { results }
     }
@@ -142,7 +142,7 @@ impl Report {
     /// The attacks that the receiver did not stand.
     pub fn failures(&self) -> impl Iterator<Item = &AttackResult> {
         let mut results = self.results.iter();
-        std::iter::from_fn(move || results.find(|result| result.verdict != Verdict::Passed))
+        std::iter::from_fn(move || results.find(|result| result.verdict != AttackVerdict::Passed))
     }
 
     /// Whether the receiver stood all of them.
@@ -163,7 +163,7 @@ impl Report {
 
 /// The attacks that the receiver did not stand come last, where a terminal
 /// shows them.
-impl fmt::Display for Report {
+impl fmt::Display for AttackReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = self.results.iter().map(|result| result.name.len());
         let width = names.max().unwrap_or_default();
@@ -172,7 +172,7 @@ impl fmt::Display for Report {
             "result        {:<width$}  expected  status     time",
             "attack"
         )?;
-        let passed = |result: &&AttackResult| result.verdict == Verdict::Passed;
+        let passed = |result: &&AttackResult| result.verdict == AttackVerdict::Passed;
         for result in self.results.iter().filter(passed).chain(self.failures()) {
             let verdict = result.verdict.as_str();
             let expected = result.expected.as_str();
@@ -186,7 +186,7 @@ impl fmt::Display for Report {
                 "{verdict:<12}  {:<width$}  {expected:<8}  {status:<6}  {time:>4} ms",
                 result.name
             )?;
-            if result.verdict != Verdict::Passed {
+            if result.verdict != AttackVerdict::Passed {
                 write!(f, "  {}", result.description)?;
             }
             writeln!(f)?;

@@ -24,7 +24,7 @@ use tower_service::Service;
 
 use super::receiver::{Outcome, Receiver};
 use super::shot::Framing;
-use crate::testing::{Answer, answer};
+use crate::testing::{TestResponse, response};
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -85,7 +85,7 @@ impl Wire {
         &self,
         mut request: Request<Bytes>,
         framing: Framing,
-    ) -> Result<Answer, BoxError> {
+    ) -> Result<TestResponse, BoxError> {
         if let Some(path) = request.uri().to_string().strip_prefix(&self.prefix) {
             *request.uri_mut() = path.parse()?;
         }
@@ -95,7 +95,7 @@ impl Wire {
         let response = sender
             .send_request(request.map(|data| Framed::new(data, framing)))
             .await?;
-        answer::collect(response).await
+        response::collect(response).await
     }
 }
 

@@ -12,13 +12,13 @@ pub struct Explanation {
     pub(super) request: String,
     pub(super) token: Option<String>,
     pub(super) remarks: Vec<String>,
-    pub(super) checks: Vec<(Check, Verdict)>,
+    pub(super) checks: Vec<(Check, CheckVerdict)>,
 }
 
 /// What became of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Verdict {
+pub enum CheckVerdict {
     /// All is well.
     Passed,
     /// The receiver refuses the request.
@@ -42,7 +42,7 @@ pub enum Verdict {
     NotReached,
 }
 
-impl Verdict {
+impl CheckVerdict {
     /// Whether the receiver refuses the request for it.
     #[must_use]
     pub fn is_failed(&self) -> bool {
@@ -56,7 +56,7 @@ impl Explanation {
     pub fn is_accepted(&self) -> bool {
         self.checks
             .iter()
-            .all(|(_, verdict)| *verdict == Verdict::Passed)
+            .all(|(_, verdict)| *verdict == CheckVerdict::Passed)
     }
 
     /// Why the layer refuses the request: the first check that fails says so.
@@ -64,13 +64,13 @@ impl Explanation {
     #[must_use]
     pub fn rejection(&self) -> Option<RejectionKind> {
         self.checks.iter().find_map(|(_, verdict)| match verdict {
-            Verdict::Failed { kind, .. } => Some(*kind),
+            CheckVerdict::Failed { kind, .. } => Some(*kind),
             _ => None,
         })
     }
 
     /// All checks, in the layer's order.
-    pub fn checks(&self) -> impl Iterator<Item = (Check, &Verdict)> {
+    pub fn checks(&self) -> impl Iterator<Item = (Check, &CheckVerdict)> {
         self.checks.iter().map(|(check, verdict)| (*check, verdict))
     }
 
@@ -93,8 +93,8 @@ impl fmt::Display for Explanation {
         let mut told = HashSet::new();
         for (check, verdict) in &self.checks {
             match verdict {
-                Verdict::Passed => writeln!(f, "  ok       {check}")?,
-                Verdict::Failed {
+                CheckVerdict::Passed => writeln!(f, "  ok       {check}")?,
+                CheckVerdict::Failed {
                     kind,
                     why,
                     remedies,
@@ -108,10 +108,10 @@ impl fmt::Display for Explanation {
                         writeln!(f, "           -> {remedy}")?;
                     }
                 }
-                Verdict::Unknown { why } => {
+                CheckVerdict::Unknown { why } => {
                     writeln!(f, "  unknown  {check}\n           {why}")?;
                 }
-                Verdict::NotReached => writeln!(f, "  -        {check}: nothing to judge")?,
+                CheckVerdict::NotReached => writeln!(f, "  -        {check}: nothing to judge")?,
             }
         }
         match self.rejection() {

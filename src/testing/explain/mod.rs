@@ -12,7 +12,7 @@ use http::header::CONTENT_LENGTH;
 use sha2::{Digest, Sha256};
 
 pub use self::capture::{CaptureError, CapturedRequest};
-pub use self::explanation::{Explanation, Verdict};
+pub use self::explanation::{CheckVerdict, Explanation};
 use self::remedy::Context;
 use crate::config::{ConfigError, Tenant, VerifyWebhookBuilder};
 use crate::keys::{KeySet, KeySource};
@@ -27,7 +27,7 @@ use crate::verify::{Claims, Trial, Verifier, causes, original_path};
 /// It makes the layer's own checks, in its order, but goes on after one that
 /// fails, so that all that is wrong comes to light at once. It takes the
 /// receiver's own settings, of which the public URL and the tenants may be left
-/// out: what depends on them is then [unknown](Verdict::Unknown). The
+/// out: what depends on them is then [unknown](CheckVerdict::Unknown). The
 /// builder's clock is the time of receipt: set a
 /// [`ManualClock`](super::ManualClock) for a request of some time ago.
 ///
@@ -39,7 +39,7 @@ use crate::verify::{Claims, Trial, Verifier, causes, original_path};
 ///
 /// ```
 /// use tower_conductorone::VerifyWebhookLayer;
-/// use tower_conductorone::testing::explain::{CapturedRequest, Check, Verdict};
+/// use tower_conductorone::testing::explain::{CapturedRequest, Check, CheckVerdict};
 /// use tower_conductorone::testing::{Explainer, FakeTenant};
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
@@ -144,7 +144,7 @@ impl Explainer {
         context: &Context<'_>,
         check: Check,
         outcome: Option<Result<(), Rejection>>,
-    ) -> Verdict {
+    ) -> CheckVerdict {
         let unknown = match check {
             Check::Audience | Check::BoundUrl if !self.knows_url => context.without_public_url(),
             Check::Tenant if !self.knows_tenants => context.without_tenants(),
@@ -154,19 +154,19 @@ impl Explainer {
             _ => None,
         };
         match (unknown, outcome) {
-            (Some(why), _) => Verdict::Unknown { why },
-            (None, None) => Verdict::NotReached,
-            (None, Some(Ok(()))) => Verdict::Passed,
+            (Some(why), _) => CheckVerdict::Unknown { why },
+            (None, None) => CheckVerdict::NotReached,
+            (None, Some(Ok(()))) => CheckVerdict::Passed,
             (None, Some(Err(rejection))) => match rejection.kind() {
-                RejectionKind::KeysUnavailable => Verdict::Unknown {
+                RejectionKind::KeysUnavailable => CheckVerdict::Unknown {
                     why: causes(&rejection),
                 },
-                RejectionKind::ReplayedToken => Verdict::Failed {
+                RejectionKind::ReplayedToken => CheckVerdict::Failed {
                     kind: RejectionKind::ReplayedToken,
                     why: "the token was used before, in one of these requests".into(),
                     remedies: context.remedies(check, RejectionKind::ReplayedToken),
                 },
-                kind => Verdict::Failed {
+                kind => CheckVerdict::Failed {
                     kind,
                     why: causes(&rejection),
                     remedies: context.remedies(check, kind),

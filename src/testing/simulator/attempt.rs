@@ -19,13 +19,13 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// An attempt to deliver, and what came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attempt {
+pub struct DeliveryAttempt {
     pub(super) started: Duration,
     pub(super) took: Duration,
-    pub(super) answer: Answer,
+    pub(super) result: AttemptResult,
 }
 
-impl Attempt {
+impl DeliveryAttempt {
     /// How long after the first attempt it was made.
     #[must_use]
     pub fn started(&self) -> Duration {
@@ -40,16 +40,16 @@ impl Attempt {
 
     /// What came of it.
     #[must_use]
-    pub fn answer(&self) -> &Answer {
-        &self.answer
+    pub fn result(&self) -> &AttemptResult {
+        &self.result
     }
 
-    /// The answer's status, if there was one.
+    /// The status of the answer, if there was one.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
-        match self.answer {
-            Answer::Document(status, _) | Answer::Status(status) => Some(status),
-            Answer::TimedOut | Answer::ConnectionError(_) => None,
+        match self.result {
+            AttemptResult::Document(status, _) | AttemptResult::Status(status) => Some(status),
+            AttemptResult::TimedOut | AttemptResult::ConnectionError(_) => None,
         }
     }
 }
@@ -57,7 +57,7 @@ impl Attempt {
 /// What came of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Answer {
+pub enum AttemptResult {
     /// A 2xx but 202, and its document if that answers the event.
     Document(StatusCode, Result<Reply, ReplyError>),
     /// Any other status. What comes with it is not looked at.
@@ -70,7 +70,11 @@ pub enum Answer {
 
 /// Sends the request, and waits for the whole answer as long as ConductorOne
 /// does.
-pub(super) async fn attempt<S, B>(receiver: S, request: Request<Full<Bytes>>, event: &str) -> Answer
+pub(super) async fn attempt<S, B>(
+    receiver: S,
+    request: Request<Full<Bytes>>,
+    event: &str,
+) -> AttemptResult
 where
     S: Service<Request<Full<Bytes>>, Response = Response<B>>,
     S::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -79,8 +83,8 @@ where
 {
     match timeout(TIMEOUT, send(receiver, request, event)).await {
         Ok(Ok(answer)) => answer,
-        Ok(Err(error)) => Answer::ConnectionError(error.to_string()),
-        Err(_) => Answer::TimedOut,
+        Ok(Err(error)) => AttemptResult::ConnectionError(error.to_string()),
+        Err(_) => AttemptResult::TimedOut,
     }
 }
 
@@ -88,7 +92,7 @@ async fn send<S, B>(
     mut receiver: S,
     request: Request<Full<Bytes>>,
     event: &str,
-) -> Result<Answer, Box<dyn Error + Send + Sync>>
+) -> Result<AttemptResult, Box<dyn Error + Send + Sync>>
 where
     S: Service<Request<Full<Bytes>>, Response = Response<B>>,
     S::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -104,10 +108,10 @@ where
         .map_err(Into::into)?
         .into_parts();
     if !parts.status.is_success() || parts.status == StatusCode::ACCEPTED {
-        return Ok(Answer::Status(parts.status));
+        return Ok(AttemptResult::Status(parts.status));
     }
     let document = body.collect().await.map_err(Into::into)?.to_bytes();
     let document = gzip::unpack(&mut parts.headers, document)?;
     let reply = Reply::from_json(event, document);
-    Ok(Answer::Document(parts.status, reply))
+    Ok(AttemptResult::Document(parts.status, reply))
 }

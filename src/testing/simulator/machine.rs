@@ -13,9 +13,9 @@ use http_body_util::Full;
 use tokio::time::Instant;
 use tower_service::Service;
 
-use super::attempt::{Answer, Attempt, attempt};
+use super::attempt::{AttemptResult, DeliveryAttempt, attempt};
 use super::instance::Instance;
-use super::report::{End, Failure, Report};
+use super::report::{DeliveryReport, End, Failure};
 use super::requests::Requests;
 use super::{Simulator, Switches};
 use crate::event::Reply;
@@ -29,7 +29,7 @@ pub(super) struct Machine {
     requests: Requests,
     switches: Switches,
     pauses: RangeInclusive<Duration>,
-    attempts: Vec<Attempt>,
+    attempts: Vec<DeliveryAttempt>,
     seed: u64,
     rng: Rng,
 }
@@ -65,7 +65,7 @@ impl Machine {
         }
     }
 
-    pub(super) async fn run<S, B>(mut self, receiver: S) -> Report
+    pub(super) async fn run<S, B>(mut self, receiver: S) -> DeliveryReport
     where
         S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone,
         S::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -73,18 +73,19 @@ impl Machine {
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         loop {
-            let answer = self.attempt(receiver.clone()).await;
-            match answer {
-                Answer::Document(_, Ok(reply)) => return self.end(End::Delivered, Some(reply)),
-                Answer::Document(_, Err(error)) if !self.switches.retry_bad_documents => {
+            match self.attempt(receiver.clone()).await {
+                AttemptResult::Document(_, Ok(reply)) => {
+                    return self.end(End::Delivered, Some(reply));
+                }
+                AttemptResult::Document(_, Err(error)) if !self.switches.retry_bad_documents => {
                     return self.end(End::Failed(Failure::Document(error)), None);
                 }
-                Answer::Status(StatusCode::ACCEPTED) => {
+                AttemptResult::Status(StatusCode::ACCEPTED) => {
                     self.instance.wait();
                     self.instance.completed_by(self.instance.deadline).await;
                     return self.end(End::Failed(Failure::TimedOut), None);
                 }
-                Answer::Status(StatusCode::GONE) => {
+                AttemptResult::Status(StatusCode::GONE) => {
                     return self.end(End::Failed(Failure::Gone), None);
                 }
                 _ if self.attempts.len() == MAX_ATTEMPTS => {
@@ -102,7 +103,7 @@ impl Machine {
         }
     }
 
-    async fn attempt<S, B>(&mut self, receiver: S) -> Answer
+    async fn attempt<S, B>(&mut self, receiver: S) -> AttemptResult
     where
         S: Service<Request<Full<Bytes>>, Response = Response<B>>,
         S::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -111,13 +112,13 @@ impl Machine {
     {
         let (started, start) = (self.instance.age(), Instant::now());
         let request = self.requests.next();
-        let answer = attempt(receiver, request, self.instance.event()).await;
-        self.attempts.push(Attempt {
+        let result = attempt(receiver, request, self.instance.event()).await;
+        self.attempts.push(DeliveryAttempt {
             started,
             took: start.elapsed(),
-            answer: answer.clone(),
+            result: result.clone(),
         });
-        answer
+        result
     }
 
     fn pause(&mut self) -> Duration {
@@ -127,12 +128,12 @@ impl Machine {
     }
 
     /// That end, unless the callback has brought a better one before.
-    fn end(self, end: End, document: Option<Reply>) -> Report {
+    fn end(self, end: End, document: Option<Reply>) -> DeliveryReport {
         let (end, document) = match self.instance.close() {
             Some(reply) => (End::CompletedByCallback, Some(reply)),
             None => (end, document),
         };
-        Report {
+        DeliveryReport {
             seed: self.seed,
             attempts: self.attempts,
             end,

@@ -5,7 +5,7 @@
 //! followed by another one 3 to 15 s later, up to 50 times, until the callback
 //! time-out. What comes with a 2xx is checked against the event; after a 202
 //! the answer is awaited at the [callback endpoint](CallbackEndpoint). The
-//! [`Report`] says what happened.
+//! [`DeliveryReport`] says what happened.
 //!
 //! All of it goes by tokio's clock. With that paused, the worst case of 50
 //! attempts, or of 30 days, takes no time to speak of; a [`VirtualClock`] then
@@ -90,11 +90,11 @@ use http_body::Body;
 use http_body_util::Full;
 use tower_service::Service;
 
-pub use self::attempt::{Answer, Attempt};
+pub use self::attempt::{AttemptResult, DeliveryAttempt};
 pub use self::callback::CallbackEndpoint;
 pub use self::callback_server::CallbackServer;
 pub use self::post::{CallbackPost, CallbackRefusal};
-pub use self::report::{End, Failure, Report};
+pub use self::report::{DeliveryReport, End, Failure};
 pub use self::switches::Switches;
 
 use self::machine::Machine;
@@ -202,7 +202,7 @@ impl Simulator {
         &self,
         receiver: S,
         delivery: Delivery,
-    ) -> impl Future<Output = Report> + use<S, B>
+    ) -> impl Future<Output = DeliveryReport> + use<S, B>
     where
         S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone,
         S::Error: Into<Box<dyn Error + Send + Sync>>,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::attempt::Attempt;
+use super::attempt::DeliveryAttempt;
 use super::instance::Instance;
 use super::post::CallbackPost;
 use crate::event::{Reply, ReplyError};
@@ -13,16 +13,16 @@ use crate::event::{Reply, ReplyError};
 /// no document.
 #[derive(Clone)]
 #[must_use = "it says whether the delivery came to a good end"]
-pub struct Report {
+pub struct DeliveryReport {
     pub(super) seed: u64,
-    pub(super) attempts: Vec<Attempt>,
+    pub(super) attempts: Vec<DeliveryAttempt>,
     pub(super) end: End,
     pub(super) took: Duration,
     pub(super) document: Option<Reply>,
     pub(super) instance: Arc<Instance>,
 }
 
-impl Report {
+impl DeliveryReport {
     /// How it ended.
     #[must_use]
     pub fn end(&self) -> &End {
@@ -43,7 +43,7 @@ impl Report {
 
     /// The attempts, from the first to the last.
     #[must_use]
-    pub fn attempts(&self) -> &[Attempt] {
+    pub fn attempts(&self) -> &[DeliveryAttempt] {
         &self.attempts
     }
 
@@ -67,9 +67,9 @@ impl Report {
     }
 }
 
-impl fmt::Debug for Report {
+impl fmt::Debug for DeliveryReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Report")
+        f.debug_struct("DeliveryReport")
             .field("end", &self.end)
             .field("took", &self.took)
             .field("attempts", &self.attempts)

@@ -15,11 +15,11 @@ use crate::rejection::Rejection;
 /// What a service answered to a [`Delivery`](super::Delivery), its body read
 /// to the end.
 #[derive(Clone)]
-pub struct Answer {
+pub struct TestResponse {
     response: Response<Bytes>,
 }
 
-impl Answer {
+impl TestResponse {
     /// The status.
     #[must_use]
     pub fn status(&self) -> StatusCode {
@@ -59,9 +59,9 @@ impl Answer {
 }
 
 /// All of it, the body as text: what a failed assertion should show.
-impl fmt::Debug for Answer {
+impl fmt::Debug for TestResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Answer")
+        f.debug_struct("TestResponse")
             .field("status", &self.status())
             .field("headers", self.headers())
             .field("body", &String::from_utf8_lossy(self.body()))
@@ -74,7 +74,7 @@ impl fmt::Debug for Answer {
 pub(super) async fn call<S, B>(
     service: &mut S,
     request: Request<Full<Bytes>>,
-) -> Result<Answer, Box<dyn Error + Send + Sync>>
+) -> Result<TestResponse, Box<dyn Error + Send + Sync>>
 where
     S: Service<Request<Full<Bytes>>, Response = Response<B>>,
     S::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -90,7 +90,7 @@ where
 /// Reads an answer to the end.
 pub(super) async fn collect<B>(
     response: Response<B>,
-) -> Result<Answer, Box<dyn Error + Send + Sync>>
+) -> Result<TestResponse, Box<dyn Error + Send + Sync>>
 where
     B: Body,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -99,5 +99,5 @@ where
     let body = body.collect().await.map_err(Into::into)?.to_bytes();
     let body = gzip::unpack(&mut parts.headers, body)?;
     let response = Response::from_parts(parts, body);
-    Ok(Answer { response })
+    Ok(TestResponse { response })
 }
