@@ -103,6 +103,11 @@ impl<S: Sync> OptionalFromRequestParts<S> for DeliveryRun {
 pub struct Typed<E>(Arc<E>);
 
 impl<E> Typed<E> {
+    #[cfg(feature = "testing")]
+    pub(crate) fn new(event: Arc<E>) -> Self {
+        Self(event)
+    }
+
     /// The event, to be kept or handed on.
     #[must_use]
     pub fn into_inner(self) -> Arc<E> {

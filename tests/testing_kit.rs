@@ -26,13 +26,16 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tower::Service;
+use tower_conductorone::event::{Comment, Event, Outcome, ProvisionReply, ProvisionStep};
 #[cfg(feature = "reqwest")]
 use tower_conductorone::keys::HttpsFetch;
 use tower_conductorone::keys::{Algorithm, Fetch, KeySet};
 use tower_conductorone::testing::{
     Delivery, EVENTS, FakeFetch, FakeTenant, Fault, JwksServer, ManualClock, Validator,
 };
-use tower_conductorone::{Clock, RejectionKind, Tenant, VerifyWebhookLayer, Webhook};
+use tower_conductorone::{
+    Clock, DeliveryRun, RejectionKind, Tenant, Typed, VerifyWebhookLayer, Webhook,
+};
 
 const DOMAIN: &str = "example.conductor.one";
 const TEST: &str = "c1.webhooks.v1.PayloadTest";
@@ -657,6 +660,118 @@ async fn an_axum_router_is_tested_in_one_line() {
     assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
     let rejection = answer.rejection().unwrap();
     assert_eq!(rejection.kind(), RejectionKind::ReplayedToken);
+}
+
+#[tokio::test]
+async fn a_webhook_without_a_request_is_the_one_that_the_layer_hands_on() {
+    let tenant = tenant();
+    let verify = VerifyWebhookLayer::builder()
+        .public_url("https://hooks.example.com")
+        .tenant(
+            Tenant::new(tenant.domain())
+                .static_keys(KeySet::from_json(tenant.jwks().as_bytes()).unwrap()),
+        )
+        .build()
+        .unwrap();
+    for event in EVENTS {
+        let delivery = tenant.delivery(event);
+        let (handed_on, webhooks) = std::sync::mpsc::channel();
+        let handler = async move |webhook: Webhook| handed_on.send(webhook).unwrap();
+        let mut app = Router::new()
+            .route("/webhooks", post(handler))
+            .layer(verify.clone());
+        assert_eq!(delivery.call(&mut app).await.status(), 200);
+
+        let (verified, made) = (webhooks.recv().unwrap(), delivery.unverified_webhook());
+        assert_eq!(format!("{made:?}"), format!("{verified:?}"));
+        assert_eq!(made.callback_url(), verified.callback_url());
+        assert_eq!(made.body(), verified.body());
+        assert_eq!(made.payload_json(), verified.payload_json());
+    }
+}
+
+#[test]
+fn a_webhook_without_a_request_has_what_its_delivery_was_told() {
+    let issued = SystemTime::UNIX_EPOCH + Duration::from_secs(1_713_312_120);
+    let delivery = tenant()
+        .delivery("com.example.Other")
+        .webhook_id("an id")
+        .payload(json!({"answer": 42}))
+        .callback_url(None)
+        .claim("jti", json!("a token's id"))
+        .issued_at(issued)
+        .token("not a token");
+    let webhook = delivery.unverified_webhook();
+    assert_eq!(webhook.tenant(), "example.conductor.one");
+    assert_eq!(webhook.event(), "com.example.Other");
+    assert_eq!(webhook.id(), "an id");
+    assert_eq!(&webhook.payload_json()[..], br#"{"answer":42}"#);
+    assert_eq!(webhook.callback_url(), None);
+    assert_eq!(webhook.claims().token_id(), "a token's id");
+    assert_eq!(webhook.claims().issued_at(), issued);
+    assert!(!webhook.is_replay());
+}
+
+#[test]
+#[should_panic(expected = "\"aud\" is missing")]
+fn no_webhook_is_made_without_a_claim() {
+    let delivery = tenant().delivery(EVENTS[0]).without_claim("aud");
+    let _ = delivery.unverified_webhook();
+}
+
+#[test]
+#[should_panic(expected = "\"webhookId\" is missing or empty")]
+fn no_webhook_is_made_of_another_body() {
+    let delivery = tenant().delivery(EVENTS[0]).body(r#"{"version":"v1"}"#);
+    let _ = delivery.unverified_webhook();
+}
+
+#[tokio::test]
+async fn a_typed_handler_is_called_without_a_request() {
+    async fn provision(step: Typed<ProvisionStep>, run: DeliveryRun) -> Outcome {
+        let app = step.task_view().app().map(|app| app.display_name.clone());
+        let comment = format!("{}, run {}", app.unwrap_or_default(), run.number());
+        step.answer(ProvisionReply::complete(Comment::truncated(comment)))
+    }
+    for (delivery, comment) in [
+        (tenant().delivery(ProvisionStep::NAME), "Example App, run 2"),
+        (
+            tenant()
+                .delivery(ProvisionStep::NAME)
+                .payload(json!({"taskView": {}})),
+            ", run 2",
+        ),
+    ] {
+        let outcome = provision(delivery.unverified_typed(), DeliveryRun::for_test(2)).await;
+        let answer = outcome.response();
+        assert_eq!(answer.status(), 200);
+        let document = answer.into_body().collect().await.unwrap().to_bytes();
+        let document: Value = serde_json::from_slice(&document).unwrap();
+        assert_eq!(document["complete"]["comment"], comment);
+    }
+}
+
+#[test]
+#[should_panic(expected = "is not of the event c1.webhooks.v1.PayloadProvisionStep")]
+fn no_typed_event_is_made_of_another_event() {
+    let _ = tenant()
+        .delivery(EVENTS[0])
+        .unverified_typed::<ProvisionStep>();
+}
+
+#[test]
+#[should_panic(expected = "taskView")]
+fn no_typed_event_is_made_of_another_payload() {
+    let delivery = tenant().delivery(ProvisionStep::NAME);
+    let _ = delivery
+        .payload(json!({"taskView": 7}))
+        .unverified_typed::<ProvisionStep>();
+}
+
+#[test]
+#[should_panic(expected = "counted from 1")]
+fn no_run_has_the_number_0() {
+    let _ = DeliveryRun::for_test(0);
 }
 
 #[test]

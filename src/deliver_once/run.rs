@@ -46,6 +46,10 @@ const LEDGER_ANSWER: Duration = Duration::from_secs(5);
 pub struct DeliveryRun(u32);
 
 impl DeliveryRun {
+    pub(crate) const fn new(number: u32) -> Self {
+        Self(number)
+    }
+
     /// 1 for the first.
     #[must_use]
     pub fn number(self) -> u32 {
@@ -75,7 +79,7 @@ impl Run {
         number: u32,
         held: (Alive, Place),
     ) -> Self {
-        request.extensions_mut().insert(DeliveryRun(number));
+        request.extensions_mut().insert(DeliveryRun::new(number));
         let handled = service.handle(request, webhook.clone());
         let limit = shared.run_limit(webhook);
         // A task of its own: if the handler panics, this one does not.

@@ -384,6 +384,10 @@ impl Delivery {
         }
     }
 
+    pub(super) fn tenant(&self) -> &FakeTenant {
+        &self.tenant
+    }
+
     fn signed_body(&self) -> Bytes {
         self.signed_body
             .clone()

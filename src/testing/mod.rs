@@ -33,7 +33,33 @@
 //! ```
 //!
 //! A request can be sent anywhere; [`Delivery::call`] sends it to a service in
-//! process and gives back its [`TestResponse`], so that a handler's test is one line.
+//! process and gives back its [`TestResponse`].
+//!
+//! A handler can be called without a request, too: a delivery makes the
+//! [`Webhook`](Delivery::unverified_webhook) or the
+//! [`Typed`](crate::Typed) event that it takes.
+//!
+//! ```
+//! # #[cfg(feature = "axum")] mod of_a_feature {
+//! use tower_conductorone::event::{Comment, Event, Outcome, ProvisionReply, ProvisionStep};
+//! use tower_conductorone::testing::FakeTenant;
+//! use tower_conductorone::{DeliveryRun, Typed};
+//!
+//! async fn provision(step: Typed<ProvisionStep>, run: DeliveryRun) -> Outcome {
+//!     let comment = if run.number() > 1 { "was done before" } else { "done" };
+//!     step.answer(ProvisionReply::complete(Comment::truncated(comment)))
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # pub async fn main() {
+//! let tenant = FakeTenant::new("example.conductor.one");
+//! let step = tenant.delivery(ProvisionStep::NAME).unverified_typed();
+//! let outcome = provision(step, DeliveryRun::for_test(2)).await;
+//! assert_eq!(outcome.response().status(), 200);
+//! # }
+//! # }
+//! # #[cfg(feature = "axum")] of_a_feature::main();
+//! ```
 //!
 //! An [`AttackPack`] fires forged, odd and hostile requests at a service or a
 //! server of any make, and reports which of them it did not stand.
@@ -75,6 +101,7 @@ mod server;
 mod signer;
 pub mod simulator;
 mod tenant;
+mod unverified;
 mod virtual_clock;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -14,7 +14,8 @@ use crate::excerpt::one_line;
 ///
 /// [`VerifyWebhook`](crate::VerifyWebhook) puts it into the request's
 /// extensions; with the feature `axum` it is an extractor as well. There is no
-/// other way to come by one. Cloning is cheap.
+/// other way to come by one, except in a unit test: see [`testing`](crate::testing).
+/// Cloning is cheap.
 ///
 /// Its `Debug` shows neither the callback URL nor the payload.
 #[derive(Clone)]

@@ -1,0 +1,82 @@
+//! The arguments of handlers, made without a request.
+
+#[cfg(feature = "axum")]
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::Delivery;
+use crate::deliver_once::DeliveryRun;
+use crate::verify::Webhook;
+#[cfg(feature = "axum")]
+use crate::{axum::Typed, event::Event};
+
+impl Delivery {
+    /// The webhook that the layer would hand on, **with nothing verified**: for a
+    /// unit test that calls a handler.
+    ///
+    /// Its claims and body are this delivery's. A [`token`](Self::token) of one's
+    /// own and the HTTP headers have no effect on it.
+    ///
+    /// ```
+    /// use tower_conductorone::Webhook;
+    /// use tower_conductorone::testing::FakeTenant;
+    ///
+    /// fn route(webhook: &Webhook) -> &'static str {
+    ///     match webhook.tenant() {
+    ///         "staging.conductor.one" => "staging",
+    ///         _ => "production",
+    ///     }
+    /// }
+    ///
+    /// let tenant = FakeTenant::new("staging.conductor.one");
+    /// let webhook = tenant.delivery("c1.webhooks.v1.PayloadTest").unverified_webhook();
+    /// assert_eq!(route(&webhook), "staging");
+    /// ```
+    ///
+    /// # Panics
+    /// If a claim is missing or of the wrong type, or the body is not a webhook's
+    /// envelope.
+    #[must_use]
+    #[track_caller]
+    pub fn unverified_webhook(&self) -> Webhook {
+        let tenant = self.tenant().domain();
+        let claims = Value::Object(self.claims()).to_string();
+        match Webhook::assume_verified(tenant, claims.as_bytes(), self.body_bytes()) {
+            Ok(webhook) => webhook,
+            Err(error) => panic!("{self:?} makes no webhook: {error}"),
+        }
+    }
+
+    /// The event that [`Typed`] would extract, **with nothing verified**: for a
+    /// unit test that calls a handler.
+    ///
+    /// # Panics
+    /// If the delivery is of another event, or its payload is not of the event's
+    /// type; and as [`unverified_webhook`](Self::unverified_webhook).
+    #[cfg(feature = "axum")]
+    #[must_use]
+    #[track_caller]
+    pub fn unverified_typed<E: Event>(&self) -> Typed<E> {
+        let webhook = self.unverified_webhook();
+        match webhook.payload().map(|payload| payload.as_event::<E>()) {
+            Ok(Some(event)) => Typed::new(Arc::clone(event)),
+            Ok(None) => panic!("{self:?} is not of the event {}", E::NAME),
+            Err(error) => panic!("{self:?} has another payload: {error}"),
+        }
+    }
+}
+
+impl DeliveryRun {
+    /// The run of that number, counted from 1: for a unit test that calls a
+    /// handler.
+    ///
+    /// # Panics
+    /// If it is 0.
+    #[must_use]
+    #[track_caller]
+    pub const fn for_test(number: u32) -> Self {
+        assert!(number > 0, "runs are counted from 1");
+        Self::new(number)
+    }
+}
