@@ -1,7 +1,6 @@
 //! The HTTP clients that the crate makes for itself.
 
 use std::env;
-use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +10,7 @@ use http::uri::Scheme;
 use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::Client;
 
+use crate::error_chain::error_chain;
 use crate::url::{RedactedUrl, is_loopback};
 
 /// A client for https, and one for plain http with loopback hosts.
@@ -42,7 +42,7 @@ impl HttpClients {
             format!(
                 "TLS cannot be set up: {}; are the system's CA certificates installed \
                  (often a package named ca-certificates, or SSL_CERT_FILE)?",
-                causes(&error)
+                reason(&error)
             )
         });
         // Without trust in anyone, which plain HTTP does not need: so it works
@@ -51,7 +51,7 @@ impl HttpClients {
             .no_proxy()
             .tls_certs_only([])
             .build()
-            .map_err(|error| causes(&error))?;
+            .map_err(|error| reason(&error))?;
         let proxy = Proxy::of_environment().map(Arc::new);
         Ok(Self {
             https,
@@ -147,15 +147,9 @@ fn builder(connect_timeout: Duration) -> reqwest::ClientBuilder {
         .user_agent(concat!("tower-conductorone/", env!("CARGO_PKG_VERSION")))
 }
 
-/// The error and what caused it: reqwest's own message names only the outermost.
-pub(crate) fn causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
+/// What went wrong, and a remedy where the client's own text has none.
+pub(crate) fn reason(error: &reqwest::Error) -> String {
+    let mut text = error_chain(error);
     if text.contains("unsupported scheme socks") {
         text.push_str(": such a proxy needs reqwest's feature `socks`");
     }

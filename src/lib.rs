@@ -117,15 +117,16 @@
     )
 )]
 
-use std::future::Future;
-use std::pin::Pin;
-
 pub mod callback;
 mod clock;
-mod config;
+mod config_error;
 pub mod deliver_once;
+mod domain;
+mod error_chain;
 pub mod event;
 mod excerpt;
+mod future;
+mod header;
 #[cfg(feature = "reqwest")]
 mod http_client;
 mod json;
@@ -135,7 +136,7 @@ pub mod ledger;
 pub mod redis;
 mod rejection;
 pub mod replay;
-mod retry_after;
+mod tenant;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod url;
@@ -148,16 +149,16 @@ mod axum;
 #[cfg(feature = "axum")]
 pub use self::axum::{MissingDeliveryRun, MissingWebhook, Typed, TypedRejection};
 pub use self::clock::{Clock, SystemClock};
-pub use self::config::{ConfigError, Tenant, VerifyWebhookBuilder};
+pub use self::config_error::ConfigError;
 pub use self::deliver_once::{DeliverOnce, DeliverOnceLayer, DeliveryRun};
+pub use self::future::BoxFuture;
 pub use self::rejection::{Rejection, RejectionKind};
+pub use self::tenant::Tenant;
 pub use self::verify::{CallbackUrl, Claims, ReplayPolicy, Webhook};
 pub use self::verify_webhook::{
-    Health, ResponseBody, ResponseFuture, TenantHealth, VerifyWebhook, VerifyWebhookLayer,
+    Health, ResponseBody, ResponseFuture, TenantHealth, VerifyWebhook, VerifyWebhookBuilder,
+    VerifyWebhookLayer,
 };
-
-/// The future that the methods of the crate's ports return.
-pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// The examples of the README are compiled with the tests.
 #[cfg(all(doctest, feature = "axum", feature = "testing"))]

@@ -10,7 +10,8 @@ use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
 use http_body_util::Full;
 
-use crate::retry_after::retry_after;
+use crate::error_chain::error_chain;
+use crate::header::write_retry_after;
 
 /// A request that was not let through.
 ///
@@ -251,6 +252,11 @@ impl Rejection {
         self.kind.code()
     }
 
+    /// What all of the sources say, for logs.
+    pub(crate) fn cause(&self) -> Option<String> {
+        self.source().map(error_chain)
+    }
+
     /// The status that the caller gets.
     #[must_use]
     pub fn status(&self) -> StatusCode {
@@ -298,7 +304,7 @@ impl Rejection {
             )),
             Answer::Retry => {
                 let wait = self.retry_after.unwrap_or_default();
-                Some((header::RETRY_AFTER, retry_after(wait)))
+                Some((header::RETRY_AFTER, write_retry_after(wait)))
             }
         };
         if let Some((name, value)) = extra {

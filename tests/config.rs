@@ -3,7 +3,9 @@
 
 mod support;
 
+use std::error::Error;
 use std::fs;
+use std::iter;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -33,12 +35,21 @@ fn with_keys(tenant: &FakeTenant) -> Tenant {
     Tenant::new(tenant.domain()).static_keys(keys)
 }
 
+/// What an error and its sources say.
+fn chain(error: &dyn Error) -> String {
+    let errors = iter::successors(Some(error), |error| (*error).source());
+    errors
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
+}
+
 /// The message of the error; each of `said` must stand in it.
 #[track_caller]
 fn assert_refused(builder: VerifyWebhookBuilder, said: &[&str]) -> String {
     let message = match builder.build() {
         Ok(layer) => panic!("built, not refused for {said:?}: {layer:?}"),
-        Err(error) => error.to_string(),
+        Err(error) => chain(&error),
     };
     for said in said {
         assert!(message.contains(said), "{said:?} in {message:?}");

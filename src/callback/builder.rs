@@ -9,7 +9,7 @@ use super::https::HttpsPost;
 use super::origins::Origins;
 use super::post::Post;
 use crate::clock::{Clock, SystemClock};
-use crate::config::ConfigError;
+use crate::config_error::ConfigError;
 use crate::url::RedactedUrl;
 
 const SECOND: Duration = Duration::from_secs(1);

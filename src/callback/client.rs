@@ -16,7 +16,7 @@ use super::post::PostError;
 use super::{Callback, CallbackError, TypedCallback};
 use crate::event::{Event, Reply};
 use crate::excerpt::one_line;
-use crate::keys::retry_after;
+use crate::header::read_retry_after;
 
 /// For how long after a webhook was fired ConductorOne may still be trying to
 /// deliver it, and refuse the document with 400 since it has not heard the 202: 50
@@ -183,8 +183,8 @@ impl CallbackClient {
                     let status = answer.status();
                     return Err(CallbackError::Refused { status });
                 }
-                Verdict::Blocked => (false, retry_after(answer.headers())),
-                Verdict::Again { uncertain } => (uncertain, retry_after(answer.headers())),
+                Verdict::Blocked => (false, read_retry_after(answer.headers())),
+                Verdict::Again { uncertain } => (uncertain, read_retry_after(answer.headers())),
             },
             Err(error) => (!error.is_unsent(), None),
         };

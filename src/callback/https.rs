@@ -6,8 +6,8 @@ use bytes::Bytes;
 use http::{Request, Response};
 
 use super::post::{Post, PostError};
-use crate::BoxFuture;
-use crate::http_client::{HttpClients, causes};
+use crate::future::BoxFuture;
+use crate::http_client::{HttpClients, reason};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -38,7 +38,7 @@ impl Post for HttpsPost {
 
 fn failed(error: reqwest::Error) -> PostError {
     let error = error.without_url();
-    let reason = causes(&error);
+    let reason = reason(&error);
     if error.is_connect() || error.is_builder() {
         PostError::unsent(reason)
     } else {

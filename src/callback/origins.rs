@@ -6,7 +6,8 @@ use http::Uri;
 use url::Url;
 
 use super::{Callback, CallbackError};
-use crate::config::{ConfigError, check_domain};
+use crate::config_error::ConfigError;
+use crate::domain::check_domain;
 use crate::url::{RedactedUrl, is_loopback};
 
 /// The origins that were configured. A tenant without any has its own domain.

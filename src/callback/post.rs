@@ -5,8 +5,8 @@ use std::fmt;
 use bytes::Bytes;
 use http::{Request, Response};
 
-use crate::BoxFuture;
 use crate::excerpt::one_line;
+use crate::future::BoxFuture;
 
 /// Makes the POST requests of a [`CallbackClient`](super::CallbackClient).
 ///

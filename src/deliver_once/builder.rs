@@ -9,7 +9,7 @@ use super::key::KeyOf;
 use super::layer::DeliverOnceLayer;
 use super::shared::{Policy, Shared};
 use crate::callback::CallbackClient;
-use crate::config::ConfigError;
+use crate::config_error::ConfigError;
 use crate::ledger::{DeliveryKey, Ledger, MemoryLedger};
 use crate::verify::Webhook;
 
@@ -17,6 +17,7 @@ use crate::verify::Webhook;
 const LATEST_ANSWER: Duration = Duration::from_secs(28);
 
 /// Builds a [`DeliverOnceLayer`]; begun with [`DeliverOnceLayer::builder`].
+#[derive(Clone)]
 #[must_use = "a builder does nothing until it is built"]
 pub struct DeliverOnceBuilder {
     name: Cow<'static, str>,

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use http::Response;
 
 use super::body::DocumentBody;
-use crate::BoxFuture;
+use crate::future::BoxFuture;
 
 /// Response future of [`DeliverOnce`](super::DeliverOnce).
 ///

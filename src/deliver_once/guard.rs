@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use super::body::DocumentBody;
 use super::shared::Shared;
+use crate::error_chain::error_chain;
 use crate::event::{GoneForGood, MAX_DOCUMENT, Reply, ReplyError};
 use crate::excerpt::one_line;
 use crate::ledger::Answer;
@@ -108,7 +109,7 @@ impl Verdict {
         tracing::error!(
             webhook_id = webhook.id_for_log(),
             event = webhook.event_for_log(),
-            cause = unusable.source().map(|cause| one_line(&cause.to_string())),
+            cause = unusable.source().map(|cause| one_line(&error_chain(cause))),
             "the handler's answer cannot be used: {unusable}"
         );
         Self::failed()

@@ -1,6 +1,5 @@
 //! Promised work whose replica is gone.
 
-use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -117,7 +116,7 @@ async fn take_up<H: Handler>(
             tenant = webhook.tenant(),
             webhook_id = webhook.id_for_log(),
             event = webhook.event_for_log(),
-            cause = rejection.source().map(tracing::field::display),
+            cause = rejection.cause(),
             "this replica cannot answer a promised delivery, and leaves it to others"
         );
         return leave(&shared, taken.lease, unfit()).await;

@@ -16,7 +16,7 @@ use tracing::Instrument;
 use super::guard::Verdict;
 use super::handler::Handler;
 use super::shared::{Phase, Shared};
-use crate::BoxFuture;
+use crate::future::BoxFuture;
 use crate::ledger::{Hold, Lease, LedgerError, Sent};
 use crate::verify::Webhook;
 

@@ -166,7 +166,7 @@ fn log_refused(webhook: &Webhook, rejection: &Rejection) {
     tracing::warn!(
         webhook_id = webhook.id_for_log(),
         code = rejection.code(),
-        cause = rejection.source().map(tracing::field::display),
+        cause = rejection.cause(),
         "webhook refused: it can only be answered through a callback"
     );
 }

@@ -1,5 +1,4 @@
 use std::borrow::Cow;
-use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -151,9 +150,7 @@ impl Shared {
     pub(super) fn log_overdue(&self, webhook: &Webhook) {
         let reason = match (&self.callbacks, self.check_callback(webhook)) {
             (None, _) => "no callback client is configured".to_owned(),
-            (Some(_), Err(rejection)) => rejection
-                .source()
-                .map_or_else(String::new, ToString::to_string),
+            (Some(_), Err(rejection)) => rejection.cause().unwrap_or_default(),
             (Some(_), Ok(())) => "the ledger is out of reach".to_owned(),
         };
         tracing::warn!(

@@ -8,7 +8,7 @@ use http::{Response, StatusCode};
 use http_body_util::Full;
 
 use super::reply::Reply;
-use crate::retry_after::retry_after;
+use crate::header::write_retry_after;
 
 /// In the extensions of a response whose 410 a handler has asked for: any other
 /// 410, from a router or a proxy, is not meant for ConductorOne.
@@ -77,7 +77,7 @@ impl Outcome {
                 *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
                 response
                     .headers_mut()
-                    .insert(RETRY_AFTER, retry_after(*after));
+                    .insert(RETRY_AFTER, write_retry_after(*after));
             }
             Kind::Gone => {
                 *response.status_mut() = StatusCode::GONE;

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use http::{Request, Response};
 
-use crate::BoxFuture;
 use crate::excerpt::one_line;
+use crate::future::BoxFuture;
 
 /// Makes the GET requests of a [`JwksCache`](super::JwksCache).
 ///

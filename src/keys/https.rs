@@ -6,8 +6,8 @@ use bytes::{Bytes, BytesMut};
 use http::{Request, Response};
 
 use super::fetch::{Fetch, FetchError};
-use crate::BoxFuture;
-use crate::http_client::{HttpClients, causes};
+use crate::future::BoxFuture;
+use crate::http_client::{HttpClients, reason};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -99,5 +99,5 @@ impl Fetch for HttpsFetch {
 
 fn failed(error: reqwest::Error) -> FetchError {
     // The URL is named by whoever reports the error; its query may be private.
-    FetchError::new(causes(&error.without_url()))
+    FetchError::new(reason(&error.without_url()))
 }

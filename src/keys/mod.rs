@@ -31,7 +31,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) use self::cache::retry_after;
 pub use self::cache::{JwksCache, JwksCacheBuilder, JwksCacheError};
 pub use self::fetch::{Fetch, FetchError};
 #[cfg(feature = "reqwest")]
@@ -42,7 +41,7 @@ pub use self::jwk::{Algorithm, SkipReason};
 pub(crate) use self::set::TRIED;
 pub(crate) use self::set::VerifyError;
 pub use self::set::{KeyInfo, KeySet, KeySetError, SkippedKey, StaticKeys};
-use crate::BoxFuture;
+use crate::future::BoxFuture;
 
 /// Hands out the public keys of one tenant.
 ///

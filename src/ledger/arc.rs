@@ -9,7 +9,7 @@ use super::{
     Answer, Claimed, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError, Name, Owner, Sent,
     Standing, Taken,
 };
-use crate::BoxFuture;
+use crate::future::BoxFuture;
 
 /// For layers that share a ledger in one process.
 impl<L: Ledger + ?Sized> Ledger for Arc<L> {

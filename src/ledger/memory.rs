@@ -12,7 +12,7 @@ use super::{
     Answer, Claimed, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError, Name, Owner,
     Retention, Sent, Standing, Taken,
 };
-use crate::BoxFuture;
+use crate::future::BoxFuture;
 
 /// How many expired records one claim removes at most, so that none has to wait
 /// for thousands.

@@ -90,7 +90,7 @@ pub use self::reply::{Answer, Claimed, Finished, Hold, Sent, Standing, Taken, Wo
 pub use self::retention::{Retention, RetentionError};
 #[cfg(feature = "redis")]
 pub(crate) use self::state::millis;
-use crate::BoxFuture;
+use crate::future::BoxFuture;
 
 /// Remembers deliveries, each in one record.
 ///

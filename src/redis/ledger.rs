@@ -11,7 +11,7 @@ use super::keys::Shard;
 use super::script::{Call, Script, script};
 use super::store::{Store, TIME_LIMIT, describe, is_full, millis};
 use super::{keys, reply};
-use crate::BoxFuture;
+use crate::future::BoxFuture;
 use crate::ledger::{
     Answer, Claimed, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError, Name, Owner,
     Retention, Sent, Standing, Taken,

@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 
 use super::connection::RedisConnection;
 use super::store::{Store, describe, is_full, millis};
-use crate::BoxFuture;
+use crate::future::BoxFuture;
 use crate::ledger::Owner;
 use crate::replay::{Claim, ReplayStore, ReplayStoreError, TokenId};
 

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{Claim, ReplayStore, ReplayStoreError, TokenId};
-use crate::BoxFuture;
+use crate::future::BoxFuture;
 
 /// A bounded [`ReplayStore`] in this process's memory: the default.
 ///

@@ -23,7 +23,7 @@ use std::fmt;
 use std::time::SystemTime;
 
 pub use self::memory::MemoryReplayStore;
-use crate::BoxFuture;
+use crate::future::BoxFuture;
 
 /// What identifies a token: its `jti` counts per tenant (RFC 7519 §4.1.7).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

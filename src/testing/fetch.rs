@@ -5,7 +5,7 @@ use http::{Request, Response};
 
 use super::endpoint::{Endpoint, Reaction};
 use super::{FakeTenant, Fault, Validator};
-use crate::BoxFuture;
+use crate::future::BoxFuture;
 use crate::keys::{Fetch, FetchError};
 
 /// A [`Fetch`] that answers every request with a tenant's keys, in process.

@@ -21,7 +21,6 @@ mod wycheproof;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
-use std::iter;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -254,7 +253,7 @@ fn log_unsigned(rejection: &Rejection) {
         info!(
             code = rejection.code(),
             status = rejection.status().as_u16(),
-            cause = causes(rejection),
+            cause = rejection.cause(),
             "webhook refused"
         );
     }
@@ -266,17 +265,9 @@ fn log_signed(rejection: &Rejection, tenant: Option<&str>) {
         tenant,
         code = rejection.code(),
         status = rejection.status().as_u16(),
-        cause = causes(rejection),
+        cause = rejection.cause(),
         "webhook refused"
     );
-}
-
-/// All that a rejection's sources say.
-pub(crate) fn causes(rejection: &Rejection) -> String {
-    let causes: Vec<_> = iter::successors(rejection.source(), |error| (*error).source())
-        .map(ToString::to_string)
-        .collect();
-    causes.join(": ")
 }
 
 impl From<PreconditionError> for Rejection {

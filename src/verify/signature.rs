@@ -95,7 +95,7 @@ fn explain(reason: VerifyError) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::BoxFuture;
+    use crate::future::BoxFuture;
     use crate::keys::TRIED;
     use crate::testing::FakeTenant;
 

@@ -10,7 +10,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::body::ResponseBody;
-use crate::BoxFuture;
+use crate::future::BoxFuture;
 use crate::rejection::Rejection;
 
 /// The request that the inner service gets, or why it gets none.

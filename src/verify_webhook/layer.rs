@@ -6,7 +6,7 @@ use std::task::Poll;
 use tower_layer::Layer;
 
 use super::service::VerifyWebhook;
-use crate::BoxFuture;
+use crate::future::BoxFuture;
 use crate::keys::{KeyHealth, KeysUnavailable};
 use crate::verify::Verifier;
 

@@ -1,11 +1,13 @@
 //! The middleware: a layer, a service, its future and its body.
 
 mod body;
+mod builder;
 mod future;
 mod layer;
 mod service;
 
 pub use self::body::ResponseBody;
+pub use self::builder::VerifyWebhookBuilder;
 pub use self::future::ResponseFuture;
 pub use self::layer::{Health, TenantHealth, VerifyWebhookLayer};
 pub use self::service::VerifyWebhook;

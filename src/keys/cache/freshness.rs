@@ -1,12 +1,11 @@
-//! What an answer's headers say about time (RFC 9110, RFC 9111).
-//!
-//! Dates are read against the answer's own `Date`, never against this machine's
-//! clock, which may be wrong by more than a key set lives.
+//! How long a response stays fresh (RFC 9111).
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use http::header::{AGE, CACHE_CONTROL, DATE, EXPIRES, RETRY_AFTER};
-use http::{HeaderMap, HeaderName};
+use http::HeaderMap;
+use http::header::{AGE, CACHE_CONTROL, DATE, EXPIRES};
+
+use crate::header::{date, delta_seconds, text};
 
 /// How long the answer says that it stays fresh; `None` if it does not say.
 ///
@@ -22,12 +21,14 @@ pub(super) fn lifetime(headers: &HeaderMap) -> Option<Duration> {
                 return Some(Duration::ZERO);
             }
             if name.eq_ignore_ascii_case("max-age") {
-                let given = seconds(argument.trim().trim_matches('"')).unwrap_or_default();
+                let given = delta_seconds(argument.trim().trim_matches('"')).unwrap_or_default();
                 max_age = Some(max_age.map_or(given, |least: Duration| least.min(given)));
             }
         }
     }
-    let age = text(headers, &AGE).and_then(seconds).unwrap_or_default();
+    let age = text(headers, &AGE)
+        .and_then(delta_seconds)
+        .unwrap_or_default();
     max_age
         .or_else(|| expires(headers))
         .map(|lifetime| lifetime.saturating_sub(age))
@@ -48,32 +49,9 @@ fn expires(headers: &HeaderMap) -> Option<Duration> {
     )
 }
 
-/// The answer's `Retry-After` (RFC 9110 section 10.2.3), if it can be understood.
-pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    seconds(text(headers, &RETRY_AFTER)?).or_else(|| {
-        let until = date(headers, &RETRY_AFTER)?;
-        until.duration_since(date(headers, &DATE)?).ok()
-    })
-}
-
-fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok().map(str::trim)
-}
-
-fn date(headers: &HeaderMap, name: &HeaderName) -> Option<SystemTime> {
-    httpdate::parse_http_date(text(headers, name)?).ok()
-}
-
-/// A number of seconds; one that is too large for the type is as good as any
-/// other large one.
-fn seconds(text: &str) -> Option<Duration> {
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    digits.then(|| Duration::from_secs(text.parse().unwrap_or(u64::MAX)))
-}
-
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
+    use http::{HeaderName, HeaderValue};
 
     use super::*;
 
@@ -159,35 +137,6 @@ mod tests {
         for (lines, expected) in table {
             let expected = expected.map(Duration::from_secs);
             assert_eq!(lifetime(&headers(lines)), expected, "{lines:?}");
-        }
-    }
-
-    #[test]
-    fn retries() {
-        let table: &[(Lines, Option<u64>)] = &[
-            (&[], None),
-            (&[("retry-after", "7")], Some(7)),
-            (&[("retry-after", " 7 ")], Some(7)),
-            (&[("retry-after", "soon")], None),
-            (&[("retry-after", "-7")], None),
-            (&[("retry-after", "1.5")], None),
-            (
-                &[("retry-after", "99999999999999999999999")],
-                Some(u64::MAX),
-            ),
-            (
-                &[DATED, ("retry-after", "Sun, 06 Nov 1994 08:49:57 GMT")],
-                Some(20),
-            ),
-            (
-                &[DATED, ("retry-after", "Sun, 06 Nov 1994 08:49:17 GMT")],
-                None,
-            ),
-            (&[("retry-after", "Sun, 06 Nov 1994 08:49:57 GMT")], None),
-        ];
-        for (lines, expected) in table {
-            let expected = expected.map(Duration::from_secs);
-            assert_eq!(retry_after(&headers(lines)), expected, "{lines:?}");
         }
     }
 }

@@ -18,12 +18,11 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout};
 
 pub use self::builder::{JwksCacheBuilder, JwksCacheError};
-pub(crate) use self::freshness::retry_after;
 use self::state::{Claim, State};
 use self::worker::Worker;
 use super::fetch::Fetch;
 use super::{KeyHealth, KeySet, KeySource, KeysUnavailable};
-use crate::BoxFuture;
+use crate::future::BoxFuture;
 
 /// The most requests that wait for a fetch at a time.
 const MAX_WAITING: usize = 1024;

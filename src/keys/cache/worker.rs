@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{Loaded, Shared, freshness};
+use crate::header::read_retry_after;
 use crate::keys::KeySet;
 
 /// A server that asks for less is asked no more often than that.
@@ -135,7 +136,7 @@ impl Shared {
             status @ (StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) => {
                 Err(Failure {
                     reason: format!("status {status}"),
-                    retry_after: freshness::retry_after(headers),
+                    retry_after: read_retry_after(headers),
                 })
             }
             status => Err(format!("status {status}").into()),

@@ -14,12 +14,14 @@ use sha2::{Digest, Sha256};
 pub use self::capture::{CaptureError, CapturedRequest};
 pub use self::explanation::{CheckVerdict, Explanation};
 use self::remedy::Context;
-use crate::config::{ConfigError, Tenant, VerifyWebhookBuilder};
+use crate::config_error::ConfigError;
 use crate::keys::{KeySet, KeySource};
 use crate::rejection::{Rejection, RejectionKind};
 use crate::replay::MemoryReplayStore;
+use crate::tenant::Tenant;
 pub use crate::verify::Check;
-use crate::verify::{Claims, Trial, Verifier, causes, original_path};
+use crate::verify::{Claims, Trial, Verifier, original_path};
+use crate::verify_webhook::VerifyWebhookBuilder;
 
 /// Says of captured requests whether a receiver accepts them, and if not, why
 /// not and what would help.
@@ -159,7 +161,7 @@ impl Explainer {
             (None, Some(Ok(()))) => CheckVerdict::Passed,
             (None, Some(Err(rejection))) => match rejection.kind() {
                 RejectionKind::KeysUnavailable => CheckVerdict::Unknown {
-                    why: causes(&rejection),
+                    why: rejection.cause().unwrap_or_default(),
                 },
                 RejectionKind::ReplayedToken => CheckVerdict::Failed {
                     kind: RejectionKind::ReplayedToken,
@@ -168,7 +170,7 @@ impl Explainer {
                 },
                 kind => CheckVerdict::Failed {
                     kind,
-                    why: causes(&rejection),
+                    why: rejection.cause().unwrap_or_default(),
                     remedies: context.remedies(check, kind),
                 },
             },

@@ -134,7 +134,7 @@ impl crate::callback::Post for CallbackEndpoint {
     fn post(
         &self,
         request: Request<Bytes>,
-    ) -> crate::BoxFuture<'_, Result<Response<()>, crate::callback::PostError>> {
+    ) -> crate::future::BoxFuture<'_, Result<Response<()>, crate::callback::PostError>> {
         Box::pin(async move {
             let mut response = Response::new(());
             *response.status_mut() = self.clone().answer(request.map(Full::new)).await;

@@ -1,30 +1,26 @@
-//! The configuration: everything is checked once, when the layer is built.
+//! The configuration of the layer. The builder checks all of it, once.
 
-use std::error::Error;
-use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{Clock, SystemClock};
+use crate::config_error::ConfigError;
 #[cfg(feature = "reqwest")]
 use crate::keys::HttpsFetch;
-use crate::keys::{JwksCache, KeySet, KeySource, StaticKeys};
 use crate::replay::{MemoryReplayStore, ReplayStore};
+use crate::tenant::{Fetching, Tenant, key_sources};
 use crate::url::{RedactedUrl, has_unicode_host};
 use crate::verify::{
-    BodyPolicy, ClaimPolicy, PublicUrl, ReplayGuard, ReplayPolicy, Tenants, UrlError, Verifier,
+    BodyPolicy, ClaimPolicy, PublicUrl, ReplayGuard, ReplayPolicy, UrlError, Verifier,
 };
-use crate::verify_webhook::VerifyWebhookLayer;
+
+use super::layer::VerifyWebhookLayer;
 
 const MAX_LEEWAY: Duration = Duration::from_secs(60);
 
-/// How often a JWKS file is read again.
-const FILE_INTERVAL: Duration = Duration::from_secs(60);
-
 /// Builds a [`VerifyWebhookLayer`]; begun with
 /// [`VerifyWebhookLayer::builder`].
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until it is built"]
 pub struct VerifyWebhookBuilder {
     public_url: Option<RedactedUrl>,
@@ -246,7 +242,7 @@ impl VerifyWebhookBuilder {
             }
         }
         let http_on_loopback = self.fetching.http_on_loopback;
-        let tenants = tenants(self.tenants, self.fetching)?;
+        let tenants = key_sources(self.tenants, self.fetching)?;
         if http_on_loopback {
             tracing::warn!(
                 "plain http is allowed on loopback hosts: for tests and development only"
@@ -298,210 +294,4 @@ fn public_url_error(url: &RedactedUrl, error: UrlError, http_on_loopback: bool) 
         format!("{given:?}")
     };
     ConfigError::new(format!("the public URL {shown} {error}: {remedy}"))
-}
-
-fn tenants(configured: Vec<Tenant>, mut fetching: Fetching) -> Result<Tenants, ConfigError> {
-    if configured.is_empty() {
-        return Err(ConfigError::new(
-            "no tenant: name the one whose webhooks are accepted, such as example.conductor.one",
-        ));
-    }
-    let mut tenants = Tenants::new();
-    for Tenant { domain, keys } in configured {
-        check_domain("the tenant", &domain)?;
-        let RedactedUrl(domain) = domain;
-        let source = keys
-            .source(&domain, &mut fetching)
-            .map_err(|error| ConfigError::new(format!("tenant {domain:?}: {error}")))?;
-        if tenants.insert(domain.as_str().into(), source).is_some() {
-            return Err(ConfigError::new(format!(
-                "the tenant {domain:?} is named twice: name it once"
-            )));
-        }
-    }
-    Ok(tenants)
-}
-
-/// A tenant is named by a bare host name, in lower case as in `iss`.
-///
-/// `what` begins the error's text: what names it.
-pub(crate) fn check_domain(what: &str, tenant: &RedactedUrl) -> Result<(), ConfigError> {
-    let RedactedUrl(domain) = tenant;
-    let is_label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label
-                .bytes()
-                .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'))
-    };
-    if domain.len() <= 253 && domain.split('.').all(is_label) {
-        return Ok(());
-    }
-    // Taken for a URL, it may have a password.
-    let shown = if domain.contains(':') {
-        format!("{tenant:?}")
-    } else {
-        format!("{domain:?}")
-    };
-    let punycode = if domain.is_ascii() {
-        ""
-    } else {
-        ", in punycode (xn--…)"
-    };
-    Err(ConfigError::new(format!(
-        "{what} {shown} is no host name in lower case: write it like example.conductor.one, without scheme, port and path{punycode}"
-    )))
-}
-
-/// A tenant of ConductorOne: its domain, and where its public keys come from.
-///
-/// Without further ado its keys come from `https://<domain>/auth/v1/jwks`,
-/// which needs the feature `reqwest` (on by default).
-///
-/// ```
-/// use tower_conductorone::Tenant;
-///
-/// let usual = Tenant::new("example.conductor.one");
-/// let offline = Tenant::new("example.conductor.one").jwks_file("/etc/c1/jwks.json");
-/// # let _ = (usual, offline);
-/// ```
-#[derive(Clone, Debug)]
-#[must_use]
-pub struct Tenant {
-    domain: RedactedUrl,
-    keys: Keys,
-}
-
-#[derive(Clone)]
-enum Keys {
-    WellKnown,
-    Url(RedactedUrl),
-    File(PathBuf),
-    Source(Arc<dyn KeySource>),
-}
-
-impl Tenant {
-    /// The tenant of that domain: a bare host name, as in the token's `iss`, such
-    /// as `example.conductor.one` or `example.c1eu.ai`. It may end with anything,
-    /// and counts whole.
-    pub fn new(domain: impl Into<String>) -> Self {
-        Self {
-            domain: RedactedUrl(domain.into()),
-            keys: Keys::WellKnown,
-        }
-    }
-
-    /// Takes the keys from another URL: https, or http on a loopback host where
-    /// [`dangerous_allow_http_on_loopback`](VerifyWebhookBuilder::dangerous_allow_http_on_loopback)
-    /// allows it.
-    pub fn jwks_url(mut self, url: impl Into<String>) -> Self {
-        self.keys = Keys::Url(RedactedUrl(url.into()));
-        self
-    }
-
-    /// Takes the keys from a JWKS file, which is read when the layer is built
-    /// (where an error surfaces), and again every minute.
-    pub fn jwks_file(mut self, path: impl Into<PathBuf>) -> Self {
-        self.keys = Keys::File(path.into());
-        self
-    }
-
-    /// Uses these keys and no others, for good.
-    pub fn static_keys(self, keys: KeySet) -> Self {
-        self.key_source(StaticKeys::new(keys))
-    }
-
-    /// Takes the keys from a source of yours, such as a
-    /// [`JwksCache`] with other settings.
-    ///
-    /// It comes complete: the layer's
-    /// [`http_client`](VerifyWebhookBuilder::http_client) and
-    /// [`dangerous_allow_http_on_loopback`](VerifyWebhookBuilder::dangerous_allow_http_on_loopback)
-    /// do not reach it. A cache has a [`Fetch`](crate::keys::Fetch) of its own,
-    /// and its builder a switch of its own for plain http.
-    pub fn key_source(mut self, source: impl KeySource) -> Self {
-        self.keys = Keys::Source(Arc::new(source));
-        self
-    }
-}
-
-impl<T: Into<String>> From<T> for Tenant {
-    fn from(domain: T) -> Self {
-        Self::new(domain)
-    }
-}
-
-impl Keys {
-    fn source(
-        self,
-        domain: &str,
-        fetching: &mut Fetching,
-    ) -> Result<Arc<dyn KeySource>, Box<dyn Error + Send + Sync>> {
-        match self {
-            Self::Source(source) => Ok(source),
-            Self::WellKnown => fetching.cache(&format!("https://{domain}/auth/v1/jwks")),
-            Self::Url(RedactedUrl(url)) => fetching.cache(&url),
-            Self::File(path) => Ok(Arc::new(JwksCache::file(path, FILE_INTERVAL)?)),
-        }
-    }
-}
-
-/// How keys are fetched over HTTPS: with one client for all tenants.
-#[derive(Debug)]
-struct Fetching {
-    #[cfg(feature = "reqwest")]
-    fetch: Option<HttpsFetch>,
-    http_on_loopback: bool,
-}
-
-impl Fetching {
-    #[cfg(feature = "reqwest")]
-    fn cache(&mut self, url: &str) -> Result<Arc<dyn KeySource>, Box<dyn Error + Send + Sync>> {
-        let fetch = match &self.fetch {
-            Some(fetch) => fetch.clone(),
-            None => self.fetch.insert(HttpsFetch::new()?).clone(),
-        };
-        let mut cache = JwksCache::builder(url);
-        if self.http_on_loopback {
-            cache = cache.dangerous_allow_http_loopback();
-        }
-        Ok(Arc::new(cache.build(fetch)?))
-    }
-
-    #[cfg(not(feature = "reqwest"))]
-    fn cache(&mut self, url: &str) -> Result<Arc<dyn KeySource>, Box<dyn Error + Send + Sync>> {
-        let _ = self.http_on_loopback;
-        let url = RedactedUrl(url.to_owned());
-        Err(format!(
-            "fetching {url:?} needs the feature `reqwest`; switch it on, or give the tenant \
-             static keys, a JWKS file or a key source"
-        )
-        .into())
-    }
-}
-
-impl fmt::Debug for Keys {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::WellKnown => f.write_str("WellKnown"),
-            Self::Url(url) => f.debug_tuple("Url").field(url).finish(),
-            Self::File(path) => f.debug_tuple("File").field(path).finish(),
-            Self::Source(source) => source.fmt(f),
-        }
-    }
-}
-
-/// A configuration that cannot work: says which value is wrong, and what would
-/// be right.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{message}")]
-pub struct ConfigError {
-    message: String,
-}
-
-impl ConfigError {
-    pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-        }
-    }
 }

@@ -1,0 +1,184 @@
+//! A tenant, and where its keys come from.
+
+use std::error::Error;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config_error::ConfigError;
+use crate::domain::check_domain;
+#[cfg(feature = "reqwest")]
+use crate::keys::HttpsFetch;
+use crate::keys::{JwksCache, KeySet, KeySource, StaticKeys};
+use crate::url::RedactedUrl;
+use crate::verify::Tenants;
+
+/// How often a JWKS file is read again.
+const FILE_INTERVAL: Duration = Duration::from_secs(60);
+
+/// A tenant of ConductorOne: its domain, and where its public keys come from.
+///
+/// By default, its keys are fetched from `https://<domain>/auth/v1/jwks`, which
+/// needs the feature `reqwest` (on by default).
+///
+/// ```
+/// use tower_conductorone::Tenant;
+///
+/// let usual = Tenant::new("example.conductor.one");
+/// let offline = Tenant::new("example.conductor.one").jwks_file("/etc/c1/jwks.json");
+/// # let _ = (usual, offline);
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Tenant {
+    domain: RedactedUrl,
+    keys: Keys,
+}
+
+#[derive(Clone)]
+enum Keys {
+    WellKnown,
+    Url(RedactedUrl),
+    File(PathBuf),
+    Source(Arc<dyn KeySource>),
+}
+
+impl Tenant {
+    /// The tenant of that domain: a bare host name, as in the token's `iss`, such
+    /// as `example.conductor.one` or `example.c1eu.ai`. It may end with anything,
+    /// and counts whole.
+    pub fn new(domain: impl Into<String>) -> Self {
+        Self {
+            domain: RedactedUrl(domain.into()),
+            keys: Keys::WellKnown,
+        }
+    }
+
+    /// Takes the keys from another URL: https, or http on a loopback host where
+    /// [`dangerous_allow_http_on_loopback`](crate::VerifyWebhookBuilder::dangerous_allow_http_on_loopback)
+    /// allows it.
+    pub fn jwks_url(mut self, url: impl Into<String>) -> Self {
+        self.keys = Keys::Url(RedactedUrl(url.into()));
+        self
+    }
+
+    /// Takes the keys from a JWKS file, which is read when the layer is built
+    /// (where an error surfaces), and again every minute.
+    pub fn jwks_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.keys = Keys::File(path.into());
+        self
+    }
+
+    /// Uses these keys and no others, for good.
+    pub fn static_keys(self, keys: KeySet) -> Self {
+        self.key_source(StaticKeys::new(keys))
+    }
+
+    /// Takes the keys from a source of yours, such as a
+    /// [`JwksCache`] with other settings.
+    ///
+    /// The layer's HTTP settings,
+    /// [`http_client`](crate::VerifyWebhookBuilder::http_client) and
+    /// [`dangerous_allow_http_on_loopback`](crate::VerifyWebhookBuilder::dangerous_allow_http_on_loopback),
+    /// do not apply to it: a cache is given its own
+    /// [`Fetch`](crate::keys::Fetch), and its builder has its own switch for plain
+    /// http.
+    pub fn key_source(mut self, source: impl KeySource) -> Self {
+        self.keys = Keys::Source(Arc::new(source));
+        self
+    }
+}
+
+impl<T: Into<String>> From<T> for Tenant {
+    fn from(domain: T) -> Self {
+        Self::new(domain)
+    }
+}
+
+/// The configured tenants with their keys' sources, one of each.
+pub(crate) fn key_sources(
+    configured: Vec<Tenant>,
+    mut fetching: Fetching,
+) -> Result<Tenants, ConfigError> {
+    if configured.is_empty() {
+        return Err(ConfigError::new(
+            "no tenant: name the one whose webhooks are accepted, such as example.conductor.one",
+        ));
+    }
+    let mut tenants = Tenants::new();
+    for Tenant { domain, keys } in configured {
+        check_domain("the tenant", &domain)?;
+        let RedactedUrl(domain) = domain;
+        let source = keys.source(&domain, &mut fetching).map_err(|error| {
+            let message = format!("the keys of the tenant {domain:?} cannot be set up");
+            ConfigError::because(message, error)
+        })?;
+        if tenants.insert(domain.as_str().into(), source).is_some() {
+            return Err(ConfigError::new(format!(
+                "the tenant {domain:?} is named twice: name it once"
+            )));
+        }
+    }
+    Ok(tenants)
+}
+
+impl Keys {
+    fn source(
+        self,
+        domain: &str,
+        fetching: &mut Fetching,
+    ) -> Result<Arc<dyn KeySource>, Box<dyn Error + Send + Sync>> {
+        match self {
+            Self::Source(source) => Ok(source),
+            Self::WellKnown => fetching.cache(&format!("https://{domain}/auth/v1/jwks")),
+            Self::Url(RedactedUrl(url)) => fetching.cache(&url),
+            Self::File(path) => Ok(Arc::new(JwksCache::file(path, FILE_INTERVAL)?)),
+        }
+    }
+}
+
+/// How keys are fetched over HTTPS: with one client for all tenants.
+#[derive(Clone, Debug)]
+pub(crate) struct Fetching {
+    #[cfg(feature = "reqwest")]
+    pub(crate) fetch: Option<HttpsFetch>,
+    pub(crate) http_on_loopback: bool,
+}
+
+impl Fetching {
+    #[cfg(feature = "reqwest")]
+    fn cache(&mut self, url: &str) -> Result<Arc<dyn KeySource>, Box<dyn Error + Send + Sync>> {
+        let fetch = match &self.fetch {
+            Some(fetch) => fetch.clone(),
+            None => self.fetch.insert(HttpsFetch::new()?).clone(),
+        };
+        let mut cache = JwksCache::builder(url);
+        if self.http_on_loopback {
+            cache = cache.dangerous_allow_http_loopback();
+        }
+        Ok(Arc::new(cache.build(fetch)?))
+    }
+
+    #[cfg(not(feature = "reqwest"))]
+    fn cache(&mut self, url: &str) -> Result<Arc<dyn KeySource>, Box<dyn Error + Send + Sync>> {
+        let _ = self.http_on_loopback;
+        let url = RedactedUrl(url.to_owned());
+        Err(format!(
+            "fetching {url:?} needs the feature `reqwest`; switch it on, or give the tenant \
+             static keys, a JWKS file or a key source"
+        )
+        .into())
+    }
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::WellKnown => f.write_str("WellKnown"),
+            Self::Url(url) => f.debug_tuple("Url").field(url).finish(),
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+            Self::Source(source) => source.fmt(f),
+        }
+    }
+}
