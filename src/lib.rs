@@ -41,20 +41,21 @@
 //! In this order, cheap before dear; nothing of the body is read before the
 //! token has passed, and nothing is remembered before all else has:
 //!
-//! 1. The method is POST, the content type `application/json`, without a
-//!    content coding.
-//! 2. There is one bearer token, of a sane size, in strict JWS compact form
-//!    (RFC 7515), signed with RS256, ES256 or EdDSA.
+//! 1. The method is POST, the content type `application/json`, without a content
+//!    coding.
+//! 2. There is one bearer token of limited size, in strict JWS compact form (RFC
+//!    7515), signed with RS256, ES256 or EdDSA.
 //! 3. Its `iss` is one of the configured tenants.
-//! 4. It verifies with one of that tenant's keys, and with no other's.
-//! 5. `c1typ`, `aud`, `exp`, `nbf`, `iat`, `htm` and `htu` fit this receiver,
-//!    this moment and this request (RFC 7519, RFC 9449 §4.3), whose path has no
-//!    dot segments.
-//! 6. The body, read with a limit on size and time, has the SHA-256 that the
-//!    token names (`htb_s256`), and `Content-Digest`, if there, agrees.
-//! 7. The body is an envelope of version `v1`, and no `Webhook-*` header
-//!    contradicts it.
-//! 8. The token was not used before.
+//! 4. Its signature verifies with one of that tenant's keys; no other tenant's keys
+//!    are tried.
+//! 5. `c1typ`, `aud`, `iat`, `nbf`, `exp`, `htm` and `htu` fit this receiver, this
+//!    moment and this request (RFC 7519, RFC 9449 §4.3), whose path has no dot
+//!    segments.
+//! 6. The body, read with a limit on size and time, has the SHA-256 that the token
+//!    names (`htb_s256`), and `Content-Digest`, if present, agrees.
+//! 7. The body is an envelope of version `v1`, and no `Webhook-*` header contradicts
+//!    it.
+//! 8. The token was not used before (`jti`).
 //!
 //! Every way to fail is a [`RejectionKind`], documented with its cause and
 //! remedy, and logged through [`tracing`](https://docs.rs/tracing) with what was

@@ -664,7 +664,7 @@ async fn captured_requests_are_explained() {
     assert!(explained.stdout.contains("\naccepted\n"), "{explained:?}");
     let explained = c1(&folder, &format!("explain bad.txt {receiver}")).await;
     assert_eq!(explained.code, 1);
-    assert!(explained.stdout.contains("FAILED   the audience"));
+    assert!(explained.stdout.contains("FAILED   5b the audience"));
     assert!(explained.stdout.contains("refused: 415"));
 
     let explained = c1(&folder, "explain bad.txt").await;
@@ -680,6 +680,7 @@ async fn captured_requests_are_explained() {
     let lines = explained.lines();
     assert_eq!(lines[0]["accepted"], true);
     assert_eq!(lines[1]["code"], "replayed_token");
+    assert_eq!(lines[1]["checks"][8]["number"], "5b");
     assert_eq!(
         lines[1]["remarks"][0],
         "it has the token of request 1 of these"

@@ -865,3 +865,73 @@ proptest! {
         });
     }
 }
+
+/// The points of the numbered list under that heading, in one line each.
+fn numbered(text: &str) -> Vec<String> {
+    let (_, list) = text.split_once("# What is checked\n").expect("a heading");
+    let list = list.split("\n#").next().unwrap_or_default();
+    let mut points: Vec<String> = Vec::new();
+    for line in list.lines() {
+        let next = format!("{}. ", points.len() + 1);
+        if let Some(point) = line.strip_prefix(&next) {
+            points.push(point.to_owned());
+        } else if let (Some(point), Some(more)) = (points.last_mut(), line.strip_prefix("   ")) {
+            point.push(' ');
+            point.push_str(more.trim());
+        }
+    }
+    points
+}
+
+#[tokio::test]
+async fn readme_crate_page_and_explanations_number_the_checks_alike() {
+    let readme = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"));
+    let source = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/lib.rs"));
+    let page: Vec<_> = source
+        .lines()
+        .filter_map(|line| line.strip_prefix("//!"))
+        .map(|line| line.strip_prefix(' ').unwrap_or(line))
+        .collect();
+    let points = numbered(readme);
+    assert_eq!(points, numbered(&page.join("\n")));
+
+    let request = kept(&FakeTenant::new(DOMAIN).delivery(TEST_EVENT)).await;
+    let explanation = explainer(VerifyWebhookLayer::builder())
+        .explain(&request)
+        .await;
+    let checks: Vec<_> = explanation.checks().map(|(check, _)| check).collect();
+    let mut numbers = Vec::new();
+    for (index, point) in points.iter().enumerate() {
+        let number = (index + 1).to_string();
+        let of_point =
+            |check: &&Check| check.number().trim_end_matches(char::is_alphabetic) == number;
+        let parts: Vec<_> = checks.iter().filter(of_point).collect();
+        for (part, letter) in parts.iter().zip('a'..) {
+            let shown = part.to_string();
+            let (shown_number, name) = shown.split_once(' ').expect("a number and a name");
+            assert_eq!(shown_number, part.number());
+            // The fields that it is about or, without any, the last word.
+            let terms = match name.trim().split_once('(') {
+                Some((_, fields)) => fields.trim_end_matches(')').split(", ").collect(),
+                None => vec![name.rsplit(' ').next().expect("a word")],
+            };
+            for term in terms {
+                assert!(point.contains(term), "{shown} is not in {point:?}");
+            }
+            numbers.push(match parts.len() {
+                1 => number.clone(),
+                _ => format!("{number}{letter}"),
+            });
+        }
+        assert!(!parts.is_empty(), "{number} is in no explanation");
+    }
+    let shown: Vec<_> = checks.iter().map(|check| check.number()).collect();
+    assert_eq!(shown, numbers);
+    let text = explanation.to_string();
+    for check in checks {
+        assert!(
+            text.contains(&format!("  {check}")),
+            "{check} is not in {text}"
+        );
+    }
+}

@@ -729,6 +729,7 @@ fn no_webhook_is_made_of_another_body() {
 #[tokio::test]
 async fn a_typed_handler_is_called_without_a_request() {
     async fn provision(step: Typed<ProvisionStep>, run: DeliveryRun) -> Outcome {
+        tokio::task::yield_now().await;
         let app = step.task_view().app().map(|app| app.display_name.clone());
         let comment = format!("{}, run {}", app.unwrap_or_default(), run.number());
         step.answer(ProvisionReply::complete(Comment::truncated(comment)))

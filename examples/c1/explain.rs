@@ -148,7 +148,7 @@ fn line(file: &str, explanation: &Explanation) -> serde_json::Value {
         .checks()
         .map(|(check, verdict)| {
             let name = format!("{check:?}");
-            match verdict {
+            let mut line = match verdict {
                 CheckVerdict::Passed => json!({ "check": name, "verdict": "passed" }),
                 CheckVerdict::Failed {
                     kind,
@@ -163,7 +163,9 @@ fn line(file: &str, explanation: &Explanation) -> serde_json::Value {
                     json!({ "check": name, "verdict": "unknown", "why": why })
                 }
                 _ => json!({ "check": name, "verdict": "not reached" }),
-            }
+            };
+            line["number"] = check.number().into();
+            line
         })
         .collect();
     json!({

@@ -6,6 +6,8 @@
 mod bearer;
 mod binding;
 mod body;
+#[cfg(feature = "testing")]
+mod check;
 mod claims;
 mod envelope;
 mod preconditions;
@@ -37,12 +39,12 @@ use tracing::{debug, info, warn};
 pub(crate) use self::binding::content_digest_agrees;
 pub(crate) use self::binding::{PublicUrl, UrlError};
 pub(crate) use self::body::BodyPolicy;
+#[cfg(feature = "testing")]
+pub use self::check::Check;
 pub(crate) use self::claims::ClaimPolicy;
 pub use self::claims::Claims;
 pub(crate) use self::signature::Tenants;
 pub(crate) use self::stored::Remembered;
-#[cfg(feature = "testing")]
-pub use self::trial::Check;
 #[cfg(feature = "testing")]
 pub(crate) use self::trial::Trial;
 pub use self::webhook::{CallbackUrl, Webhook};

@@ -9,6 +9,7 @@ use http::request::Parts;
 use http_body_util::Full;
 
 use super::binding::DigestError;
+use super::check::Check;
 use super::signature::{self, SignatureError};
 use super::token::UntrustedToken;
 use super::{
@@ -22,47 +23,6 @@ pub(crate) struct Trial {
     pub(crate) verdicts: Vec<(Check, Option<Result<(), Rejection>>)>,
     /// What the token says, proven or not.
     pub(crate) claims: Option<Claims>,
-}
-
-/// One of the checks that a request has to pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Check {
-    /// The method is POST.
-    Method,
-    /// The content type is `application/json`.
-    MediaType,
-    /// The body has no content coding.
-    ContentCoding,
-    /// There is one bearer token, of a sane size.
-    BearerToken,
-    /// It is a JWT of proper form, with an algorithm and all claims that a
-    /// webhook's has.
-    TokenForm,
-    /// `iss` is a configured tenant.
-    Tenant,
-    /// One of the tenant's keys made the signature.
-    Signature,
-    /// `c1typ` is a webhook's.
-    TokenType,
-    /// `aud` is the public URL's host.
-    Audience,
-    /// `exp`, `nbf` and `iat` fit the time of receipt.
-    Times,
-    /// `htm` is the request's method.
-    BoundMethod,
-    /// `htu` is the URL that was called.
-    BoundUrl,
-    /// The body is there, whole, and within the limit.
-    BodySize,
-    /// `htb_s256` is the body's SHA-256.
-    BodyHash,
-    /// `Content-Digest`, if there, is the body's.
-    ContentDigest,
-    /// The body is an envelope of version `v1` that no header contradicts.
-    Envelope,
-    /// The token was not used before.
-    FirstUse,
 }
 
 impl Trial {
@@ -192,29 +152,5 @@ impl Verifier {
         trial.note(Check::ContentDigest, agrees);
         let envelope = read.map(|(body, _)| Envelope::parse(&body, &parts.headers));
         trial.note(Check::Envelope, envelope)
-    }
-}
-
-impl std::fmt::Display for Check {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Method => "the method",
-            Self::MediaType => "the content type",
-            Self::ContentCoding => "no content coding",
-            Self::BearerToken => "one bearer token",
-            Self::TokenForm => "the token's form",
-            Self::Tenant => "the tenant (iss)",
-            Self::Signature => "the signature",
-            Self::TokenType => "the token's type (c1typ)",
-            Self::Audience => "the audience (aud)",
-            Self::Times => "the time (iat, nbf, exp)",
-            Self::BoundMethod => "the method in the token (htm)",
-            Self::BoundUrl => "the URL in the token (htu)",
-            Self::BodySize => "the body's size",
-            Self::BodyHash => "the body's hash in the token (htb_s256)",
-            Self::ContentDigest => "the body's hash in Content-Digest",
-            Self::Envelope => "the envelope",
-            Self::FirstUse => "the token's first use (jti)",
-        })
     }
 }
