@@ -1,6 +1,7 @@
 //! The wall clock, as a port.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 /// Tells the time against which a token's `exp`, `nbf` and `iat` are judged.
@@ -11,6 +12,12 @@ use std::time::SystemTime;
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// The current time.
     fn now(&self) -> SystemTime;
+}
+
+impl<C: Clock + ?Sized> Clock for Arc<C> {
+    fn now(&self) -> SystemTime {
+        (**self).now()
+    }
 }
 
 /// The system's own clock.

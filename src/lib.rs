@@ -157,8 +157,8 @@ pub use self::rejection::{Rejection, RejectionKind};
 pub use self::tenant::Tenant;
 pub use self::verify::{CallbackUrl, Claims, ReplayPolicy, Webhook};
 pub use self::verify_webhook::{
-    Health, ResponseBody, ResponseFuture, TenantHealth, VerifyWebhook, VerifyWebhookBuilder,
-    VerifyWebhookLayer,
+    Health, ResponseBody, ResponseFuture, TenantHealth, TenantKeysError, VerifyWebhook,
+    VerifyWebhookBuilder, VerifyWebhookLayer,
 };
 
 /// The examples of the README are compiled with the tests.

@@ -155,7 +155,7 @@ impl Fetching {
         };
         let mut cache = JwksCache::builder(url);
         if self.http_on_loopback {
-            cache = cache.dangerous_allow_http_loopback();
+            cache = cache.dangerous_allow_http_on_loopback();
         }
         Ok(Arc::new(cache.build(fetch)?))
     }

@@ -7,13 +7,15 @@ use std::error::Error;
 use std::fs;
 use std::iter;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use support::body::{Script, data};
 use support::{DOMAIN, TEST_EVENT, builder, now, send};
-use tower_conductorone::keys::{Algorithm, JwksCache, KeySet};
-use tower_conductorone::testing::FakeTenant;
-use tower_conductorone::{ReplayPolicy, Tenant, VerifyWebhookBuilder, VerifyWebhookLayer};
+use tower_conductorone::keys::{Algorithm, Fetch, JwksCache, KeySet, KeySource};
+use tower_conductorone::replay::{MemoryReplayStore, ReplayStore};
+use tower_conductorone::testing::{FakeTenant, Fault};
+use tower_conductorone::{Clock, ReplayPolicy, Tenant, VerifyWebhookBuilder, VerifyWebhookLayer};
 
 /// A builder that lacks nothing.
 fn good() -> VerifyWebhookBuilder {
@@ -367,6 +369,51 @@ fn without_a_client_keys_have_to_come_from_elsewhere() {
 }
 
 // A JWKS file.
+
+/// Receivers in one process share their ports; a caller keeps a handle of each.
+#[tokio::test]
+async fn every_port_may_be_shared_behind_an_arc() {
+    let tenant = FakeTenant::new(DOMAIN);
+    let server = tenant.fetch();
+    let fetch: Arc<dyn Fetch> = Arc::new(server.clone());
+    let url = "https://example.conductor.one/auth/v1/jwks";
+    let cache = JwksCache::builder(url).build(Arc::clone(&fetch));
+    let keys: Arc<dyn KeySource> = Arc::new(cache.expect("good"));
+    let used: Arc<dyn ReplayStore> = Arc::new(MemoryReplayStore::default());
+    let hands = Arc::new(support::clock());
+    let clock: Arc<dyn Clock> = hands.clone();
+    let receiver = || {
+        let builder = VerifyWebhookLayer::builder()
+            .public_url("https://hooks.example.com")
+            .tenant(Tenant::new(DOMAIN).key_source(Arc::clone(&keys)))
+            .replay_store(Arc::clone(&used))
+            .clock(Arc::clone(&clock));
+        builder.build().expect("good")
+    };
+    let [one, other] = [receiver(), receiver()];
+
+    one.ready().await;
+    assert!(other.health().is_ready(), "the keys are shared");
+    let delivery = tenant.delivery(TEST_EVENT).issued_at(now());
+    assert_eq!(send(&one, delivery.request()).await.code(), "accepted");
+    let again = send(&other, delivery.request()).await;
+    again.expect_token("replayed_token", "the replay store is shared");
+
+    let before = server.requests();
+    other.refresh_now().await.expect("loaded");
+    assert_eq!(server.requests(), before + 1);
+    server.set_fault(Some(Fault::Down));
+    one.refresh_now().await.expect_err("out of reach");
+    assert_eq!(other.health().tenants[0].keys.failures, 1);
+
+    hands.advance(Duration::from_secs(3600));
+    let late = send(
+        &other,
+        tenant.delivery(TEST_EVENT).issued_at(now()).request(),
+    );
+    late.await
+        .expect_token("token_expired", "the clock is shared");
+}
 
 /// A file for this test alone.
 fn file(name: &str, content: impl AsRef<[u8]>) -> PathBuf {

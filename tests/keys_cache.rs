@@ -1216,12 +1216,12 @@ fn a_bad_url_is_refused_with_value_and_remedy() {
         (
             "http://127.0.0.1:8080/jwks",
             "http://127.0.0.1:8080/jwks",
-            "dangerous_allow_http_loopback",
+            "dangerous_allow_http_on_loopback",
         ),
         (
             "http://localhost/jwks",
             "http://localhost/jwks",
-            "dangerous_allow_http_loopback",
+            "dangerous_allow_http_on_loopback",
         ),
     ] {
         let error = JwksCache::builder(url)
@@ -1241,7 +1241,7 @@ fn a_bad_url_is_refused_with_value_and_remedy() {
 #[test]
 fn plain_http_is_for_loopback_hosts() {
     let build = |url: &str| {
-        let builder = JwksCache::builder(url).dangerous_allow_http_loopback();
+        let builder = JwksCache::builder(url).dangerous_allow_http_on_loopback();
         builder.build(Server::new(|_| Reply::Silence))
     };
     for host in [

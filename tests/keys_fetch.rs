@@ -296,7 +296,7 @@ async fn a_client_of_ones_own_is_used_unless_it_follows_redirects() {
 
 fn cache(server: &Server) -> JwksCache {
     JwksCache::builder(server.url())
-        .dangerous_allow_http_loopback()
+        .dangerous_allow_http_on_loopback()
         .timeout(Duration::from_secs(2))
         .build(HttpsFetch::new().unwrap())
         .unwrap()

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -29,6 +30,16 @@ pub trait Fetch: fmt::Debug + Send + Sync + 'static {
         request: Request<()>,
         max_body: usize,
     ) -> BoxFuture<'_, Result<Response<Bytes>, FetchError>>;
+}
+
+impl<F: Fetch + ?Sized> Fetch for Arc<F> {
+    fn fetch(
+        &self,
+        request: Request<()>,
+        max_body: usize,
+    ) -> BoxFuture<'_, Result<Response<Bytes>, FetchError>> {
+        (**self).fetch(request, max_body)
+    }
 }
 
 /// Why a fetch got no complete answer.

@@ -103,6 +103,31 @@ pub trait KeySource: fmt::Debug + Send + Sync + 'static {
     }
 }
 
+impl<S: KeySource + ?Sized> KeySource for Arc<S> {
+    fn current(&self) -> Option<Arc<KeySet>> {
+        (**self).current()
+    }
+
+    fn renew<'a>(
+        &'a self,
+        seen: Option<&'a Arc<KeySet>>,
+    ) -> BoxFuture<'a, Result<Arc<KeySet>, KeysUnavailable>> {
+        (**self).renew(seen)
+    }
+
+    fn refresh(&self) -> BoxFuture<'_, Result<Arc<KeySet>, KeysUnavailable>> {
+        (**self).refresh()
+    }
+
+    fn ready(&self) -> BoxFuture<'_, ()> {
+        (**self).ready()
+    }
+
+    fn health(&self) -> KeyHealth {
+        (**self).health()
+    }
+}
+
 /// The keys are out of reach for now.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{reason}; try again in {retry_after:?}")]
@@ -119,6 +144,12 @@ impl KeysUnavailable {
             reason: reason.into(),
             retry_after: retry_after.max(Duration::from_secs(1)),
         }
+    }
+
+    /// Why the keys are out of reach.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        &self.reason
     }
 
     /// The time after which another try makes sense.

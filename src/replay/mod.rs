@@ -20,6 +20,7 @@ mod memory;
 
 use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 pub use self::memory::MemoryReplayStore;
@@ -79,6 +80,17 @@ pub trait ReplayStore: fmt::Debug + Send + Sync + 'static {
         now: SystemTime,
         until: SystemTime,
     ) -> BoxFuture<'a, Result<Claim, ReplayStoreError>>;
+}
+
+impl<S: ReplayStore + ?Sized> ReplayStore for Arc<S> {
+    fn claim<'a>(
+        &'a self,
+        id: TokenId<'a>,
+        now: SystemTime,
+        until: SystemTime,
+    ) -> BoxFuture<'a, Result<Claim, ReplayStoreError>> {
+        (**self).claim(id, now, until)
+    }
 }
 
 /// The store could not say whether a token was seen before.

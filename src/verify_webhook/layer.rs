@@ -2,10 +2,13 @@ use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
+use tokio::time::timeout;
 use tower_layer::Layer;
 
 use super::service::VerifyWebhook;
+use super::tenant_keys_error::TenantKeysError;
 use crate::future::BoxFuture;
 use crate::keys::{KeyHealth, KeysUnavailable};
 use crate::verify::Verifier;
@@ -39,11 +42,37 @@ impl VerifyWebhookLayer {
     /// Completes once the keys of every tenant are loaded. Await it at start,
     /// or spawn it, so that the first webhook does not wait for the keys.
     ///
-    /// It tries for as long as it takes: bound it with a time-out if the
-    /// service should not start without keys.
+    /// It tries for as long as it takes; see [`ready_within`](Self::ready_within)
+    /// for a service that should not start without keys.
     pub async fn ready(&self) {
         let sources = self.verifier.tenants.values();
         together(sources.map(|source| source.ready()).collect()).await;
+    }
+
+    /// Like [`ready`](Self::ready), for at most `limit`.
+    ///
+    /// ```no_run
+    /// # use tower_conductorone::VerifyWebhookLayer;
+    /// # async fn start(layer: VerifyWebhookLayer) -> Result<(), Box<dyn std::error::Error>> {
+    /// layer.ready_within(std::time::Duration::from_secs(20)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`TenantKeysError`] names each tenant whose keys are still missing, with
+    /// the cause of the last failure. A [`JwksCache`](crate::keys::JwksCache) goes
+    /// on trying.
+    pub async fn ready_within(&self, limit: Duration) -> Result<(), TenantKeysError> {
+        if timeout(limit, self.ready()).await.is_ok() {
+            return Ok(());
+        }
+        let tenants = self.health().tenants.into_iter();
+        TenantKeysError::check(tenants.filter(|tenant| !tenant.keys.usable).map(|tenant| {
+            let cause = tenant.keys.last_error;
+            let cause = cause.unwrap_or_else(|| format!("no keys within {limit:?}").into());
+            (tenant.domain, KeysUnavailable::new(cause, Duration::ZERO))
+        }))
     }
 
     /// The state of every tenant's keys, for a readiness probe.
@@ -62,18 +91,21 @@ impl VerifyWebhookLayer {
         Health { tenants }
     }
 
-    /// Loads the keys of every tenant anew, whatever the limits on fetching
-    /// say: for an operator who knows that a key must go now.
+    /// Loads the keys of every tenant now, regardless of the limits on fetching:
+    /// for an operator who knows that a key must go.
     ///
     /// # Errors
-    /// One tenant's failure. All are tried, at once; where it failed, the keys
-    /// loaded earlier stay in force.
-    pub async fn refresh_now(&self) -> Result<(), KeysUnavailable> {
-        let sources = self.verifier.tenants.values();
-        let outcomes = together(sources.map(|source| source.refresh()).collect()).await;
-        outcomes
-            .into_iter()
-            .try_for_each(|outcome| outcome.map(drop))
+    /// [`TenantKeysError`] names each tenant whose keys could not be loaded, and
+    /// why. The keys that it had stay in force; the other tenants have new ones.
+    pub async fn refresh_now(&self) -> Result<(), TenantKeysError> {
+        let tenants = self.verifier.tenants.iter();
+        let refresh = tenants.map(|(domain, source)| -> BoxFuture<'_, _> {
+            Box::pin(async move { (domain.to_string(), source.refresh().await) })
+        });
+        let outcomes = together(refresh.collect()).await.into_iter();
+        TenantKeysError::check(
+            outcomes.filter_map(|(domain, outcome)| Some((domain, outcome.err()?))),
+        )
     }
 }
 

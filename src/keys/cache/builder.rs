@@ -22,7 +22,7 @@ use crate::url::{RedactedUrl, has_unicode_host, is_loopback};
 #[must_use = "a builder does nothing until it is built"]
 pub struct JwksCacheBuilder {
     url: RedactedUrl,
-    allow_http_loopback: bool,
+    http_on_loopback: bool,
     fresh_for: Duration,
     max_lifetime: Duration,
     keep_on_failure: Duration,
@@ -72,7 +72,7 @@ impl JwksCacheBuilder {
     pub(super) fn new(url: String) -> Self {
         Self {
             url: RedactedUrl(url),
-            allow_http_loopback: false,
+            http_on_loopback: false,
             fresh_for: Duration::from_secs(5 * 60),
             max_lifetime: Duration::from_secs(60 * 60),
             keep_on_failure: Duration::from_secs(60 * 60),
@@ -126,8 +126,8 @@ impl JwksCacheBuilder {
     ///
     /// Dangerous, since whoever can listen on that port decides which tokens
     /// are genuine.
-    pub fn dangerous_allow_http_loopback(mut self) -> Self {
-        self.allow_http_loopback = true;
+    pub fn dangerous_allow_http_on_loopback(mut self) -> Self {
+        self.http_on_loopback = true;
         self
     }
 
@@ -211,8 +211,10 @@ impl JwksCacheBuilder {
                 "use https (http is possible for loopback hosts only)",
             ));
         }
-        if !self.allow_http_loopback {
-            return Err(refuse("use https, or call dangerous_allow_http_loopback()"));
+        if !self.http_on_loopback {
+            return Err(refuse(
+                "use https, or call dangerous_allow_http_on_loopback()",
+            ));
         }
         Ok(uri)
     }
