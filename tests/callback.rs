@@ -20,7 +20,7 @@ use support::{DOMAIN, now, receiver};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tower_conductorone::callback::{
-    Attempt, Callback, CallbackClient, CallbackError, Post, PostError, Progress, Sent,
+    AttemptOutcome, Callback, CallbackClient, CallbackError, Delivered, Post, PostError, Progress,
 };
 use tower_conductorone::event::{Comment, PolicyApprovalStep, ProvisionReply, ProvisionStep};
 use tower_conductorone::keys::JwksCache;
@@ -96,7 +96,7 @@ impl Server {
     }
 
     /// One attempt after those that led to `progress`.
-    async fn attempt(&self, progress: &mut Progress) -> Result<Attempt, CallbackError> {
+    async fn attempt(&self, progress: &mut Progress) -> Result<AttemptOutcome, CallbackError> {
         soon(self.client().attempt(&self.callback(), &reply(), progress)).await
     }
 }
@@ -133,11 +133,15 @@ async fn soon<T>(future: impl Future<Output = T>) -> T {
         .expect("it hangs")
 }
 
-const ACCEPTED: Result<Attempt, CallbackError> = Ok(Attempt::Sent(Sent::Accepted));
+const ACCEPTED: Result<AttemptOutcome, CallbackError> =
+    Ok(AttemptOutcome::Delivered(Delivered::Accepted));
 
 #[track_caller]
-fn is_again(outcome: &Result<Attempt, CallbackError>) {
-    assert!(matches!(outcome, Ok(Attempt::Again { .. })), "{outcome:?}");
+fn is_again(outcome: &Result<AttemptOutcome, CallbackError>) {
+    assert!(
+        matches!(outcome, Ok(AttemptOutcome::Retry { .. })),
+        "{outcome:?}"
+    );
 }
 
 #[tokio::test]
@@ -146,7 +150,7 @@ async fn the_document_is_posted_as_json_and_accepted() {
     let callback = server.callback().typed::<ProvisionStep>().expect("one");
     let reply = ProvisionReply::complete(Comment::truncated("done"));
     let sent = soon(server.client().answer(&callback, reply)).await;
-    assert_eq!(sent, Ok(Sent::Accepted));
+    assert_eq!(sent, Ok(Delivered::Accepted));
     let requests = server.requests();
     let [request] = &requests[..] else {
         panic!("{requests:?}")
@@ -212,7 +216,10 @@ async fn a_400_after_a_connection_that_broke_means_probably_accepted() {
     is_again(&server.attempt(&mut progress).await);
     assert!(progress.uncertain);
     let outcome = server.attempt(&mut progress).await;
-    assert_eq!(outcome, Ok(Attempt::Sent(Sent::ProbablyAccepted)));
+    assert_eq!(
+        outcome,
+        Ok(AttemptOutcome::Delivered(Delivered::ProbablyAccepted))
+    );
     assert_eq!(server.requests().len(), 2);
 }
 

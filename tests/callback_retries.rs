@@ -15,7 +15,7 @@ use support::callback::{Act, PROVISION, Script, builder, callback, own_url, repl
 use support::{DOMAIN, now};
 use tower::{Layer, service_fn};
 use tower_conductorone::callback::{
-    Attempt, Callback, CallbackClient, CallbackError, Post, PostError, Progress, Sent,
+    AttemptOutcome, Callback, CallbackClient, CallbackError, Delivered, Post, PostError, Progress,
 };
 use tower_conductorone::event::{
     ApprovalReply, Comment, ProvisionReply, ProvisionStep, ReplyError,
@@ -30,7 +30,7 @@ fn client(script: &Script) -> CallbackClient {
     builder().post(script.clone()).build().expect("good")
 }
 
-async fn send(script: &Script) -> Result<Sent, CallbackError> {
+async fn send(script: &Script) -> Result<Delivered, CallbackError> {
     client(script).send(&callback(&own_url()), &reply()).await
 }
 
@@ -52,9 +52,13 @@ async fn each_status_is_done_or_final_or_tried_again() {
         let outcome = client(&script)
             .attempt(&callback, &reply(), &mut progress)
             .await;
-        let again = matches!(outcome, Ok(Attempt::Again { .. }));
+        let again = matches!(outcome, Ok(AttemptOutcome::Retry { .. }));
         match code {
-            200..=299 => assert_eq!(outcome, Ok(Attempt::Sent(Sent::Accepted)), "{code}"),
+            200..=299 => assert_eq!(
+                outcome,
+                Ok(AttemptOutcome::Delivered(Delivered::Accepted)),
+                "{code}"
+            ),
             400 => assert_eq!(outcome, Err(CallbackError::UsedOrExpired)),
             300..=399 | 401 | 403 | 404 | 408 | 425 | 429 | 500..=599 => {
                 assert!(again, "{code}: {outcome:?}");
@@ -75,7 +79,7 @@ async fn each_status_is_done_or_final_or_tried_again() {
 async fn a_400_is_told_apart_by_what_came_before() {
     let callback = no_longer_early();
     let used = Err(CallbackError::UsedOrExpired);
-    let probably = Ok(Sent::ProbablyAccepted);
+    let probably = Ok(Delivered::ProbablyAccepted);
     let table = [
         (vec![status(400)], used.clone()),
         (vec![Act::Unsent, status(400)], used.clone()),
@@ -88,7 +92,7 @@ async fn a_400_is_told_apart_by_what_came_before() {
             vec![Act::Broken, Act::Unsent, status(503), status(400)],
             probably,
         ),
-        (vec![Act::Broken, status(200)], Ok(Sent::Accepted)),
+        (vec![Act::Broken, status(200)], Ok(Delivered::Accepted)),
     ];
     for (acts, expected) in table {
         let script = Script::new(acts.clone());
@@ -116,7 +120,10 @@ const EARLY: Duration = Duration::from_secs(45 * 60);
 async fn a_400_may_come_of_an_unheard_202_as_long_as_conductorone_tries() {
     for (acts, expected) in [
         (vec![status(400)], Err(CallbackError::UsedOrExpired)),
-        (vec![Act::Broken, status(400)], Ok(Sent::ProbablyAccepted)),
+        (
+            vec![Act::Broken, status(400)],
+            Ok(Delivered::ProbablyAccepted),
+        ),
     ] {
         let script = Script::new(acts.clone());
         assert_eq!(send(&script).await, expected, "{acts:?}");
@@ -135,11 +142,14 @@ async fn a_400_may_come_of_an_unheard_202_as_long_as_conductorone_tries() {
         let outcome = client(&Script::new([status(400)]))
             .attempt(&callback_fired_ago(seconds(600)), &reply(), &mut progress)
             .await;
-        assert!(matches!(outcome, Ok(Attempt::Again { .. })), "{outcome:?}");
+        assert!(
+            matches!(outcome, Ok(AttemptOutcome::Retry { .. })),
+            "{outcome:?}"
+        );
         assert!(!progress.uncertain);
     }
     let heard = Script::new([status(400), status(400), status(200)]);
-    assert_eq!(send(&heard).await, Ok(Sent::Accepted));
+    assert_eq!(send(&heard).await, Ok(Delivered::Accepted));
 }
 
 /// A callback of a webhook that was fired so long before the clock's start.
@@ -156,7 +166,7 @@ async fn what_a_firewall_or_a_deployment_refuses_is_tried_until_the_deadline() {
         let mut acts = vec![status(code); 100];
         acts.push(status(200));
         let script = Script::new(acts);
-        assert_eq!(send(&script).await, Ok(Sent::Accepted), "{code}");
+        assert_eq!(send(&script).await, Ok(Delivered::Accepted), "{code}");
         let last = script.posts().pop().expect("some");
         assert!(last > seconds(11 * 60 * 60), "{code}: {last:?}");
 
@@ -179,7 +189,7 @@ async fn the_first_three_attempts_are_over_within_40_s() {
     ] {
         for _ in 0..100 {
             let script = Script::new([act.clone(), act.clone(), act.clone(), status(200)]);
-            assert_eq!(send(&script).await, Ok(Sent::Accepted));
+            assert_eq!(send(&script).await, Ok(Delivered::Accepted));
             let posts = script.posts();
             assert!(posts[2] + seconds(10) <= seconds(40), "{act:?}: {posts:?}");
             assert!(posts[1] >= seconds(1), "{act:?}: {posts:?}");
@@ -233,7 +243,7 @@ async fn callbacks_that_fail_together_do_not_come_back_together() {
         let mut second: Vec<_> = Vec::new();
         for _ in 0..20 {
             let script = Script::new([act.clone(), status(200)]);
-            assert_eq!(send(&script).await, Ok(Sent::Accepted));
+            assert_eq!(send(&script).await, Ok(Delivered::Accepted));
             second.push(script.posts()[1]);
         }
         second.sort_unstable();
@@ -255,7 +265,7 @@ async fn a_server_gets_the_time_that_it_asks_for_up_to_an_hour() {
         ("999999999999999999999999", 3_600),
     ] {
         let script = Script::new([retry_after(value), status(200)]);
-        assert_eq!(send(&script).await, Ok(Sent::Accepted));
+        assert_eq!(send(&script).await, Ok(Delivered::Accepted));
         let pause = script.posts()[1];
         let range = seconds(least)..seconds(least) + Duration::from_millis(1_100);
         assert!(range.contains(&pause), "{value}: {pause:?}");
@@ -292,8 +302,11 @@ async fn attempts_go_on_in_another_process() {
         let callback = serde_json::from_str(&callback).expect("its own JSON");
         let client = client(&Script::new([act]));
         match client.attempt(&callback, &reply(), &mut progress).await {
-            Ok(Attempt::Again { after, .. }) => pauses.push(after),
-            outcome => assert_eq!(outcome, Ok(Attempt::Sent(Sent::ProbablyAccepted))),
+            Ok(AttemptOutcome::Retry { after, .. }) => pauses.push(after),
+            outcome => assert_eq!(
+                outcome,
+                Ok(AttemptOutcome::Delivered(Delivered::ProbablyAccepted))
+            ),
         }
         kept = serde_json::to_string(&progress).expect("JSON");
     }
@@ -316,7 +329,10 @@ async fn an_attempt_that_is_broken_off_has_no_known_outcome() {
         .expect_err("broken off");
     assert_eq!((progress.attempts, progress.uncertain), (1, true));
     let outcome = client.attempt(&callback, &reply, &mut progress).await;
-    assert_eq!(outcome, Ok(Attempt::Sent(Sent::ProbablyAccepted)));
+    assert_eq!(
+        outcome,
+        Ok(AttemptOutcome::Delivered(Delivered::ProbablyAccepted))
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -375,7 +391,7 @@ impl Post for Line {
 
 #[tokio::test(start_paused = true)]
 async fn work_that_takes_days_is_answered_through_the_simulated_tenant() {
-    for (breaks, expected) in [(0, Sent::Accepted), (1, Sent::ProbablyAccepted)] {
+    for (breaks, expected) in [(0, Delivered::Accepted), (1, Delivered::ProbablyAccepted)] {
         let tenant = FakeTenant::new(DOMAIN);
         let clock = VirtualClock::starting_at(now());
         let simulator = Simulator::new(&tenant).clock(clock);

@@ -11,8 +11,8 @@ use tokio::task::yield_now;
 use tokio::time::advance;
 use tower_conductorone::BoxFuture;
 use tower_conductorone::ledger::{
-    Answer, Claimed, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError, MemoryLedger, Name,
-    Owner, Sent, Standing, Taken, Work,
+    Claimed, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError, MemoryLedger, Name, Owner,
+    Posted, RecordedAnswer, Standing, Taken, Work,
 };
 use tower_conductorone::replay::{
     Claim, MemoryReplayStore, ReplayStore, ReplayStoreError, TokenId,
@@ -194,12 +194,12 @@ impl Ledger for WeakLedger {
         }
     }
 
-    fn finish(&self, lease: Lease, answer: Answer) -> Reply<'_, Finished> {
+    fn finish(&self, lease: Lease, answer: RecordedAnswer) -> Reply<'_, Finished> {
         let status = match self.fault {
             LedgerFault::StatusIsLost => 200,
             _ => answer.status(),
         };
-        let answer = Answer::new(status, self.bytes(answer.document()));
+        let answer = RecordedAnswer::new(status, self.bytes(answer.document()));
         Box::pin(async move {
             match self.memory.finish(lease, answer).await? {
                 Finished::Lost if matches!(self.fault, LedgerFault::LateFinishersAreBelieved) => {
@@ -248,10 +248,10 @@ impl Ledger for WeakLedger {
                 LedgerFault::TakenByTwo => self.memory.take(layer, owner, Duration::ZERO).await,
                 LedgerFault::AttemptsAreForgotten => {
                     let mut taken = self.memory.take(layer, owner, term).await?;
-                    if let Some(Work::Send { sent, .. }) =
+                    if let Some(Work::Send { posted, .. }) =
                         taken.as_mut().map(|taken| &mut taken.work)
                     {
-                        *sent = Sent::No;
+                        *posted = Posted::No;
                     }
                     Ok(taken)
                 }
@@ -267,8 +267,8 @@ impl Ledger for WeakLedger {
         }
     }
 
-    fn postpone(&self, lease: Lease, pause: Duration, sent: Sent) -> Reply<'_, Hold> {
-        self.memory.postpone(lease, self.pause(pause), sent)
+    fn postpone(&self, lease: Lease, pause: Duration, posted: Posted) -> Reply<'_, Hold> {
+        self.memory.postpone(lease, self.pause(pause), posted)
     }
 
     fn called_back(&self, lease: Lease) -> Reply<'_, Hold> {

@@ -8,8 +8,8 @@ use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 use tokio::time::advance;
 use tower_conductorone::ledger::{
-    Answer, Claimed, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError, MemoryLedger, Name,
-    Owner, Retention, RetentionError, Sent, Standing, Work,
+    Claimed, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError, MemoryLedger, Name, Owner,
+    Posted, RecordedAnswer, Retention, RetentionError, Standing, Work,
 };
 
 const TERM: Duration = Duration::from_secs(45);
@@ -27,8 +27,8 @@ fn key(number: u64) -> DeliveryKey {
     DeliveryKey::from_bytes(bytes)
 }
 
-fn answer(document: &'static str) -> Answer {
-    Answer::new(200, document)
+fn answer(document: &'static str) -> RecordedAnswer {
+    RecordedAnswer::new(200, document)
 }
 
 async fn claim(ledger: &MemoryLedger, number: u64) -> Result<Claimed, LedgerError> {
@@ -220,7 +220,7 @@ async fn no_pause_is_longer_than_two_hours() {
     let Finished::Stored(lease) = ledger.finish(lease, answer("{}")).await.expect("memory") else {
         panic!("not stored");
     };
-    let postponed = ledger.postpone(lease, 3 * DAY, Sent::No).await;
+    let postponed = ledger.postpone(lease, 3 * DAY, Posted::No).await;
     assert_eq!(postponed.expect("memory"), Hold::Held);
     advance(just_under(2 * HOUR)).await;
     let taken = ledger.take(Name::NONE, Owner::random(), TERM).await;
@@ -232,7 +232,10 @@ async fn no_pause_is_longer_than_two_hours() {
         .expect("memory");
     assert!(matches!(
         taken.expect("due").work,
-        Work::Send { sent: Sent::No, .. }
+        Work::Send {
+            posted: Posted::No,
+            ..
+        }
     ));
 }
 
@@ -310,12 +313,12 @@ async fn nothing_shows_what_is_kept() {
     let lease = start(&ledger, 1).await;
     let promised = ledger.promise(lease, secret.clone()).await;
     assert_eq!(promised.expect("memory"), Hold::Held);
-    let answer = Answer::new(200, secret);
+    let answer = RecordedAnswer::new(200, secret);
     let finished = ledger.finish(lease, answer.clone()).await.expect("memory");
     let Finished::Stored(lease) = finished else {
         panic!("{finished:?}");
     };
-    let postponed = ledger.postpone(lease, Duration::ZERO, Sent::No).await;
+    let postponed = ledger.postpone(lease, Duration::ZERO, Posted::No).await;
     assert_eq!(postponed.expect("memory"), Hold::Held);
     let taken = ledger
         .take(Name::NONE, Owner::random(), TERM)
@@ -345,7 +348,7 @@ async fn one_tenant_cannot_fill_the_share_of_another() {
     let Ok(Claimed::Started(lease)) = claim(of("quiet", 0)).await else {
         panic!("the quiet tenant has a share of its own");
     };
-    let large = Answer::new(200, "x".repeat(10_000));
+    let large = RecordedAnswer::new(200, "x".repeat(10_000));
     let finished = ledger.finish(lease, large).await.expect("memory");
     assert_eq!(finished, Finished::Answered);
     let full = claim(of("quiet", 1)).await.expect_err("full of bytes");
@@ -381,7 +384,7 @@ async fn what_is_kept_is_no_part_of_a_larger_buffer() {
     let range = large.as_ptr_range();
     let is_part = |kept: &Bytes| range.contains(&kept.as_ptr());
     let lease = start(&ledger, 1).await;
-    let part = Answer::new(200, large.slice(..2));
+    let part = RecordedAnswer::new(200, large.slice(..2));
     let finished = ledger.finish(lease, part).await.expect("memory");
     assert_eq!(finished, Finished::Answered);
     let Some(Standing::Answered(kept)) = ledger.find(key(1)).await.expect("memory") else {

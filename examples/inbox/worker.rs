@@ -11,7 +11,7 @@ use apalis::prelude::{
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
-use tower_conductorone::callback::{Attempt, Callback, CallbackClient, Progress};
+use tower_conductorone::callback::{AttemptOutcome, Callback, CallbackClient, Progress};
 use tower_conductorone::event::{
     Acknowledgement, ApprovalReply, Comment, Payload, ProvisionReply, Reply, WorkflowReply,
 };
@@ -126,7 +126,7 @@ async fn perform(job: Job, run: Run, worker: Data<Worker>) -> Result<(), BoxDynE
             let reply = Reply::from_json(job.callback.event(), reply.clone())?;
             let attempt = callbacks.attempt(&job.callback, &reply, &mut progress);
             let pause = match attempt.await {
-                Ok(Attempt::Again { after, .. }) => after,
+                Ok(AttemptOutcome::Retry { after, .. }) => after,
                 Ok(_) => return Ok(()),
                 // The client has logged it; the engine keeps it, and stops here.
                 Err(error) => return Err(AbortError::new(error).into()),

@@ -5,10 +5,10 @@ use std::time::Duration;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-/// What became of a document that was sent.
+/// How certain it is that ConductorOne accepted a delivered document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Sent {
+pub enum Delivered {
     /// ConductorOne has accepted it.
     Accepted,
     /// ConductorOne says that the URL was used before or has expired (400), and
@@ -17,15 +17,15 @@ pub enum Sent {
     ProbablyAccepted,
 }
 
-/// What became of one attempt that did not fail for good.
+/// The outcome of one attempt that did not fail permanently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Attempt {
+pub enum AttemptOutcome {
     /// The document is delivered; there is nothing more to do.
-    Sent(Sent),
-    /// Another attempt is to be made.
+    Delivered(Delivered),
+    /// Make another attempt.
     #[non_exhaustive]
-    Again {
+    Retry {
         /// How long to wait before it.
         after: Duration,
     },
@@ -60,7 +60,7 @@ pub(super) enum Verdict {
     /// By something on the way, perhaps, which lets another attempt pass.
     Blocked,
     Refused,
-    Again {
+    Retry {
         /// Whether the document may have been accepted all the same.
         uncertain: bool,
     },
@@ -76,13 +76,13 @@ impl Verdict {
             // The URL is all the authentication that there is: a firewall says that,
             // or a deployment that has no such route yet.
             401 | 403 | 404 => Self::Blocked,
-            408 | 425 | 429 | 503 => Self::Again { uncertain: false },
+            408 | 425 | 429 | 503 => Self::Retry { uncertain: false },
             402..=499 => Self::Refused,
-            500..=599 => Self::Again { uncertain: true },
+            500..=599 => Self::Retry { uncertain: true },
             // A redirect would take the document elsewhere. It is more likely a
             // passing trouble (a page for maintenance, a sign-in on the way)
             // than for good.
-            _ => Self::Again { uncertain: false },
+            _ => Self::Retry { uncertain: false },
         }
     }
 }

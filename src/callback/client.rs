@@ -9,7 +9,7 @@ use http::{HeaderValue, Method, Request, Response, Uri};
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
-use super::attempt::{Attempt, Progress, Sent, Verdict};
+use super::attempt::{AttemptOutcome, Delivered, Progress, Verdict};
 use super::backoff::{early_pause, pause};
 use super::builder::{CallbackClientBuilder, Settings};
 use super::post::PostError;
@@ -63,7 +63,7 @@ impl CallbackClient {
         &self,
         callback: &TypedCallback<E>,
         reply: E::Reply,
-    ) -> Result<Sent, CallbackError> {
+    ) -> Result<Delivered, CallbackError> {
         self.send(callback.untyped(), &reply.into()).await
     }
 
@@ -78,12 +78,16 @@ impl CallbackClient {
     ///
     /// # Errors
     /// [`CallbackError`] if the document is not, and will not be, delivered.
-    pub async fn send(&self, callback: &Callback, reply: &Reply) -> Result<Sent, CallbackError> {
+    pub async fn send(
+        &self,
+        callback: &Callback,
+        reply: &Reply,
+    ) -> Result<Delivered, CallbackError> {
         let mut progress = Progress::default();
         loop {
             match self.attempt(callback, reply, &mut progress).await? {
-                Attempt::Sent(sent) => return Ok(sent),
-                Attempt::Again { after } => sleep(after).await,
+                AttemptOutcome::Delivered(delivered) => return Ok(delivered),
+                AttemptOutcome::Retry { after } => sleep(after).await,
             }
         }
     }
@@ -101,7 +105,7 @@ impl CallbackClient {
         callback: &Callback,
         reply: &Reply,
         progress: &mut Progress,
-    ) -> Result<Attempt, CallbackError> {
+    ) -> Result<AttemptOutcome, CallbackError> {
         let uri = self
             .ready(callback, reply, *progress)
             .inspect_err(|error| {
@@ -167,16 +171,16 @@ impl CallbackClient {
         callback: &Callback,
         answer: &Result<Response<()>, PostError>,
         progress: &mut Progress,
-    ) -> Result<Attempt, CallbackError> {
+    ) -> Result<AttemptOutcome, CallbackError> {
         let (uncertain, asked) = match answer {
             Ok(answer) => match Verdict::of(answer.status()) {
-                Verdict::Accepted => return Ok(Attempt::Sent(Sent::Accepted)),
+                Verdict::Accepted => return Ok(AttemptOutcome::Delivered(Delivered::Accepted)),
                 Verdict::UsedOrExpired if self.age(callback) < EARLY => {
                     let after = early_pause(self.age(callback), fastrand::f64());
-                    return Ok(Attempt::Again { after });
+                    return Ok(AttemptOutcome::Retry { after });
                 }
                 Verdict::UsedOrExpired if progress.uncertain => {
-                    return Ok(Attempt::Sent(Sent::ProbablyAccepted));
+                    return Ok(AttemptOutcome::Delivered(Delivered::ProbablyAccepted));
                 }
                 Verdict::UsedOrExpired => return Err(CallbackError::UsedOrExpired),
                 Verdict::Refused => {
@@ -184,7 +188,7 @@ impl CallbackClient {
                     return Err(CallbackError::Refused { status });
                 }
                 Verdict::Blocked => (false, read_retry_after(answer.headers())),
-                Verdict::Again { uncertain } => (uncertain, read_retry_after(answer.headers())),
+                Verdict::Retry { uncertain } => (uncertain, read_retry_after(answer.headers())),
             },
             Err(error) => (!error.is_unsent(), None),
         };
@@ -197,7 +201,7 @@ impl CallbackClient {
             return Err(CallbackError::DeadlinePassed { uncertain });
         }
         let after = pause(progress.attempts, asked, fastrand::f64()).min(left);
-        Ok(Attempt::Again { after })
+        Ok(AttemptOutcome::Retry { after })
     }
 
     pub(crate) fn time_left(&self, callback: &Callback) -> Duration {
@@ -215,15 +219,15 @@ fn log(
     callback: &Callback,
     progress: Progress,
     answer: &dyn fmt::Display,
-    outcome: &Result<Attempt, CallbackError>,
+    outcome: &Result<AttemptOutcome, CallbackError>,
 ) {
     let (tenant, event) = (callback.tenant(), one_line(callback.event()));
     let (webhook_id, attempt) = (one_line(callback.webhook_id()), progress.attempts);
     match outcome {
-        Ok(Attempt::Sent(sent)) => {
-            info!(tenant, webhook_id, event, attempt, %answer, ?sent, "callback delivered");
+        Ok(AttemptOutcome::Delivered(delivered)) => {
+            info!(tenant, webhook_id, event, attempt, %answer, ?delivered, "callback delivered");
         }
-        Ok(Attempt::Again { after }) => {
+        Ok(AttemptOutcome::Retry { after }) => {
             warn!(tenant, webhook_id, event, attempt, %answer, ?after, "callback is tried again");
         }
         Err(error) => {

@@ -8,7 +8,7 @@
 //!
 //! ```
 //! use tower_conductorone::Webhook;
-//! use tower_conductorone::callback::{Callback, CallbackClient, CallbackError, Sent};
+//! use tower_conductorone::callback::{Callback, CallbackClient, CallbackError, Delivered};
 //! use tower_conductorone::event::{Comment, ProvisionReply, ProvisionStep};
 //!
 //! // While the webhook is handled:
@@ -21,7 +21,7 @@
 //!     let callback: Callback = serde_json::from_str(stored)?;
 //!     let callback = callback.typed::<ProvisionStep>().ok_or("another event")?;
 //!     match client.answer(&callback, ProvisionReply::complete(Comment::none())).await {
-//!         Ok(Sent::Accepted) => println!("done"),
+//!         Ok(Delivered::Accepted) => println!("done"),
 //!         Ok(_) => println!("done, as far as can be known"),
 //!         Err(CallbackError::UsedOrExpired) => println!("answered before, or too late"),
 //!         Err(error) => return Err(error.into()),
@@ -50,9 +50,9 @@
 //!
 //! | what came | what it means |
 //! | --- | --- |
-//! | 2xx | [`Sent::Accepted`] |
+//! | 2xx | [`Delivered::Accepted`] |
 //! | 400 within 45 min of the [firing](Callback::fired_at) | tried again within a minute: ConductorOne may not have heard the 202 yet |
-//! | 400 later | [`CallbackError::UsedOrExpired`]; after an attempt whose outcome is not known, [`Sent::ProbablyAccepted`] |
+//! | 400 later | [`CallbackError::UsedOrExpired`]; after an attempt whose outcome is not known, [`Delivered::ProbablyAccepted`] |
 //! | 401, 403, 404 | tried again: a firewall or a deployment on the way may have said it |
 //! | 408, 425, 429, 5xx, 3xx | tried again; a redirect is never followed |
 //! | no answer: no connection, broken off, time-out | tried again |
@@ -84,7 +84,7 @@ mod origins;
 mod post;
 mod typed;
 
-pub use self::attempt::{Attempt, Progress, Sent};
+pub use self::attempt::{AttemptOutcome, Delivered, Progress};
 pub use self::builder::CallbackClientBuilder;
 pub use self::client::CallbackClient;
 pub use self::error::CallbackError;

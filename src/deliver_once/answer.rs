@@ -9,7 +9,7 @@ use super::body::DocumentBody;
 use super::body::HandedOver;
 use super::guard::Verdict;
 use super::runs::{Ending, Progress};
-use crate::ledger::Answer;
+use crate::ledger::RecordedAnswer;
 use crate::rejection::{Rejection, RejectionKind};
 
 /// Marks an answer that was made for an earlier request.
@@ -43,7 +43,7 @@ pub(super) async fn wait(
     }
 }
 
-fn answered(answer: &Answer, is_replayed: bool) -> Response<DocumentBody> {
+fn answered(answer: &RecordedAnswer, is_replayed: bool) -> Response<DocumentBody> {
     let mut response = Response::new(DocumentBody::new(answer.document().clone()));
     *response.status_mut() =
         StatusCode::from_u16(answer.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -15,7 +15,7 @@ use super::shared::Shared;
 use crate::error_chain::error_chain;
 use crate::event::{GoneForGood, MAX_DOCUMENT, Reply, ReplyError};
 use crate::excerpt::one_line;
-use crate::ledger::Answer;
+use crate::ledger::RecordedAnswer;
 use crate::rejection::Rejection;
 use crate::verify::Webhook;
 
@@ -23,7 +23,7 @@ use crate::verify::Webhook;
 #[derive(Clone)]
 pub(super) enum Verdict {
     /// It is answered, for good: a document, a 202 or an explicit 410.
-    Answered(Answer),
+    Answered(RecordedAnswer),
     /// It has failed, and is to be tried again.
     Failed(Failure),
 }
@@ -99,7 +99,7 @@ where
         status => Err(Unusable::Status(status)),
     };
     match usable {
-        Ok(document) => Verdict::Answered(Answer::new(parts.status.as_u16(), document)),
+        Ok(document) => Verdict::Answered(RecordedAnswer::new(parts.status.as_u16(), document)),
         Err(unusable) => Verdict::unusable(webhook, &unusable),
     }
 }

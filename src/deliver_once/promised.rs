@@ -17,11 +17,12 @@ use super::recover::{leave, unfit};
 use super::run::{LEDGER_PAUSE, Place, Run, persist, release, under_lease};
 use super::runs::{Ending, Progress as Told, Seat};
 use super::shared::{Phase, Shared};
-use crate::callback::{Attempt, Callback, CallbackClient, Progress};
+use crate::callback::{AttemptOutcome, Callback, CallbackClient, Progress};
 use crate::event::Reply;
 use crate::excerpt::one_line;
 use crate::ledger::{
-    Answer, Claimed, DeliveryKey, Finished, Hold, Lease, Owner, Sent, Standing, Taken, Work as Todo,
+    Claimed, DeliveryKey, Finished, Hold, Lease, Owner, Posted, RecordedAnswer, Standing, Taken,
+    Work as Todo,
 };
 use crate::verify::{Remembered, Webhook};
 
@@ -48,7 +49,7 @@ pub(super) struct Work<H> {
     /// Whether, and when, ConductorOne was told 202.
     pub(super) accepted: Accepted,
     /// What the work has come to: the ledger may forget.
-    pub(super) answer: Option<Answer>,
+    pub(super) answer: Option<RecordedAnswer>,
     /// In which run it was promised.
     pub(super) promised_in: u32,
     /// The latest run that has begun: the ledger may forget.
@@ -78,7 +79,7 @@ pub(super) enum Step {
     /// Record how a run ended.
     Settle(Lease, Verdict),
     /// Send the answer.
-    Send(Lease, Answer, Sent),
+    Send(Lease, RecordedAnswer, Posted),
     /// Look again, later.
     Wait(Duration),
 }
@@ -109,7 +110,7 @@ impl<H: Handler> Work<H> {
                 Step::Begin(lease) => self.begin(lease).await,
                 Step::Run(lease) => self.run(lease).await,
                 Step::Settle(lease, verdict) => self.settle(lease, verdict).await,
-                Step::Send(lease, answer, sent) => self.send(lease, answer, sent).await,
+                Step::Send(lease, answer, posted) => self.send(lease, answer, posted).await,
                 Step::Wait(pause) => self.wait(key, pause).await,
             };
             match next {
@@ -189,7 +190,9 @@ impl<H: Handler> Work<H> {
                 // How much of the run's lease is left is not known.
                 let renew = || self.shared.ledger.renew(lease, self.shared.policy.lease);
                 match persist(&self.shared, renew).await {
-                    Some(Hold::Held) => ControlFlow::Continue(Step::Send(lease, answer, Sent::No)),
+                    Some(Hold::Held) => {
+                        ControlFlow::Continue(Step::Send(lease, answer, Posted::No))
+                    }
                     Some(Hold::Lost) | None => LATER,
                 }
             }
@@ -231,7 +234,7 @@ impl<H: Handler> Work<H> {
         ControlFlow::Break(())
     }
 
-    async fn send(&mut self, lease: Lease, answer: Answer, sent: Sent) -> Next {
+    async fn send(&mut self, lease: Lease, answer: RecordedAnswer, posted: Posted) -> Next {
         self.answer = Some(answer.clone());
         match answer.status() {
             // The handler has said 202 itself: it will answer by itself.
@@ -254,19 +257,19 @@ impl<H: Handler> Work<H> {
         };
         let mut progress = Progress {
             attempts: lease.attempt().saturating_sub(1),
-            uncertain: sent == Sent::Perhaps,
+            uncertain: posted == Posted::Perhaps,
         };
         let attempt = callbacks.attempt(&callback, &reply, &mut progress);
         let Some(outcome) = under_lease(&self.shared, lease, |_| attempt).await else {
             return LATER;
         };
-        let (pause, sent) = match outcome {
-            Ok(Attempt::Sent(_)) => return self.over(lease).await,
-            Ok(Attempt::Again { after }) if progress.uncertain => (after, Sent::Perhaps),
-            Ok(Attempt::Again { after }) => (after, Sent::No),
+        let (pause, posted) = match outcome {
+            Ok(AttemptOutcome::Delivered(_)) => return self.over(lease).await,
+            Ok(AttemptOutcome::Retry { after }) if progress.uncertain => (after, Posted::Perhaps),
+            Ok(AttemptOutcome::Retry { after }) => (after, Posted::No),
             Err(error) => return self.bury(lease, &error.to_string()).await,
         };
-        let postpone = || self.shared.ledger.postpone(lease, pause, sent);
+        let postpone = || self.shared.ledger.postpone(lease, pause, posted);
         match persist(&self.shared, postpone).await {
             Some(Hold::Held) => ControlFlow::Continue(Step::Wait(pause)),
             Some(Hold::Lost) => LATER,
@@ -337,7 +340,7 @@ impl<H: Handler> Work<H> {
 
     /// The same, but the answer is there, and the ledger has it for an answer that
     /// was given: it takes no more steps.
-    async fn send_once(&mut self, answer: Answer) -> Next {
+    async fn send_once(&mut self, answer: RecordedAnswer) -> Next {
         self.log_forgotten();
         self.accepted.told().await;
         let Ok((callbacks, callback, reply)) = self.post(&answer) else {
@@ -352,7 +355,10 @@ impl<H: Handler> Work<H> {
     }
 
     /// What is to be posted, where, and by whom.
-    fn post(&self, answer: &Answer) -> Result<(CallbackClient, Callback, Reply), &'static str> {
+    fn post(
+        &self,
+        answer: &RecordedAnswer,
+    ) -> Result<(CallbackClient, Callback, Reply), &'static str> {
         let latest = self.seat.as_ref().and_then(Seat::webhook);
         let webhook = latest
             .as_ref()
@@ -446,7 +452,7 @@ impl Step {
     pub(super) fn of(taken: Taken) -> Self {
         match taken.work {
             Todo::Run => Self::Begin(taken.lease),
-            Todo::Send { answer, sent } => Self::Send(taken.lease, answer, sent),
+            Todo::Send { answer, posted } => Self::Send(taken.lease, answer, posted),
         }
     }
 }

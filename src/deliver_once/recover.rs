@@ -15,7 +15,7 @@ use super::promised::{Accepted, Step, Work};
 use super::run::{LEDGER_PAUSE, Place, ask, release};
 use super::runs::Busy;
 use super::shared::{Phase, Shared};
-use crate::ledger::{Lease, Owner, Sent, Taken, Work as Todo};
+use crate::ledger::{Lease, Owner, Posted, Taken, Work as Todo};
 use crate::verify::{Remembered, Webhook};
 
 /// How many documents are posted at once. Each attempt ends within the client's
@@ -149,7 +149,7 @@ pub(super) async fn leave(shared: &Shared, lease: Lease, pause: Duration) {
     let left = if lease.attempt() == 0 {
         shared.ledger.release(lease, pause)
     } else {
-        shared.ledger.postpone(lease, pause, Sent::No)
+        shared.ledger.postpone(lease, pause, Posted::No)
     };
     // If that is not heard, the lease runs out.
     let _ = ask(shared, left).await;

@@ -17,7 +17,7 @@ use super::guard::Verdict;
 use super::handler::Handler;
 use super::shared::{Phase, Shared};
 use crate::future::BoxFuture;
-use crate::ledger::{Hold, Lease, LedgerError, Sent};
+use crate::ledger::{Hold, Lease, LedgerError, Posted};
 use crate::verify::Webhook;
 
 /// How long to wait after trouble with the ledger, before asking it again.
@@ -200,7 +200,7 @@ pub(super) async fn release(shared: &Shared, lease: Lease, pause: Duration) {
     let released = if lease.attempt() == 0 {
         shared.ledger.release(lease, pause)
     } else {
-        shared.ledger.postpone(lease, pause, Sent::Perhaps)
+        shared.ledger.postpone(lease, pause, Posted::Perhaps)
     };
     if let Ok(Err(error)) = timeout(LEDGER_PAUSE, released).await {
         tracing::warn!(%error, "a lease could not be given back: it runs out");

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::guard::Verdict;
-use crate::ledger::{Answer, DeliveryKey};
+use crate::ledger::{DeliveryKey, RecordedAnswer};
 use crate::rejection::Rejection;
 use crate::verify::Webhook;
 
@@ -27,7 +27,7 @@ pub(super) enum Ending {
     /// The handler has run, here and now.
     Ran(Verdict),
     /// What the ledger has from an earlier run, or from another process.
-    Recorded(Answer),
+    Recorded(RecordedAnswer),
     /// Another process, or an earlier run, has promised it.
     Promised,
     Refused(Rejection),

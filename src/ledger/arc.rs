@@ -6,8 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{
-    Answer, Claimed, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError, Name, Owner, Sent,
-    Standing, Taken,
+    Claimed, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError, Name, Owner, Posted,
+    RecordedAnswer, Standing, Taken,
 };
 use crate::future::BoxFuture;
 
@@ -34,7 +34,11 @@ impl<L: Ledger + ?Sized> Ledger for Arc<L> {
         (**self).promise(lease, delivery)
     }
 
-    fn finish(&self, lease: Lease, answer: Answer) -> BoxFuture<'_, Result<Finished, LedgerError>> {
+    fn finish(
+        &self,
+        lease: Lease,
+        answer: RecordedAnswer,
+    ) -> BoxFuture<'_, Result<Finished, LedgerError>> {
         (**self).finish(lease, answer)
     }
 
@@ -76,9 +80,9 @@ impl<L: Ledger + ?Sized> Ledger for Arc<L> {
         &self,
         lease: Lease,
         pause: Duration,
-        sent: Sent,
+        posted: Posted,
     ) -> BoxFuture<'_, Result<Hold, LedgerError>> {
-        (**self).postpone(lease, pause, sent)
+        (**self).postpone(lease, pause, posted)
     }
 
     fn called_back(&self, lease: Lease) -> BoxFuture<'_, Result<Hold, LedgerError>> {

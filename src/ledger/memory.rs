@@ -9,8 +9,8 @@ use tokio::time::Instant;
 
 use super::state::{Millis, Record, Step, Steps};
 use super::{
-    Answer, Claimed, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError, Name, Owner,
-    Retention, Sent, Standing, Taken,
+    Claimed, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError, Name, Owner, Posted,
+    RecordedAnswer, Retention, Standing, Taken,
 };
 use crate::future::BoxFuture;
 
@@ -296,8 +296,12 @@ impl Ledger for MemoryLedger {
         })
     }
 
-    fn finish(&self, lease: Lease, answer: Answer) -> BoxFuture<'_, Result<Finished, LedgerError>> {
-        let answer = Answer::new(answer.status(), copied(answer.document()));
+    fn finish(
+        &self,
+        lease: Lease,
+        answer: RecordedAnswer,
+    ) -> BoxFuture<'_, Result<Finished, LedgerError>> {
+        let answer = RecordedAnswer::new(answer.status(), copied(answer.document()));
         self.step(lease.key(), move |steps, record| {
             steps.finish(record, lease, answer)
         })
@@ -346,10 +350,10 @@ impl Ledger for MemoryLedger {
         &self,
         lease: Lease,
         pause: Duration,
-        sent: Sent,
+        posted: Posted,
     ) -> BoxFuture<'_, Result<Hold, LedgerError>> {
         self.step(lease.key(), move |steps, record| {
-            steps.postpone(record, lease, pause, sent)
+            steps.postpone(record, lease, pause, posted)
         })
     }
 

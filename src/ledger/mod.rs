@@ -33,7 +33,7 @@
 //! ```
 //! use std::time::Duration;
 //! use tower_conductorone::ledger::{
-//!     Answer, Claimed, DeliveryKey, Finished, Ledger, MemoryLedger, Owner, Standing,
+//!     RecordedAnswer, Claimed, DeliveryKey, Finished, Ledger, MemoryLedger, Owner, Standing,
 //! };
 //!
 //! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
@@ -46,7 +46,7 @@
 //! };
 //! assert_eq!(lease.run(), 1);
 //! // ... the handler runs here, once ...
-//! let answer = Answer::new(200, r#"{"version":"v1"}"#);
+//! let answer = RecordedAnswer::new(200, r#"{"version":"v1"}"#);
 //! assert_eq!(ledger.finish(lease, answer.clone()).await?, Finished::Answered);
 //!
 //! // ConductorOne did not hear it, and asks again:
@@ -86,7 +86,7 @@ use bytes::Bytes;
 pub use self::error::LedgerError;
 pub use self::lease::{DeliveryKey, Lease, Name, Owner};
 pub use self::memory::MemoryLedger;
-pub use self::reply::{Answer, Claimed, Finished, Hold, Sent, Standing, Taken, Work};
+pub use self::reply::{Claimed, Finished, Hold, Posted, RecordedAnswer, Standing, Taken, Work};
 pub use self::retention::{Retention, RetentionError};
 #[cfg(feature = "redis")]
 pub(crate) use self::state::millis;
@@ -148,7 +148,11 @@ pub trait Ledger: fmt::Debug + Send + Sync + 'static {
     /// Ends a run with its answer. The answer of a promised delivery is stored
     /// for its callback, and the lease goes on as that of the first attempt to
     /// send it; any other is what every duplicate gets from now on.
-    fn finish(&self, lease: Lease, answer: Answer) -> BoxFuture<'_, Result<Finished, LedgerError>>;
+    fn finish(
+        &self,
+        lease: Lease,
+        answer: RecordedAnswer,
+    ) -> BoxFuture<'_, Result<Finished, LedgerError>>;
 
     /// Gives up a run without an answer: the next one may start after `pause`,
     /// by a claim or, if it was promised, by [`take`](Self::take).
@@ -190,12 +194,12 @@ pub trait Ledger: fmt::Debug + Send + Sync + 'static {
     ) -> BoxFuture<'_, Result<Option<Lease>, LedgerError>>;
 
     /// Gives up an attempt to send the stored answer: the next one may start
-    /// after `pause`. `sent` says whether ConductorOne may have got it.
+    /// after `pause`. `posted` says whether this one may have posted it.
     fn postpone(
         &self,
         lease: Lease,
         pause: Duration,
-        sent: Sent,
+        posted: Posted,
     ) -> BoxFuture<'_, Result<Hold, LedgerError>>;
 
     /// Ends a stored delivery: ConductorOne has got its answer.

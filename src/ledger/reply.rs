@@ -9,12 +9,12 @@ use super::Lease;
 
 /// How a run ended: the status and the response document.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Answer {
+pub struct RecordedAnswer {
     status: u16,
     document: Bytes,
 }
 
-impl Answer {
+impl RecordedAnswer {
     /// The answer with this HTTP status and document.
     #[must_use]
     pub fn new(status: u16, document: impl Into<Bytes>) -> Self {
@@ -38,9 +38,9 @@ impl Answer {
 }
 
 /// Without the document, which may hold comments.
-impl fmt::Debug for Answer {
+impl fmt::Debug for RecordedAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Answer")
+        f.debug_struct("RecordedAnswer")
             .field("status", &self.status)
             .field("document", &Redacted(&self.document))
             .finish()
@@ -69,7 +69,7 @@ pub enum Standing {
     /// 202 was promised: the answer goes to the callback URL.
     Promised,
     /// Over, with this answer.
-    Answered(Answer),
+    Answered(RecordedAnswer),
     /// Over: promised, and ConductorOne has got the answer.
     CalledBack,
     /// Over: promised, and given up for this reason.
@@ -101,13 +101,14 @@ pub enum Finished {
     Lost,
 }
 
-/// Whether ConductorOne may have got a stored answer already.
+/// Whether a stored answer may have been posted already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Sent {
-    /// It has not.
+pub enum Posted {
+    /// ConductorOne has not received it.
     No,
-    /// An attempt ended without a word, or its sender vanished. If the callback
-    /// URL says that it was used before, it was probably by us.
+    /// The outcome of an attempt is unknown: it got no answer, or its sender
+    /// crashed. If the callback URL now says that it was used, the answer was
+    /// probably accepted.
     Perhaps,
 }
 
@@ -154,9 +155,9 @@ pub enum Work {
     /// It is done: its answer has to be sent.
     Send {
         /// What the run ended with.
-        answer: Answer,
-        /// Whether an earlier attempt may have arrived.
-        sent: Sent,
+        answer: RecordedAnswer,
+        /// Whether an earlier attempt may have posted it.
+        posted: Posted,
     },
 }
 

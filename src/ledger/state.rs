@@ -12,8 +12,8 @@ use bytes::Bytes;
 
 use super::reply::Redacted;
 use super::{
-    Answer, Claimed, DeliveryKey, Finished, Hold, Lease, Owner, Retention, Sent, Standing, Taken,
-    Work,
+    Claimed, DeliveryKey, Finished, Hold, Lease, Owner, Posted, RecordedAnswer, Retention,
+    Standing, Taken, Work,
 };
 
 /// A moment, in milliseconds of the store's clock.
@@ -40,11 +40,11 @@ pub(crate) struct Record {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Stage {
     Running(Option<Promise>),
-    Answered(Answer),
+    Answered(RecordedAnswer),
     Stored {
         promise: Promise,
-        answer: Answer,
-        sent: Sent,
+        answer: RecordedAnswer,
+        posted: Posted,
     },
     CalledBack,
     Dead(Arc<str>),
@@ -142,7 +142,7 @@ impl Steps {
         self,
         record: Option<&Record>,
         lease: Lease,
-        answer: Answer,
+        answer: RecordedAnswer,
     ) -> Step<Finished> {
         let Some(record) = self.live(record) else {
             return (None, Finished::Lost);
@@ -157,7 +157,7 @@ impl Steps {
                 let stage = Stage::Stored {
                     promise: promise.clone(),
                     answer,
-                    sent: Sent::No,
+                    posted: Posted::No,
                 };
                 let stored = self.record(first, true, record.due_at, stage);
                 (Some(stored), Finished::Stored(first))
@@ -252,20 +252,24 @@ impl Steps {
             Stage::Stored {
                 promise,
                 answer,
-                sent,
+                posted,
             } => {
                 let attempt = last.attempt().saturating_add(1);
                 let lease = Lease::new(last.key(), owner, last.run(), attempt);
                 // Who held it last went away in the middle of an attempt.
-                let sent = if record.held { Sent::Perhaps } else { *sent };
+                let posted = if record.held {
+                    Posted::Perhaps
+                } else {
+                    *posted
+                };
                 let (promise, answer) = (promise.clone(), answer.clone());
                 let delivery = promise.delivery.clone();
                 let stage = Stage::Stored {
                     promise,
                     answer: answer.clone(),
-                    sent,
+                    posted,
                 };
-                (lease, stage, delivery, Work::Send { answer, sent })
+                (lease, stage, delivery, Work::Send { answer, posted })
             }
             Stage::Running(None) | Stage::Answered(_) | Stage::CalledBack | Stage::Dead(_) => {
                 return (None, None);
@@ -280,24 +284,24 @@ impl Steps {
         record: Option<&Record>,
         lease: Lease,
         pause: Duration,
-        outcome: Sent,
+        outcome: Posted,
     ) -> Step<Hold> {
         match self.live(record) {
             Some(record) if record.lease == lease => match record.stage.clone() {
                 Stage::Stored {
                     promise,
                     answer,
-                    sent,
+                    posted,
                 } if record.held => {
-                    let sent = if outcome == Sent::Perhaps {
+                    let posted = if outcome == Posted::Perhaps {
                         outcome
                     } else {
-                        sent
+                        posted
                     };
                     let stage = Stage::Stored {
                         promise,
                         answer,
-                        sent,
+                        posted,
                     };
                     (Some(self.free(lease, pause, stage)), Hold::Held)
                 }

@@ -13,8 +13,8 @@ use super::store::{Store, TIME_LIMIT, describe, is_full, millis};
 use super::{keys, reply};
 use crate::future::BoxFuture;
 use crate::ledger::{
-    Answer, Claimed, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError, Name, Owner,
-    Retention, Sent, Standing, Taken,
+    Claimed, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError, Name, Owner, Posted,
+    RecordedAnswer, Retention, Standing, Taken,
 };
 
 static CLAIM: Script = script!("time", "record", "claim");
@@ -261,7 +261,11 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Ledger for RedisLedger<C
         })
     }
 
-    fn finish(&self, lease: Lease, answer: Answer) -> BoxFuture<'_, Result<Finished, LedgerError>> {
+    fn finish(
+        &self,
+        lease: Lease,
+        answer: RecordedAnswer,
+    ) -> BoxFuture<'_, Result<Finished, LedgerError>> {
         Box::pin(async move {
             let status = answer.status().to_string();
             let args: [&[u8]; 2] = [status.as_bytes(), answer.document()];
@@ -318,15 +322,16 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Ledger for RedisLedger<C
         &self,
         lease: Lease,
         pause: Duration,
-        sent: Sent,
+        posted: Posted,
     ) -> BoxFuture<'_, Result<Hold, LedgerError>> {
         Box::pin(async move {
-            let sent: &[u8] = match sent {
-                Sent::No => b"no",
-                Sent::Perhaps => b"perhaps",
+            let posted: &[u8] = match posted {
+                Posted::No => b"no",
+                Posted::Perhaps => b"perhaps",
             };
             let pause = digits(pause);
-            self.hold(&POSTPONE, lease, &[pause.as_bytes(), sent]).await
+            self.hold(&POSTPONE, lease, &[pause.as_bytes(), posted])
+                .await
         })
     }
 

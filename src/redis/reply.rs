@@ -4,7 +4,8 @@ use bytes::Bytes;
 
 use super::keys;
 use crate::ledger::{
-    Answer, Claimed, DeliveryKey, Finished, Lease, LedgerError, Owner, Sent, Standing, Taken, Work,
+    Claimed, DeliveryKey, Finished, Lease, LedgerError, Owner, Posted, RecordedAnswer, Standing,
+    Taken, Work,
 };
 
 /// A list of words and of what callers keep; nothing, if a script says no.
@@ -74,11 +75,11 @@ pub(super) fn taken(reply: Reply, owner: Owner) -> Result<Option<Taken>, LedgerE
     let lease = Lease::new(key, owner, number(run)?, number(attempt)?);
     let work = match work {
         [] => Work::Run,
-        [status, document, sent] => Work::Send {
+        [status, document, posted] => Work::Send {
             answer: answer(status, document)?,
-            sent: match sent.as_ref() {
-                b"no" => Sent::No,
-                _ => Sent::Perhaps,
+            posted: match posted.as_ref() {
+                b"no" => Posted::No,
+                _ => Posted::Perhaps,
             },
         },
         _ => return Err(unreadable()),
@@ -86,8 +87,8 @@ pub(super) fn taken(reply: Reply, owner: Owner) -> Result<Option<Taken>, LedgerE
     Ok(Some(Taken::new(lease, delivery.clone(), work)))
 }
 
-fn answer(status: &Bytes, document: &Bytes) -> Result<Answer, LedgerError> {
-    Ok(Answer::new(number(status)?, document.clone()))
+fn answer(status: &Bytes, document: &Bytes) -> Result<RecordedAnswer, LedgerError> {
+    Ok(RecordedAnswer::new(number(status)?, document.clone()))
 }
 
 fn number<N: std::str::FromStr>(digits: &Bytes) -> Result<N, LedgerError> {

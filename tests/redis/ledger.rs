@@ -10,7 +10,8 @@ use redis::aio::ConnectionLike;
 use redis::{Cmd, Pipeline, RedisFuture, Value};
 use tokio::runtime::Runtime;
 use tower_conductorone::ledger::{
-    Answer, Claimed, Finished, Hold, Lease, Ledger, MemoryLedger, Name, Owner, Retention, Sent,
+    Claimed, Finished, Hold, Lease, Ledger, MemoryLedger, Name, Owner, Posted, RecordedAnswer,
+    Retention,
 };
 use tower_conductorone::redis::{RedisConnection, RedisLedger};
 use tower_conductorone::testing::conformance;
@@ -71,7 +72,7 @@ async fn a_delivery_costs_two_round_trips() {
     let deliver = async |number| {
         trips.store(0, Ordering::Relaxed);
         let lease = start(&ledger, number).await;
-        let finished = ledger.finish(lease, Answer::new(200, "{}")).await;
+        let finished = ledger.finish(lease, RecordedAnswer::new(200, "{}")).await;
         assert_eq!(finished.expect("a reply"), Finished::Answered);
         trips.load(Ordering::Relaxed)
     };
@@ -96,7 +97,7 @@ async fn scripts_that_the_server_has_forgotten_are_sent_again() {
     for number in 1..=3 {
         let lease = start(&ledger, number).await;
         let () = ask(&server, &["SCRIPT", "FLUSH"]).await;
-        let finished = ledger.finish(lease, Answer::new(200, "{}")).await;
+        let finished = ledger.finish(lease, RecordedAnswer::new(200, "{}")).await;
         assert_eq!(finished.expect("a reply"), Finished::Answered);
     }
 }
@@ -129,12 +130,12 @@ async fn every_key_expires_with_what_it_is_for() {
     is_kept(&record, 2 * DAY + HOUR).await;
     is_kept(&index, 2 * DAY + HOUR).await;
     is_kept(&ends, 2 * DAY + HOUR).await;
-    let finished = ledger.finish(lease, Answer::new(200, "{}")).await;
+    let finished = ledger.finish(lease, RecordedAnswer::new(200, "{}")).await;
     let Finished::Stored(lease) = finished.expect("a reply") else {
         panic!("not stored");
     };
     is_kept(&record, 2 * DAY + HOUR).await;
-    let held = ledger.postpone(lease, 3 * DAY, Sent::No).await;
+    let held = ledger.postpone(lease, 3 * DAY, Posted::No).await;
     assert_eq!(held.expect("a reply"), Hold::Held);
     is_kept(&record, 2 * DAY + HOUR).await;
 
@@ -154,7 +155,7 @@ async fn every_key_expires_with_what_it_is_for() {
     let other = format!("app:{{01}}:{names}{}", "11".repeat(32));
     is_kept(&other, HOUR).await;
     let lease = start(&ledger, 33).await;
-    let finished = ledger.finish(lease, Answer::new(200, "{}")).await;
+    let finished = ledger.finish(lease, RecordedAnswer::new(200, "{}")).await;
     assert_eq!(finished.expect("a reply"), Finished::Answered);
     let third = format!("app:{{01}}:{names}{}", "21".repeat(32));
     is_kept(&third, HOUR).await;
@@ -363,7 +364,11 @@ async fn replies(ledger: &impl Ledger, steps: &[Step]) -> Vec<String> {
         let lease = *of_it.take(step.back + 1).last().expect("the first");
         let wait = if step.long { HOUR } else { Duration::ZERO };
         let owner = Owner::from_bytes([step.owner; 16]);
-        let sent = if step.long { Sent::No } else { Sent::Perhaps };
+        let posted = if step.long {
+            Posted::No
+        } else {
+            Posted::Perhaps
+        };
         let text = Bytes::from_static(step.word.as_bytes());
         let (reply, next) = match step.what {
             0 => {
@@ -379,7 +384,7 @@ async fn replies(ledger: &impl Ledger, steps: &[Step]) -> Vec<String> {
             2 => (format!("{:?}", ledger.renew(lease, wait).await), None),
             3 | 4 => (format!("{:?}", ledger.promise(lease, text).await), None),
             5 => {
-                let finished = ledger.finish(lease, Answer::new(200, text)).await;
+                let finished = ledger.finish(lease, RecordedAnswer::new(200, text)).await;
                 let finished = finished.expect("a reply");
                 let lease = match finished {
                     Finished::Stored(lease) => Some(lease),
@@ -399,7 +404,7 @@ async fn replies(ledger: &impl Ledger, steps: &[Step]) -> Vec<String> {
                 )
             }
             8 => (
-                format!("{:?}", ledger.postpone(lease, wait, sent).await),
+                format!("{:?}", ledger.postpone(lease, wait, posted).await),
                 None,
             ),
             9 => (format!("{:?}", ledger.called_back(lease).await), None),

@@ -11,7 +11,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
-use tower_conductorone::ledger::{Answer, Claimed, Finished, Hold, Ledger, Sent, Standing};
+use tower_conductorone::ledger::{
+    Claimed, Finished, Hold, Ledger, Posted, RecordedAnswer, Standing,
+};
 use tower_conductorone::redis::{RedisConnection, RedisLedger};
 
 use crate::server::RedisServer;
@@ -70,7 +72,7 @@ async fn a_server_that_hangs_is_an_error_within_seconds_and_then_found_again() {
         assert!(waited < Duration::from_secs(6), "{round}: {waited:?}");
     }
     server.resume();
-    let finished = ledger.finish(lease, Answer::new(200, "{}")).await;
+    let finished = ledger.finish(lease, RecordedAnswer::new(200, "{}")).await;
     assert_eq!(finished.expect("a reply"), Finished::Answered);
 }
 
@@ -201,7 +203,9 @@ async fn full_memory_refuses_new_deliveries_and_ends_those_it_knows() {
     let stored = start(&ledger, 6).await;
     let held = ledger.promise(stored, "work".into()).await;
     assert_eq!(held.expect("a reply"), Hold::Held);
-    let finished = ledger.finish(answered, Answer::new(200, "{}")).await;
+    let finished = ledger
+        .finish(answered, RecordedAnswer::new(200, "{}"))
+        .await;
     assert_eq!(finished.expect("a reply"), Finished::Answered);
     let () = ask(&server, &["CONFIG", "SET", "maxmemory", "1"]).await;
     let error = claim(&ledger, 3).await.expect_err("full").to_string();
@@ -211,20 +215,20 @@ async fn full_memory_refuses_new_deliveries_and_ends_those_it_knows() {
         ledger.renew(lease, term).await.expect("a reply"),
         Hold::Held
     );
-    let finished = ledger.finish(lease, Answer::new(200, "{}")).await;
+    let finished = ledger.finish(lease, RecordedAnswer::new(200, "{}")).await;
     assert_eq!(finished.expect("a reply"), Finished::Answered);
     let held = ledger.release(released, Duration::ZERO).await;
     assert_eq!(held.expect("a reply"), Hold::Held);
     let held = ledger.promise(promised, "work".into()).await;
     assert_eq!(held.expect("a reply"), Hold::Held);
-    let finished = ledger.finish(stored, Answer::new(200, "{}")).await;
+    let finished = ledger.finish(stored, RecordedAnswer::new(200, "{}")).await;
     let finished = finished.expect("a reply");
     let Finished::Stored(sending) = finished else {
         panic!("{finished:?}");
     };
-    let held = ledger.postpone(sending, term, Sent::No).await;
+    let held = ledger.postpone(sending, term, Posted::No).await;
     assert_eq!(held.expect("a reply"), Hold::Held);
-    let known = Standing::Answered(Answer::new(200, "{}"));
+    let known = Standing::Answered(RecordedAnswer::new(200, "{}"));
     let again = claim(&ledger, 2).await.expect("a reply");
     assert_eq!(again, Claimed::Standing(known));
 }

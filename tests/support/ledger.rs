@@ -9,8 +9,8 @@ use bytes::Bytes;
 use tokio::time::{advance, sleep};
 use tower_conductorone::BoxFuture;
 use tower_conductorone::ledger::{
-    Answer, Claimed, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError, MemoryLedger, Name,
-    Owner, Sent, Standing, Taken,
+    Claimed, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError, MemoryLedger, Name, Owner,
+    Posted, RecordedAnswer, Standing, Taken,
 };
 
 /// A replica's way to the ledger; clones are the same way.
@@ -140,7 +140,11 @@ impl Ledger for Shared {
         self.step(|ledger| ledger.promise(lease, delivery))
     }
 
-    fn finish(&self, lease: Lease, answer: Answer) -> BoxFuture<'_, Result<Finished, LedgerError>> {
+    fn finish(
+        &self,
+        lease: Lease,
+        answer: RecordedAnswer,
+    ) -> BoxFuture<'_, Result<Finished, LedgerError>> {
         self.step(|ledger| ledger.finish(lease, answer))
     }
 
@@ -184,9 +188,9 @@ impl Ledger for Shared {
         &self,
         lease: Lease,
         pause: Duration,
-        sent: Sent,
+        posted: Posted,
     ) -> BoxFuture<'_, Result<Hold, LedgerError>> {
-        self.step(|ledger| ledger.postpone(lease, pause, sent))
+        self.step(|ledger| ledger.postpone(lease, pause, posted))
     }
 
     fn called_back(&self, lease: Lease) -> BoxFuture<'_, Result<Hold, LedgerError>> {

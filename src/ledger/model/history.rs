@@ -2,7 +2,7 @@
 
 use super::replica::{Reply, Request};
 use crate::ledger::state::{Record, Stage};
-use crate::ledger::{Answer, Finished};
+use crate::ledger::{Finished, RecordedAnswer};
 
 /// What happened, to be judged.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -17,7 +17,7 @@ pub(super) struct History {
 /// What ConductorOne was told.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Told {
-    Answer(Answer),
+    Answer(RecordedAnswer),
     Accepted,
 }
 

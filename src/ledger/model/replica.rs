@@ -2,7 +2,7 @@
 
 use super::TERM;
 use crate::ledger::state::{Millis, millis};
-use crate::ledger::{Answer, Claimed, Finished, Hold, Lease, Owner, Sent, Taken};
+use crate::ledger::{Claimed, Finished, Hold, Lease, Owner, Posted, RecordedAnswer, Taken};
 
 /// How far a replica's own clock is off: ahead, if at all.
 pub(super) type ClockError = Millis;
@@ -42,7 +42,7 @@ pub(super) enum Request {
     Begin(Turn),
     Finish(Lease),
     Release(Lease),
-    Postpone(Lease, Sent),
+    Postpone(Lease, Posted),
     CalledBack(Lease),
     Bury(Lease),
 }
@@ -72,8 +72,8 @@ impl Turn {
             (!sends && !begun, Request::Begin(self)),
             (!sends && begun, Request::Finish(lease)),
             (!sends, Request::Release(lease)),
-            (sends, Request::Postpone(lease, Sent::No)),
-            (sends, Request::Postpone(lease, Sent::Perhaps)),
+            (sends, Request::Postpone(lease, Posted::No)),
+            (sends, Request::Postpone(lease, Posted::Perhaps)),
             (sends, Request::CalledBack(lease)),
             (promised, Request::Bury(lease)),
         ]
@@ -95,6 +95,6 @@ impl Request {
 }
 
 /// Each run comes to another result.
-pub(super) fn result_of(lease: Lease) -> Answer {
-    Answer::new(200, lease.owner().as_bytes().to_vec())
+pub(super) fn result_of(lease: Lease) -> RecordedAnswer {
+    RecordedAnswer::new(200, lease.owner().as_bytes().to_vec())
 }

@@ -77,8 +77,8 @@ impl Deliveries {
                 (write, Reply::Finished(finished))
             }
             Request::Release(lease) => hold(steps.release(record, lease, Duration::ZERO)),
-            Request::Postpone(lease, sent) => {
-                hold(steps.postpone(record, lease, Duration::ZERO, sent))
+            Request::Postpone(lease, posted) => {
+                hold(steps.postpone(record, lease, Duration::ZERO, posted))
             }
             Request::CalledBack(lease) => hold(steps.called_back(record, lease)),
             Request::Bury(lease) => hold(steps.bury(record, lease, "dead")),

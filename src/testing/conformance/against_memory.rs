@@ -8,7 +8,7 @@ use fastrand::Rng;
 
 use super::trial::{LONG, OVER, answer, key};
 use crate::ledger::{
-    Claimed, Finished, Lease, Ledger, LedgerError, MemoryLedger, Name, Owner, Sent, Taken,
+    Claimed, Finished, Lease, Ledger, LedgerError, MemoryLedger, Name, Owner, Posted, Taken,
 };
 
 const SEQUENCES: u64 = 60;
@@ -27,7 +27,7 @@ enum Step {
     Take(Owner, Duration),
     Begin(Lease, Duration),
     Resume(Owner, Duration),
-    Postpone(Lease, Duration, Sent),
+    Postpone(Lease, Duration, Posted),
     CalledBack(Lease),
     Bury(Lease, &'static str),
 }
@@ -61,7 +61,7 @@ fn random_step(random: &mut Rng, leases: &[Lease]) -> Step {
         _ => Owner::from_bytes(random.u128(..).to_be_bytes()),
     };
     let word = if random.u8(..4) == 0 { "other" } else { "same" };
-    let sent = [Sent::No, Sent::Perhaps][random.usize(..2)];
+    let posted = [Posted::No, Posted::Perhaps][random.usize(..2)];
     match random.u8(..18) {
         0..=2 => Step::Claim(owner, wait),
         3 => Step::Find,
@@ -71,7 +71,7 @@ fn random_step(random: &mut Rng, leases: &[Lease]) -> Step {
         10 => Step::Release(lease, wait),
         11 => Step::Take(owner, wait),
         12 => Step::Resume(owner, wait),
-        13 => Step::Postpone(lease, wait, sent),
+        13 => Step::Postpone(lease, wait, posted),
         14 => Step::CalledBack(lease),
         15 => Step::Begin(lease, wait),
         16 => Step::Refresh(word),
@@ -130,8 +130,8 @@ async fn take_step(
             )
         }
         Step::Release(lease, pause) => format!("{:?}", ledger.release(lease, pause).await?),
-        Step::Postpone(lease, pause, sent) => {
-            format!("{:?}", ledger.postpone(lease, pause, sent).await?)
+        Step::Postpone(lease, pause, posted) => {
+            format!("{:?}", ledger.postpone(lease, pause, posted).await?)
         }
         Step::CalledBack(lease) => format!("{:?}", ledger.called_back(lease).await?),
         Step::Bury(lease, reason) => format!("{:?}", ledger.bury(lease, reason).await?),

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::deduplication::all;
 use super::trial::{LONG, LONGER, OVER, SHORT, Test, answer, forged, key, odd_bytes};
-use crate::ledger::{Answer, Finished, Hold, Lease, Ledger, Name, Owner, Sent, Standing, Work};
+use crate::ledger::{
+    Finished, Hold, Lease, Ledger, Name, Owner, Posted, RecordedAnswer, Standing, Work,
+};
 
 pub(super) async fn promise<L: Ledger>(test: &Test<L>) {
     let lease = test.start(key(1), 1, LONG).await;
@@ -74,7 +76,7 @@ pub(super) async fn resume<L: Ledger>(test: &Test<L>) {
     let Finished::Stored(lease) = test.finish(begun, &answer("done")).await else {
         panic!("the answer is not stored");
     };
-    assert_eq!(test.postpone(lease, LONG, Sent::No).await, Hold::Held);
+    assert_eq!(test.postpone(lease, LONG, Posted::No).await, Hold::Held);
     assert_eq!(
         test.resume(key(4), LONG).await,
         None,
@@ -128,11 +130,11 @@ pub(super) async fn refresh<L: Ledger>(test: &Test<L>) {
     let stored = answer("{}");
     let lease = store(test, 6, &stored).await;
     test.refresh(key(6), b"newest").await;
-    assert_eq!(test.postpone(lease, OVER, Sent::No).await, Hold::Held);
+    assert_eq!(test.postpone(lease, OVER, Posted::No).await, Hold::Held);
     let taken = test.take(LONG).await.expect("it is due");
     assert_eq!(taken.delivery, "newest");
-    let (answer, sent) = (stored, Sent::No);
-    assert_eq!(taken.work, Work::Send { answer, sent });
+    let (answer, posted) = (stored, Posted::No);
+    assert_eq!(taken.work, Work::Send { answer, posted });
     assert_eq!(test.called_back(taken.lease).await, Hold::Held);
     test.refresh(key(6), b"late").await;
     test.stands(key(6), Standing::CalledBack).await;
@@ -175,7 +177,7 @@ pub(super) async fn simultaneous_takes<L: Ledger>(test: &Test<L>) {
 }
 
 /// A delivery whose answer is stored, and its first sender.
-async fn store<L: Ledger>(test: &Test<L>, number: u8, answer: &Answer) -> Lease {
+async fn store<L: Ledger>(test: &Test<L>, number: u8, answer: &RecordedAnswer) -> Lease {
     let lease = test.start(key(number), 1, LONG).await;
     assert_eq!(test.promise(lease, b"work").await, Hold::Held);
     let first = Lease::new(key(number), lease.owner(), 1, 1);
@@ -189,7 +191,7 @@ async fn store<L: Ledger>(test: &Test<L>, number: u8, answer: &Answer) -> Lease 
 
 pub(super) async fn stored<L: Ledger>(test: &Test<L>) {
     for (number, document) in (1..).zip(odd_bytes()) {
-        let stored = Answer::new(201, document);
+        let stored = RecordedAnswer::new(201, document);
         let mut lease = store(test, number, &stored).await;
         test.stands(key(number), Standing::Promised).await;
         assert_eq!(test.take(LONG).await, None, "its lease is in force");
@@ -198,8 +200,8 @@ pub(super) async fn stored<L: Ledger>(test: &Test<L>) {
             let taken = test.take(LONG).await.expect("it is due");
             assert_eq!((taken.lease.run(), taken.lease.attempt()), (1, attempt));
             assert_eq!(taken.delivery, "work");
-            let (answer, sent) = (stored.clone(), Sent::Perhaps);
-            assert_eq!(taken.work, Work::Send { answer, sent });
+            let (answer, posted) = (stored.clone(), Posted::Perhaps);
+            assert_eq!(taken.work, Work::Send { answer, posted });
             test.is_lost(lease).await;
             lease = taken.lease;
         }
@@ -215,10 +217,10 @@ pub(super) async fn sent<L: Ledger>(test: &Test<L>) {
     let mut lease = store(test, 1, &stored).await;
     let mut attempts = 1;
     for (told, expected) in [
-        (Sent::No, Sent::No),
-        (Sent::No, Sent::No),
-        (Sent::Perhaps, Sent::Perhaps),
-        (Sent::No, Sent::Perhaps),
+        (Posted::No, Posted::No),
+        (Posted::No, Posted::No),
+        (Posted::Perhaps, Posted::Perhaps),
+        (Posted::No, Posted::Perhaps),
     ] {
         for _ in 0..2 {
             assert_eq!(test.postpone(lease, OVER, told).await, Hold::Held);
@@ -229,8 +231,8 @@ pub(super) async fn sent<L: Ledger>(test: &Test<L>) {
         let taken = test.take(LONG).await.expect("it is due");
         attempts += 1;
         assert_eq!(taken.lease.attempt(), attempts);
-        let (answer, sent) = (stored.clone(), expected);
-        assert_eq!(taken.work, Work::Send { answer, sent });
+        let (answer, posted) = (stored.clone(), expected);
+        assert_eq!(taken.work, Work::Send { answer, posted });
         lease = taken.lease;
     }
 }
@@ -246,7 +248,7 @@ pub(super) async fn called_back<L: Ledger>(test: &Test<L>) {
     test.stands(key(1), Standing::CalledBack).await;
     assert_eq!(test.called_back(first).await, Hold::Lost);
     assert_eq!(test.renew(second, LONG).await, Hold::Lost);
-    assert_eq!(test.postpone(second, OVER, Sent::No).await, Hold::Lost);
+    assert_eq!(test.postpone(second, OVER, Posted::No).await, Hold::Lost);
     assert_eq!(test.bury(second, "late").await, Hold::Lost);
     assert_eq!(test.take(LONG).await, None, "nothing is left to do");
 }
@@ -270,13 +272,13 @@ pub(super) async fn bury<L: Ledger>(test: &Test<L>) {
 pub(super) async fn wrong_state<L: Ledger>(test: &Test<L>) {
     // What was not promised is neither sent nor buried.
     let running = test.start(key(1), 1, LONG).await;
-    assert_eq!(test.postpone(running, OVER, Sent::No).await, Hold::Lost);
+    assert_eq!(test.postpone(running, OVER, Posted::No).await, Hold::Lost);
     assert_eq!(test.called_back(running).await, Hold::Lost);
     assert_eq!(test.bury(running, "too slow").await, Hold::Lost);
     test.stands(key(1), Standing::Running).await;
     // What is promised is not called back before there is an answer.
     assert_eq!(test.promise(running, b"work").await, Hold::Held);
-    assert_eq!(test.postpone(running, OVER, Sent::No).await, Hold::Lost);
+    assert_eq!(test.postpone(running, OVER, Posted::No).await, Hold::Lost);
     assert_eq!(test.called_back(running).await, Hold::Lost);
     // What is stored has no run to promise, finish or release.
     let sending = store(test, 2, &answer("{}")).await;
@@ -291,12 +293,12 @@ pub(super) async fn time<L: Ledger>(test: &Test<L>, pass: &impl AsyncFn(Duration
     let lease = test.start(key(1), 1, SHORT).await;
     assert_eq!(test.promise(lease, b"work").await, Hold::Held);
     let lease = store(test, 2, &answer("{}")).await;
-    assert_eq!(test.postpone(lease, SHORT, Sent::No).await, Hold::Held);
+    assert_eq!(test.postpone(lease, SHORT, Posted::No).await, Hold::Held);
     let lease = test.start(key(3), 1, LONG).await;
     assert_eq!(test.promise(lease, b"work").await, Hold::Held);
     assert_eq!(test.release(lease, SHORT).await, Hold::Held);
     let lease = store(test, 4, &answer("{}")).await;
-    assert_eq!(test.postpone(lease, LONG, Sent::No).await, Hold::Held);
+    assert_eq!(test.postpone(lease, LONG, Posted::No).await, Hold::Held);
     let lease = test.start(key(5), 1, SHORT).await;
     assert_eq!(test.promise(lease, b"work").await, Hold::Held);
     assert_eq!(test.renew(lease, LONG).await, Hold::Held);

@@ -5,7 +5,9 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use super::trial::{LONG, LONGER, OVER, SHORT, Test, answer, forged, key, odd_bytes};
-use crate::ledger::{Answer, Claimed, DeliveryKey, Finished, Hold, Lease, Ledger, Owner, Standing};
+use crate::ledger::{
+    Claimed, DeliveryKey, Finished, Hold, Lease, Ledger, Owner, RecordedAnswer, Standing,
+};
 
 pub(super) async fn first_claim<L: Ledger>(test: &Test<L>) {
     assert_eq!(test.0.find(key(1)).await.expect("a reply"), None);
@@ -55,7 +57,7 @@ pub(super) async fn repeated_claim<L: Ledger>(test: &Test<L>) {
 pub(super) async fn one_answer<L: Ledger>(test: &Test<L>) {
     for (number, document) in (1..).zip(odd_bytes()) {
         for (status, key) in [(200, key(number)), (410, key(100 + number))] {
-            let answer = Answer::new(status, document.clone());
+            let answer = RecordedAnswer::new(status, document.clone());
             let lease = test.start(key, 1, LONG).await;
             assert_eq!(test.finish(lease, &answer).await, Finished::Answered);
             for _ in 0..3 {
@@ -74,7 +76,11 @@ pub(super) async fn answer_is_final<L: Ledger>(test: &Test<L>) {
     for _ in 0..2 {
         assert_eq!(test.finish(lease, &first).await, Finished::Answered);
     }
-    let others = [answer("second"), answer(""), Answer::new(201, "first")];
+    let others = [
+        answer("second"),
+        answer(""),
+        RecordedAnswer::new(201, "first"),
+    ];
     for other in others {
         assert_eq!(test.finish(lease, &other).await, Finished::Lost);
     }

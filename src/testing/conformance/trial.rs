@@ -6,7 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::ledger::{
-    Answer, Claimed, DeliveryKey, Finished, Hold, Lease, Ledger, Name, Owner, Sent, Standing, Taken,
+    Claimed, DeliveryKey, Finished, Hold, Lease, Ledger, Name, Owner, Posted, RecordedAnswer,
+    Standing, Taken,
 };
 
 /// A lease or a pause that does not end during a test.
@@ -68,7 +69,7 @@ impl<L: Ledger> Test<L> {
         self.0.promise(lease, delivery).await.expect("a reply")
     }
 
-    pub(super) async fn finish(&self, lease: Lease, answer: &Answer) -> Finished {
+    pub(super) async fn finish(&self, lease: Lease, answer: &RecordedAnswer) -> Finished {
         self.0.finish(lease, answer.clone()).await.expect("a reply")
     }
 
@@ -95,8 +96,11 @@ impl<L: Ledger> Test<L> {
         taken.expect("a reply")
     }
 
-    pub(super) async fn postpone(&self, lease: Lease, pause: Duration, sent: Sent) -> Hold {
-        self.0.postpone(lease, pause, sent).await.expect("a reply")
+    pub(super) async fn postpone(&self, lease: Lease, pause: Duration, posted: Posted) -> Hold {
+        self.0
+            .postpone(lease, pause, posted)
+            .await
+            .expect("a reply")
     }
 
     pub(super) async fn called_back(&self, lease: Lease) -> Hold {
@@ -110,12 +114,12 @@ impl<L: Ledger> Test<L> {
     /// No step under this lease is taken.
     pub(super) async fn is_lost(&self, lease: Lease) {
         let before = self.0.find(lease.key()).await.expect("a reply");
-        let late = Answer::new(200, "late");
+        let late = RecordedAnswer::new(200, "late");
         assert_eq!(self.renew(lease, LONG).await, Hold::Lost, "renew");
         assert_eq!(self.promise(lease, b"late").await, Hold::Lost, "promise");
         assert_eq!(self.finish(lease, &late).await, Finished::Lost, "finish");
         assert_eq!(self.release(lease, OVER).await, Hold::Lost, "release");
-        let postponed = self.postpone(lease, OVER, Sent::Perhaps).await;
+        let postponed = self.postpone(lease, OVER, Posted::Perhaps).await;
         assert_eq!(postponed, Hold::Lost, "postpone");
         assert_eq!(self.called_back(lease).await, Hold::Lost, "called back");
         assert_eq!(self.bury(lease, "late").await, Hold::Lost, "bury");
@@ -131,8 +135,8 @@ pub(super) fn key(number: u8) -> DeliveryKey {
     DeliveryKey::from_bytes(bytes)
 }
 
-pub(super) fn answer(document: &str) -> Answer {
-    Answer::new(200, Bytes::copy_from_slice(document.as_bytes()))
+pub(super) fn answer(document: &str) -> RecordedAnswer {
+    RecordedAnswer::new(200, Bytes::copy_from_slice(document.as_bytes()))
 }
 
 /// What a store that takes bytes for text, or for short, would spoil.
