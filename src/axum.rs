@@ -6,13 +6,19 @@ use std::sync::Arc;
 
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum_core::response::{IntoResponse, Response};
-use http::StatusCode;
 use http::request::Parts;
+use http::{Extensions, StatusCode, Uri};
 
 use crate::deliver_once::DeliveryRun;
 use crate::event::{Acknowledgement, Event, Outcome, Payload, PayloadError};
 use crate::rejection::Rejection;
 use crate::verify::Webhook;
+
+/// The URI that came, where nested routers have stripped a part of it.
+pub(crate) fn original_uri(extensions: &Extensions) -> Option<&Uri> {
+    let original = extensions.get::<axum::extract::OriginalUri>();
+    original.map(|axum::extract::OriginalUri(uri)| uri)
+}
 
 /// A handler asked for a [`Webhook`] on a route that
 /// [`VerifyWebhookLayer`](crate::VerifyWebhookLayer) does not wrap.

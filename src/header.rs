@@ -8,11 +8,15 @@ use std::time::{Duration, SystemTime};
 use http::header::{DATE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// Whole seconds, at least one, rounded up: so that the retry does not come a
-/// moment early.
+/// The value of `Retry-After`.
 pub(crate) fn write_retry_after(wait: Duration) -> HeaderValue {
-    let seconds = wait.as_millis().div_ceil(1000);
-    HeaderValue::from(u64::try_from(seconds).unwrap_or(u64::MAX).max(1))
+    HeaderValue::from(whole_seconds(wait).as_secs())
+}
+
+/// At least one second, rounded up so that the retry does not come a moment early.
+pub(crate) fn whole_seconds(wait: Duration) -> Duration {
+    let up = u64::from(wait.subsec_nanos() > 0);
+    Duration::from_secs(wait.as_secs().saturating_add(up).max(1))
 }
 
 /// The time that `Retry-After` asks for, if it has the right form.

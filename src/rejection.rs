@@ -11,7 +11,7 @@ use http::{Response, StatusCode};
 use http_body_util::Full;
 
 use crate::error_chain::error_chain;
-use crate::header::write_retry_after;
+use crate::header::{whole_seconds, write_retry_after};
 
 /// A request that was not let through.
 ///
@@ -28,6 +28,8 @@ use crate::header::write_retry_after;
 pub struct Rejection {
     kind: RejectionKind,
     retry_after: Option<Duration>,
+    tenant: Option<Arc<str>>,
+    webhook_id: Option<Arc<str>>,
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
@@ -213,6 +215,8 @@ impl Rejection {
         Self {
             kind,
             retry_after: None,
+            tenant: None,
+            webhook_id: None,
             source: None,
         }
     }
@@ -235,8 +239,18 @@ impl Rejection {
         }
     }
 
-    pub(crate) fn retry_after(mut self, wait: Duration) -> Self {
+    pub(crate) fn with_retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
+        self
+    }
+
+    pub(crate) fn of_tenant(mut self, tenant: impl Into<Arc<str>>) -> Self {
+        self.tenant = Some(tenant.into());
+        self
+    }
+
+    pub(crate) fn of_webhook(mut self, id: &str) -> Self {
+        self.webhook_id = Some(id.into());
         self
     }
 
@@ -250,6 +264,27 @@ impl Rejection {
     #[must_use]
     pub fn code(&self) -> &'static str {
         self.kind.code()
+    }
+
+    /// The tenant that signed the request: `None` unless the signature has verified.
+    #[must_use]
+    pub fn tenant(&self) -> Option<&str> {
+        self.tenant.as_deref()
+    }
+
+    /// The webhook's [id](crate::Webhook::id): `None` unless the request is proven to
+    /// be a webhook. Escape it where you write it.
+    #[must_use]
+    pub fn webhook_id(&self) -> Option<&str> {
+        self.webhook_id.as_deref()
+    }
+
+    /// How long the caller is asked to wait, with 503: at least 1 s, in whole seconds,
+    /// as in the header `Retry-After`. `None` with any other status.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        let passing = matches!(self.kind.properties(), (_, _, Answer::Retry));
+        passing.then(|| whole_seconds(self.retry_after.unwrap_or_default()))
     }
 
     /// What all of the sources say, for logs.

@@ -1,42 +1,22 @@
-//! The claims of ConductorOne's token, and whether they fit this request.
+//! Whether the claims of a signed token fit this request.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::Method;
 
-use super::binding::{self, PublicUrl, TargetError};
+use super::signature::SignedClaims;
+use super::target::{PublicUrl, TargetError};
+use super::unverified_claims::{UnverifiedClaims, seconds};
 use crate::excerpt::for_log;
-use crate::json::UniqueMembers;
-
-/// The longest `jti` that is accepted.
-const MAX_TOKEN_ID: usize = 256;
 
 /// The validated claims of the token that came with a webhook.
 ///
-/// They were signed by the tenant, and fit the request: its method, URL, body
+/// The tenant has signed them, and they fit the request: its method, URL, body
 /// and time.
 #[derive(Clone)]
-pub struct Claims {
-    issuer: String,
-    audience: String,
-    token_type: String,
-    issued_at: f64,
-    not_before: f64,
-    expires_at: f64,
-    token_id: String,
-    method: String,
-    target: String,
-    body_digest: [u8; 32],
-}
-
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ClaimError {
-    #[error("the claim {0:?} is missing")]
-    Missing(&'static str),
-    #[error("the claim {0:?} has a wrong type or form")]
-    Invalid(&'static str),
-}
+pub struct Claims(UnverifiedClaims);
 
 /// What a receiver demands of the claims.
 pub(crate) struct ClaimPolicy {
@@ -68,50 +48,26 @@ pub(crate) enum MismatchError {
     Target(#[from] TargetError),
 }
 
-impl Claims {
-    /// Reads the claims strictly: each is required, each of its one type. (A
-    /// wrong type is never taken for an absent claim.)
-    pub(super) fn read(claims: &UniqueMembers<'_>) -> Result<Self, ClaimError> {
-        let this = Self {
-            issuer: text(claims, "iss")?,
-            audience: audience(claims)?,
-            token_type: text(claims, "c1typ")?,
-            issued_at: numeric_date(claims, "iat")?,
-            not_before: numeric_date(claims, "nbf")?,
-            expires_at: numeric_date(claims, "exp")?,
-            token_id: text(claims, "jti")?,
-            method: text(claims, "htm")?,
-            target: text(claims, "htu")?,
-            body_digest: binding::read_digest(&text(claims, "htb_s256")?)
-                .ok_or(ClaimError::Invalid("htb_s256"))?,
-        };
-        if this.token_id.is_empty() || this.token_id.len() > MAX_TOKEN_ID {
-            return Err(ClaimError::Invalid("jti"));
-        }
-        Ok(this)
+impl SignedClaims {
+    /// Checks that a tenant has signed the claims for a request like this, sent about
+    /// now.
+    pub(super) fn validate(
+        self,
+        policy: &ClaimPolicy,
+        method: &Method,
+        path: &str,
+        now: SystemTime,
+    ) -> Result<(Arc<str>, Claims), MismatchError> {
+        let (tenant, claims) = self.into_parts();
+        claims.check(policy, method, path, now)?;
+        Ok((tenant, Claims(claims)))
     }
+}
 
-    /// The claims as [`read`](Self::read) takes them.
-    pub(super) fn to_json(&self) -> serde_json::Value {
-        use base64::Engine;
-        use base64::prelude::BASE64_STANDARD;
-
-        serde_json::json!({
-            "iss": self.issuer,
-            "aud": self.audience,
-            "c1typ": self.token_type,
-            "iat": self.issued_at,
-            "nbf": self.not_before,
-            "exp": self.expires_at,
-            "jti": self.token_id,
-            "htm": self.method,
-            "htu": self.target,
-            "htb_s256": BASE64_STANDARD.encode(self.body_digest),
-        })
-    }
-
-    /// Whether the claims are for a request like this, sent about now.
-    pub(super) fn check(
+/// The checks, each for itself.
+impl UnverifiedClaims {
+    /// Checks that the claims are for a request like this, sent about now.
+    fn check(
         &self,
         policy: &ClaimPolicy,
         method: &Method,
@@ -200,113 +156,83 @@ impl Claims {
     ) -> Result<(), MismatchError> {
         Ok(policy.public_url.check_target(&self.target, path)?)
     }
+}
 
-    pub(crate) fn body_digest(&self) -> &[u8; 32] {
-        &self.body_digest
+impl Claims {
+    /// Claims that were validated before: a trusted store has kept them.
+    pub(super) fn assume_validated(claims: UnverifiedClaims) -> Self {
+        Self(claims)
+    }
+
+    pub(super) fn to_json(&self) -> serde_json::Value {
+        self.0.to_json()
+    }
+
+    /// Checks the times again: reading the body takes its time.
+    pub(super) fn check_times(
+        &self,
+        policy: &ClaimPolicy,
+        now: SystemTime,
+    ) -> Result<(), MismatchError> {
+        self.0.check_times(policy, now)
+    }
+
+    pub(super) fn body_digest(&self) -> &[u8; 32] {
+        self.0.body_digest()
     }
 
     /// `iss`: the tenant's domain.
     #[must_use]
     pub fn issuer(&self) -> &str {
-        &self.issuer
+        self.0.issuer()
     }
 
     /// `aud`: the host of the webhook's URL.
     #[must_use]
     pub fn audience(&self) -> &str {
-        &self.audience
+        self.0.audience()
     }
 
     /// `iat`: when the token was issued.
     #[must_use]
     pub fn issued_at(&self) -> SystemTime {
-        time(self.issued_at)
+        self.0.issued_at()
     }
 
     /// `nbf`: when the token's time begins.
     #[must_use]
     pub fn not_before(&self) -> SystemTime {
-        time(self.not_before)
+        self.0.not_before()
     }
 
     /// `exp`: when the token's time ends.
     #[must_use]
     pub fn expires_at(&self) -> SystemTime {
-        time(self.expires_at)
+        self.0.expires_at()
     }
 
     /// `jti`: the token's unique id, 1 to 256 bytes.
     #[must_use]
     pub fn token_id(&self) -> &str {
-        &self.token_id
+        self.0.token_id()
     }
 
     /// `htu`: the URL that was called, as the token has it.
     #[must_use]
     pub fn target(&self) -> &str {
-        &self.target
+        self.0.target()
     }
 }
 
 impl fmt::Debug for Claims {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Claims")
-            .field("iss", &self.issuer)
-            .field("aud", &self.audience)
-            .field("iat", &self.issued_at)
-            .field("exp", &self.expires_at)
-            .field("jti", &self.token_id)
-            .field("htu", &self.target)
+            .field("iss", &self.0.issuer)
+            .field("aud", &self.0.audience)
+            .field("iat", &self.0.issued_at)
+            .field("exp", &self.0.expires_at)
+            .field("jti", &self.0.token_id)
+            .field("htu", &self.0.target)
             .finish_non_exhaustive()
     }
-}
-
-fn text(claims: &UniqueMembers<'_>, name: &'static str) -> Result<String, ClaimError> {
-    claims
-        .get(name)
-        .ok_or(ClaimError::Missing(name))?
-        .map_err(|_| ClaimError::Invalid(name))
-}
-
-/// A string, or an array of one (RFC 7519 §4.1.3).
-fn audience(claims: &UniqueMembers<'_>) -> Result<String, ClaimError> {
-    match text(claims, "aud") {
-        Err(ClaimError::Invalid(name)) => match claims.get::<[String; 1]>(name) {
-            Some(Ok([audience])) => Ok(audience),
-            _ => Err(ClaimError::Invalid(name)),
-        },
-        string_or_missing => string_or_missing,
-    }
-}
-
-/// A NumericDate (RFC 7519 §2): an integer or a decimal, in seconds. JSON has
-/// no infinity, and the parser refuses what would round to it.
-fn numeric_date(claims: &UniqueMembers<'_>, name: &'static str) -> Result<f64, ClaimError> {
-    claims
-        .get::<f64>(name)
-        .ok_or(ClaimError::Missing(name))?
-        .ok()
-        .filter(|seconds| seconds.is_finite())
-        .ok_or(ClaimError::Invalid(name))
-}
-
-fn seconds(seconds: f64) -> Duration {
-    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
-}
-
-/// Within the years that every platform's `SystemTime` holds, with room for a
-/// leeway: a time beyond them becomes the last one, never one that has passed
-/// (for a token without an end would then be forgotten at once by the guard
-/// against replays).
-fn time(since_epoch: f64) -> SystemTime {
-    /// The end of the year 9999.
-    const LAST: f64 = 253_402_300_799.0;
-
-    let distance = seconds(since_epoch.abs().min(LAST));
-    if since_epoch >= 0.0 {
-        UNIX_EPOCH.checked_add(distance)
-    } else {
-        UNIX_EPOCH.checked_sub(distance)
-    }
-    .unwrap_or(UNIX_EPOCH)
 }

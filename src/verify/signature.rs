@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::token::UntrustedToken;
+use super::unverified_claims::UnverifiedClaims;
 use crate::excerpt::for_log;
 use crate::keys::{Algorithm, KeySet, KeySource, KeysUnavailable, VerifyError};
 
@@ -35,13 +36,30 @@ pub(crate) enum SignatureError {
     },
 }
 
+/// Claims that a configured tenant has signed, for any purpose. The step of the
+/// signature alone makes them.
+pub(super) struct SignedClaims {
+    tenant: Arc<str>,
+    claims: UnverifiedClaims,
+}
+
+impl SignedClaims {
+    pub(super) fn tenant(&self) -> &Arc<str> {
+        &self.tenant
+    }
+
+    pub(super) fn into_parts(self) -> (Arc<str>, UnverifiedClaims) {
+        (self.tenant, self.claims)
+    }
+}
+
 /// Verifies the signature with a key of the tenant that the token names, if
-/// that is a configured one, and gives its domain.
+/// that is a configured one.
 pub(super) async fn verify(
-    token: &UntrustedToken<'_>,
+    token: UntrustedToken<'_>,
     tenants: &Tenants,
-) -> Result<Arc<str>, SignatureError> {
-    let issuer = token.claims.issuer();
+) -> Result<SignedClaims, SignatureError> {
+    let issuer = token.claims.issuer.as_str();
     let (tenant, source) = tenants
         .get_key_value(issuer)
         .ok_or_else(|| SignatureError::UnknownTenant(for_log(issuer)))?;
@@ -52,7 +70,7 @@ pub(super) async fn verify(
             source,
         })?,
     };
-    let mut verified = verify_with(&keys, token);
+    let mut verified = verify_with(&keys, &token);
     if verified == Err(VerifyError::UnknownKey) {
         // The tenant may have a new key: one look at its newest ones.
         let newer = source.renew(Some(&keys)).await;
@@ -61,11 +79,14 @@ pub(super) async fn verify(
             source,
         })?;
         if !newer.same_as(&keys) {
-            verified = verify_with(&newer, token);
+            verified = verify_with(&newer, &token);
         }
     }
     match verified {
-        Ok(()) => Ok(Arc::clone(tenant)),
+        Ok(()) => Ok(SignedClaims {
+            tenant: Arc::clone(tenant),
+            claims: token.claims,
+        }),
         Err(reason) => Err(SignatureError::Refused {
             tenant: Arc::clone(tenant),
             key_id: token.key_id.as_deref().map(for_log),
@@ -138,13 +159,13 @@ mod tests {
             .delivery("c1.webhooks.v1.PayloadTest")
             .without_header_param("kid")
             .token_string();
-        let token = UntrustedToken::parse(&token).expect("good form");
         for (newer, tried) in [(same, 3), (changed, 6)] {
             let current = Arc::clone(&current);
             let source: Arc<dyn KeySource> = Arc::new(Keys { current, newer });
             let tenants = Tenants::from([(tenant.domain().into(), source)]);
             TRIED.set(0);
-            let refused = verify(&token, &tenants).await.expect_err("forged");
+            let token = UntrustedToken::parse(&token).expect("good form");
+            let refused = verify(token, &tenants).await.err().expect("forged");
             assert!(
                 matches!(
                     refused,

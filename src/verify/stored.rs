@@ -10,8 +10,9 @@ use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::claims::{ClaimError, Claims};
-use super::envelope::{self, Envelope, EnvelopeError};
+use super::claims::Claims;
+use super::envelope::{Envelope, EnvelopeError};
+use super::unverified_claims::{ClaimError, UnverifiedClaims};
 use super::webhook::{Proven, Webhook};
 use crate::json::{JsonError, UniqueMembers};
 
@@ -102,18 +103,14 @@ impl Webhook {
         claims: &[u8],
         body: impl Into<Bytes>,
     ) -> Result<Self, StoredError> {
-        let claims = Claims::read(&UniqueMembers::parse(claims)?)?;
+        let claims = UnverifiedClaims::read(&UniqueMembers::parse(claims)?)?;
         let body = body.into();
         let envelope = Envelope::parse(&body, &HeaderMap::new())?;
         Ok(Self::from(Proven {
             tenant: tenant.into(),
-            version: envelope::VERSION,
-            id: envelope.webhook_id,
-            event: envelope.event,
-            callback_url: envelope.callback_url,
-            claims,
-            payload: envelope.payload,
+            claims: Claims::assume_validated(claims),
             body,
+            envelope,
             replay: false,
         }))
     }

@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::claims::{ClaimError, Claims};
+use super::unverified_claims::{ClaimError, UnverifiedClaims};
 use crate::excerpt::for_log;
 use crate::json::{JsonError, UniqueMembers};
 use crate::keys::{Algorithm, MAX_KID_BYTES};
@@ -15,7 +15,7 @@ pub(super) struct UntrustedToken<'t> {
     /// What the signature is over: header and payload as they came.
     pub(super) signing_input: &'t str,
     pub(super) signature: Vec<u8>,
-    pub(super) claims: Claims,
+    pub(super) claims: UnverifiedClaims,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +63,7 @@ impl<'t> UntrustedToken<'t> {
             key_id,
             signing_input,
             signature: decode("signature", signature)?,
-            claims: Claims::read(&claims)?,
+            claims: UnverifiedClaims::read(&claims)?,
         })
     }
 }

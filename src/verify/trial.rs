@@ -1,6 +1,6 @@
-//! The same steps as those of the line, but with a verdict on each: one that
-//! fails does not keep those after it from being judged, as far as there is
-//! still something to judge. For the testing kit, which explains requests.
+//! The steps of the line, with a verdict on each: where one fails, those after it
+//! are judged all the same, as far as possible. For the testing kit, which
+//! explains requests.
 
 use std::time::SystemTime;
 
@@ -8,13 +8,13 @@ use bytes::Bytes;
 use http::request::Parts;
 use http_body_util::Full;
 
-use super::binding::DigestError;
 use super::check::Check;
-use super::signature::{self, SignatureError};
+use super::envelope::Envelope;
+use super::replay::ReplayError;
+use super::signature::{self, SignatureError, SignedClaims};
 use super::token::UntrustedToken;
-use super::{
-    Claims, Envelope, Rejection, Verifier, bearer, binding, body, original_path, preconditions,
-};
+use super::unverified_claims::UnverifiedClaims;
+use super::{Rejection, Verifier, bearer, body, digest, preconditions};
 
 /// What became of each check, in the order in which the layer makes them.
 #[derive(Default)]
@@ -22,7 +22,7 @@ pub(crate) struct Trial {
     /// `None` if there was nothing to judge.
     pub(crate) verdicts: Vec<(Check, Option<Result<(), Rejection>>)>,
     /// What the token says, proven or not.
-    pub(crate) claims: Option<Claims>,
+    pub(crate) claims: Option<UnverifiedClaims>,
 }
 
 impl Trial {
@@ -66,16 +66,15 @@ impl Verifier {
         let token = bearer::token(&parts.headers, self.max_token_bytes);
         let token = trial.note(Check::BearerToken, Some(token));
         let token = trial.note(Check::TokenForm, token.map(UntrustedToken::parse));
-        self.try_signature(&mut trial, token.as_ref()).await;
-        let claims = token.map(|token| token.claims);
+        let claims = token.as_ref().map(|token| token.claims.clone());
+        let signed = self.try_signature(&mut trial, token).await;
         self.try_claims(&mut trial, parts, claims.as_ref(), now);
         let envelope = self
             .try_body(&mut trial, parts, body, claims.as_ref())
             .await;
-        let first_use = match (&claims, &envelope) {
-            (Some(claims), Some(envelope)) if trial.all_passed() => {
-                let replay = self.is_replay(claims.issuer(), claims, envelope, now);
-                Some(replay.await.map(drop))
+        let first_use = match (signed, &envelope) {
+            (Some(signed), Some(envelope)) if trial.all_passed() => {
+                self.try_first_use(parts, signed, envelope, now).await
             }
             _ => None,
         };
@@ -84,7 +83,28 @@ impl Verifier {
         trial
     }
 
-    async fn try_signature(&self, trial: &mut Trial, token: Option<&UntrustedToken<'_>>) {
+    async fn try_first_use(
+        &self,
+        parts: &Parts,
+        signed: SignedClaims,
+        envelope: &Envelope,
+        now: SystemTime,
+    ) -> Option<Result<(), ReplayError>> {
+        let validated = signed.validate(&self.claims, &parts.method, parts.uri.path(), now);
+        let (tenant, claims) = validated.ok()?;
+        let Some(guard) = &self.replay else {
+            return Some(Ok(()));
+        };
+        let leeway = self.claims.leeway;
+        let claim = guard.claim(&tenant, &claims, envelope, now, leeway).await;
+        Some(claim.map(drop))
+    }
+
+    async fn try_signature(
+        &self,
+        trial: &mut Trial,
+        token: Option<UntrustedToken<'_>>,
+    ) -> Option<SignedClaims> {
         let verified = match token {
             Some(token) => Some(signature::verify(token, &self.tenants).await),
             None => None,
@@ -95,18 +115,21 @@ impl Verifier {
             Some(verified) => (Some(Ok(())), Some(verified)),
         };
         trial.note(Check::Tenant, tenant);
-        trial.note(Check::Signature, verified);
+        trial.note(Check::Signature, verified)
     }
 
     fn try_claims(
         &self,
         trial: &mut Trial,
         parts: &Parts,
-        claims: Option<&Claims>,
+        claims: Option<&UnverifiedClaims>,
         now: SystemTime,
     ) {
         let policy = &self.claims;
-        trial.note(Check::TokenType, claims.map(Claims::check_token_type));
+        trial.note(
+            Check::TokenType,
+            claims.map(UnverifiedClaims::check_token_type),
+        );
         trial.note(
             Check::Audience,
             claims.map(|claims| claims.check_audience(policy)),
@@ -121,7 +144,7 @@ impl Verifier {
         );
         trial.note(
             Check::BoundUrl,
-            claims.map(|claims| claims.check_target(policy, original_path(parts))),
+            claims.map(|claims| claims.check_target(policy, parts.uri.path())),
         );
     }
 
@@ -130,25 +153,16 @@ impl Verifier {
         trial: &mut Trial,
         parts: &Parts,
         body: Bytes,
-        claims: Option<&Claims>,
+        claims: Option<&UnverifiedClaims>,
     ) -> Option<Envelope> {
         let read = body::read(&parts.headers, Full::new(body), &self.body).await;
         let read = trial.note(Check::BodySize, Some(read));
-        let bound = read.as_ref().zip(claims).map(|((_, digest), claims)| {
-            if binding::same_digest(claims.body_digest(), digest) {
-                Ok(())
-            } else {
-                Err(DigestError::Token)
-            }
-        });
+        let bound = read.as_ref().zip(claims);
+        let bound =
+            bound.map(|((_, digest), claims)| digest::check_token(&claims.body_digest, digest));
         trial.note(Check::BodyHash, bound);
-        let agrees = read.as_ref().map(|(_, digest)| {
-            if binding::content_digest_agrees(&parts.headers, digest) {
-                Ok(())
-            } else {
-                Err(DigestError::Header)
-            }
-        });
+        let agrees = read.as_ref();
+        let agrees = agrees.map(|(_, digest)| digest::check_header(&parts.headers, digest));
         trial.note(Check::ContentDigest, agrees);
         let envelope = read.map(|(body, _)| Envelope::parse(&body, &parts.headers));
         trial.note(Check::Envelope, envelope)

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use super::claims::Claims;
+use super::envelope::{self, Envelope};
 use crate::event::{Payload, PayloadError};
 use crate::excerpt::one_line;
 
@@ -23,7 +24,6 @@ pub struct Webhook(Arc<Inner>);
 
 struct Inner {
     tenant: Arc<str>,
-    version: &'static str,
     id: String,
     event: String,
     callback_url: Option<CallbackUrl>,
@@ -38,13 +38,9 @@ struct Inner {
 /// What the verification has found to be true.
 pub(super) struct Proven {
     pub(super) tenant: Arc<str>,
-    pub(super) version: &'static str,
-    pub(super) id: String,
-    pub(super) event: String,
-    pub(super) callback_url: Option<String>,
     pub(super) claims: Claims,
     pub(super) body: Bytes,
-    pub(super) payload: Bytes,
+    pub(super) envelope: Envelope,
     pub(super) replay: bool,
 }
 
@@ -52,25 +48,19 @@ impl From<Proven> for Webhook {
     fn from(proven: Proven) -> Self {
         let Proven {
             tenant,
-            version,
-            id,
-            event,
-            callback_url,
             claims,
             body,
-            payload,
+            envelope,
             replay,
         } = proven;
-        let callback_url = callback_url.map(CallbackUrl);
         Self(Arc::new(Inner {
             tenant,
-            version,
-            id,
-            event,
-            callback_url,
+            id: envelope.webhook_id,
+            event: envelope.event,
+            callback_url: envelope.callback_url.map(CallbackUrl),
             claims,
             body,
-            payload,
+            payload: envelope.payload,
             replay,
             typed: OnceLock::new(),
         }))
@@ -110,7 +100,7 @@ impl Webhook {
     /// `version`: the envelope's format, `v1`.
     #[must_use]
     pub fn version(&self) -> &str {
-        self.0.version
+        envelope::VERSION
     }
 
     /// `callbackUrl`: where an answer may be sent later, after a 202.

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, Uri};
 use http_body::Body;
 use http_body_util::Full;
 use tower_service::Service;
@@ -60,9 +60,20 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let verifier = Arc::clone(&self.verifier);
+        let uri = original_uri(&request);
         ResponseFuture::new(
-            Box::pin(async move { verifier.verify(request).await }),
+            Box::pin(async move { verifier.verify(request, uri.path()).await }),
             self.inner.clone(),
         )
     }
+}
+
+/// The URI that the caller asked for, also below nested axum routers, which strip
+/// what they have matched.
+pub(super) fn original_uri<B>(request: &Request<B>) -> Uri {
+    #[cfg(feature = "axum")]
+    if let Some(original) = crate::axum::original_uri(request.extensions()) {
+        return original.clone();
+    }
+    request.uri().clone()
 }

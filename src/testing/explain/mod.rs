@@ -20,7 +20,7 @@ use crate::rejection::{Rejection, RejectionKind};
 use crate::replay::MemoryReplayStore;
 use crate::tenant::Tenant;
 pub use crate::verify::Check;
-use crate::verify::{Claims, Trial, Verifier, original_path};
+use crate::verify::{Trial, UnverifiedClaims, Verifier};
 use crate::verify_webhook::VerifyWebhookBuilder;
 
 /// Says of captured requests whether a receiver accepts them, and if not, why
@@ -178,7 +178,7 @@ impl Explainer {
     }
 
     /// The number of an earlier request with the same token, counted from 1.
-    fn seen_before(&mut self, claims: Option<&Claims>) -> Option<usize> {
+    fn seen_before(&mut self, claims: Option<&UnverifiedClaims>) -> Option<usize> {
         let token = claims.map(|claims| (claims.issuer().into(), claims.token_id().into()));
         let before = self
             .seen
@@ -191,7 +191,10 @@ impl Explainer {
 
 /// The body as the tool got it, if it has since lost line ends: it has then the
 /// length and the hash that it should have.
-fn restored(request: &CapturedRequest, claims: Option<&Claims>) -> Option<(Bytes, &'static str)> {
+fn restored(
+    request: &CapturedRequest,
+    claims: Option<&UnverifiedClaims>,
+) -> Option<(Bytes, &'static str)> {
     let digest = claims?.body_digest();
     let length = request.parts.headers.get(CONTENT_LENGTH)?;
     let length: usize = length.to_str().ok()?.parse().ok()?;

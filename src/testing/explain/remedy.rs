@@ -8,17 +8,17 @@ use http::header::AUTHORIZATION;
 use http::request::Parts;
 use jiff::Timestamp;
 
-use super::{original_path, rewritten};
+use super::rewritten;
 use crate::excerpt::for_log;
 use crate::rejection::RejectionKind as Kind;
-use crate::verify::{Check, Claims, PublicUrl, Verifier, content_digest_agrees};
+use crate::verify::{Check, PublicUrl, UnverifiedClaims, Verifier, header_agrees};
 
 /// All that there is to draw conclusions from.
 pub(super) struct Context<'a> {
     pub(super) verifier: &'a Verifier,
     pub(super) parts: &'a Parts,
     pub(super) body: &'a Bytes,
-    pub(super) claims: Option<&'a Claims>,
+    pub(super) claims: Option<&'a UnverifiedClaims>,
     /// When the request was received.
     pub(super) now: SystemTime,
 }
@@ -99,7 +99,7 @@ impl Context<'_> {
         }
     }
 
-    fn tenant(&self, claims: &Claims) -> String {
+    fn tenant(&self, claims: &UnverifiedClaims) -> String {
         let mut known: Vec<_> = self.verifier.tenants.keys().map(|name| &**name).collect();
         known.sort_unstable();
         format!(
@@ -109,7 +109,7 @@ impl Context<'_> {
         )
     }
 
-    fn signature(&self, kind: Kind, claims: &Claims) -> Vec<String> {
+    fn signature(&self, kind: Kind, claims: &UnverifiedClaims) -> Vec<String> {
         let mut remedies = vec![match kind {
             Kind::UnknownKey => "these are another tenant's keys, or the tenant has changed its keys since or before: fetch them anew",
             Kind::AlgorithmMismatch => "a token whose alg is not its key's is forged",
@@ -126,7 +126,7 @@ impl Context<'_> {
         remedies
     }
 
-    fn url(&self, claims: &Claims) -> String {
+    fn url(&self, claims: &UnverifiedClaims) -> String {
         let (target, path) = (for_log(claims.target()), for_log(self.path()));
         let configured = &self.verifier.claims.public_url;
         match self.fitting_public_url() {
@@ -152,7 +152,7 @@ impl Context<'_> {
         fits.then(|| for_log(&url.to_string()))
     }
 
-    fn times(&self, kind: Kind, claims: &Claims) -> String {
+    fn times(&self, kind: Kind, claims: &UnverifiedClaims) -> String {
         let issued = claims.issued_at();
         match (kind, self.now.duration_since(issued)) {
             (Kind::TokenLifetimeTooLong, _) => {
@@ -171,7 +171,7 @@ impl Context<'_> {
         }
     }
 
-    fn hash(&self, claims: &Claims) -> Vec<String> {
+    fn hash(&self, claims: &UnverifiedClaims) -> Vec<String> {
         let digest = claims.body_digest();
         let mut remedies = vec![match rewritten::find(self.body, digest, self.verifier.body.max_bytes) {
             Some(how) => format!(
@@ -180,14 +180,14 @@ impl Context<'_> {
             None => "no other line ends or white space give it the token's hash: its content was changed, or it belongs to another token".into(),
         }];
         let has_digest = self.parts.headers.contains_key("content-digest");
-        if has_digest && content_digest_agrees(&self.parts.headers, digest) {
+        if has_digest && header_agrees(&self.parts.headers, digest) {
             remedies.push("Content-Digest agrees with the token: it is the body that was changed, after it was sent".into());
         }
         remedies
     }
 
-    fn digest_header(&self, claims: &Claims) -> Vec<String> {
-        if content_digest_agrees(&self.parts.headers, claims.body_digest()) {
+    fn digest_header(&self, claims: &UnverifiedClaims) -> Vec<String> {
+        if header_agrees(&self.parts.headers, claims.body_digest()) {
             return vec!["it agrees with the token: the body was changed after it was sent".into()];
         }
         vec![
@@ -197,7 +197,7 @@ impl Context<'_> {
     }
 
     fn path(&self) -> &str {
-        original_path(self.parts)
+        self.parts.uri.path()
     }
 }
 

@@ -1,13 +1,7 @@
-//! What binds a token to one receiver and one body: `aud`, `htu`, `htb_s256`.
+//! The URL that a token is bound to: `aud` and `htu` (RFC 9449 §4.3).
 
 use std::borrow::Cow;
 use std::net::Ipv6Addr;
-
-use aws_lc_rs::constant_time::verify_slices_are_equal;
-use base64::Engine;
-use base64::alphabet;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use http::HeaderMap;
 
 use crate::excerpt::for_log;
 use crate::url::is_loopback;
@@ -62,17 +56,6 @@ pub(crate) enum UrlError {
     Query,
     #[error("is plain http")]
     PlainHttp,
-}
-
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum DigestError {
-    #[error(
-        "the body's SHA-256 is not the token's htb_s256: \
-         has something on the way parsed the body and written it again?"
-    )]
-    Token,
-    #[error("the body's SHA-256 is not the one in Content-Digest")]
-    Header,
 }
 
 impl PublicUrl {
@@ -320,50 +303,4 @@ fn hex(digit: u8) -> Option<u8> {
 /// RFC 3986 §2.3.
 fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
-}
-
-/// A SHA-256 digest in base64 of either alphabet, padded or not.
-pub(super) fn read_digest(base64: &str) -> Option<[u8; 32]> {
-    const EITHER: GeneralPurposeConfig =
-        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-    const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, EITHER);
-    const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, EITHER);
-
-    // 32 bytes are 43 characters and at most one of padding.
-    if base64.len() > 44 {
-        return None;
-    }
-    let decoded = STANDARD
-        .decode(base64)
-        .or_else(|_| URL_SAFE.decode(base64))
-        .ok()?;
-    decoded.try_into().ok()
-}
-
-/// Compares in constant time.
-pub(super) fn same_digest(one: &[u8; 32], other: &[u8; 32]) -> bool {
-    verify_slices_are_equal(one, other).is_ok()
-}
-
-/// Whether every SHA-256 that `Content-Digest` names is `digest`: in
-/// ConductorOne's form (`sha-256=<base64>`) or RFC 9530's
-/// (`sha-256=:<base64>:`). Other algorithms do not count.
-pub(crate) fn content_digest_agrees(headers: &HeaderMap, digest: &[u8; 32]) -> bool {
-    headers.get_all("content-digest").iter().all(|value| {
-        let Ok(list) = value.to_str() else {
-            return false;
-        };
-        list.split(',').all(|entry| {
-            let (algorithm, value) = entry.split_once('=').unwrap_or((entry, ""));
-            if !algorithm.trim().eq_ignore_ascii_case("sha-256") {
-                return true;
-            }
-            let value = value.split(';').next().unwrap_or_default().trim();
-            let base64 = value
-                .strip_prefix(':')
-                .and_then(|value| value.strip_suffix(':'))
-                .unwrap_or(value);
-            read_digest(base64).is_some_and(|named| same_digest(&named, digest))
-        })
-    })
 }

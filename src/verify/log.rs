@@ -1,0 +1,44 @@
+//! What the log says of each request.
+
+use std::error::Error;
+
+use tracing::{debug, info, warn};
+
+use super::signature::SignatureError;
+use super::webhook::Webhook;
+use crate::rejection::Rejection;
+
+pub(super) fn verified(webhook: &Webhook) {
+    debug!(
+        tenant = webhook.tenant(),
+        webhook_id = webhook.id_for_log(),
+        event = webhook.event_for_log(),
+        replay = webhook.is_replay(),
+        "webhook verified"
+    );
+}
+
+/// Says why a request was refused. At `info` if no tenant has signed it, since
+/// anybody can send it, unless the trouble is our own. The keys' own log says why
+/// newer keys cannot be fetched; here, any forgery would repeat it.
+pub(super) fn refused(rejection: &Rejection) {
+    let source = rejection.source().and_then(|source| source.downcast_ref());
+    let is_of_newer_keys = matches!(source, Some(SignatureError::NewestUnavailable { .. }));
+    let is_ours = rejection.status().is_server_error() && !is_of_newer_keys;
+    if rejection.tenant().is_some() || is_ours {
+        warn!(
+            tenant = rejection.tenant(),
+            code = rejection.code(),
+            status = rejection.status().as_u16(),
+            cause = rejection.cause(),
+            "webhook refused"
+        );
+    } else {
+        info!(
+            code = rejection.code(),
+            status = rejection.status().as_u16(),
+            cause = rejection.cause(),
+            "webhook refused"
+        );
+    }
+}

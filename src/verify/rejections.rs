@@ -1,0 +1,141 @@
+//! Which rejection the error of each step becomes.
+
+use std::time::Duration;
+
+use super::bearer::BearerError;
+use super::body::BodyError;
+use super::claims::MismatchError;
+use super::digest::DigestError;
+use super::envelope::EnvelopeError;
+use super::preconditions::PreconditionError;
+use super::replay::ReplayError;
+use super::signature::SignatureError;
+use super::token::TokenError;
+use super::unverified_claims::ClaimError;
+use crate::keys::VerifyError;
+use crate::rejection::{Rejection, RejectionKind};
+
+/// How soon to try again when the replay store has not answered.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
+
+impl From<PreconditionError> for Rejection {
+    fn from(error: PreconditionError) -> Self {
+        let kind = match error {
+            PreconditionError::Method(_) => RejectionKind::MethodNotAllowed,
+            PreconditionError::MediaType => RejectionKind::UnsupportedMediaType,
+            PreconditionError::ContentCoding => RejectionKind::UnsupportedContentCoding,
+        };
+        Self::because(kind, error)
+    }
+}
+
+impl From<BearerError> for Rejection {
+    fn from(error: BearerError) -> Self {
+        let kind = match error {
+            BearerError::Missing | BearerError::OtherScheme => RejectionKind::MissingToken,
+            BearerError::Several => RejectionKind::SeveralTokens,
+            BearerError::Malformed => RejectionKind::MalformedToken,
+            BearerError::TooLong { .. } => RejectionKind::TokenTooLong,
+        };
+        Self::because(kind, error)
+    }
+}
+
+impl From<TokenError> for Rejection {
+    fn from(error: TokenError) -> Self {
+        let kind = match error {
+            TokenError::Parts
+            | TokenError::Base64 { .. }
+            | TokenError::Json { .. }
+            | TokenError::Parameter { .. } => RejectionKind::MalformedToken,
+            TokenError::Unsupported { .. } => RejectionKind::UnsupportedTokenHeader,
+            TokenError::Algorithm { .. } => RejectionKind::UnsupportedAlgorithm,
+            TokenError::Type { .. } => RejectionKind::WrongTokenType,
+            TokenError::Claim(ClaimError::Missing(_)) => RejectionKind::MissingClaim,
+            TokenError::Claim(ClaimError::Invalid(_)) => RejectionKind::InvalidClaim,
+        };
+        Self::because(kind, error)
+    }
+}
+
+impl From<SignatureError> for Rejection {
+    fn from(error: SignatureError) -> Self {
+        let kind = match &error {
+            SignatureError::UnknownTenant(_) => RejectionKind::UnknownTenant,
+            SignatureError::Refused { reason, .. } => match reason {
+                VerifyError::UnknownKey => RejectionKind::UnknownKey,
+                VerifyError::AlgorithmMismatch => RejectionKind::AlgorithmMismatch,
+                VerifyError::BadSignature => RejectionKind::InvalidSignature,
+            },
+            SignatureError::Unavailable { source, .. }
+            | SignatureError::NewestUnavailable { source, .. } => {
+                let wait = source.retry_after();
+                return Self::because(RejectionKind::KeysUnavailable, error).with_retry_after(wait);
+            }
+        };
+        Self::because(kind, error)
+    }
+}
+
+impl From<MismatchError> for Rejection {
+    fn from(error: MismatchError) -> Self {
+        let kind = match error {
+            MismatchError::TokenType(_) => RejectionKind::WrongTokenType,
+            MismatchError::Audience { .. } => RejectionKind::WrongAudience,
+            MismatchError::Expired(_) => RejectionKind::TokenExpired,
+            MismatchError::NotYetValid { .. } => RejectionKind::TokenNotYetValid,
+            MismatchError::Lifetime { .. } => RejectionKind::TokenLifetimeTooLong,
+            MismatchError::Method { .. } => RejectionKind::WrongMethod,
+            MismatchError::Target(_) => RejectionKind::WrongUrl,
+        };
+        Self::because(kind, error)
+    }
+}
+
+impl From<BodyError> for Rejection {
+    fn from(error: BodyError) -> Self {
+        let kind = match error {
+            BodyError::TooLarge { .. } => RejectionKind::BodyTooLarge,
+            BodyError::Timeout(_) => RejectionKind::BodyTimeout,
+            BodyError::Read(_) => RejectionKind::UnreadableBody,
+            BodyError::Empty | BodyError::Length { .. } => RejectionKind::IncompleteBody,
+        };
+        Self::because(kind, error)
+    }
+}
+
+impl From<DigestError> for Rejection {
+    fn from(error: DigestError) -> Self {
+        let kind = match error {
+            DigestError::Token => RejectionKind::BodyHashMismatch,
+            DigestError::Header => RejectionKind::ContentDigestMismatch,
+        };
+        Self::because(kind, error)
+    }
+}
+
+impl From<EnvelopeError> for Rejection {
+    fn from(error: EnvelopeError) -> Self {
+        let kind = match error {
+            EnvelopeError::NotUtf8
+            | EnvelopeError::Json { .. }
+            | EnvelopeError::Missing(_)
+            | EnvelopeError::TooLong(_) => RejectionKind::InvalidEnvelope,
+            EnvelopeError::Version => RejectionKind::UnsupportedVersion,
+            EnvelopeError::Header { .. } => RejectionKind::HeaderMismatch,
+        };
+        Self::because(kind, error)
+    }
+}
+
+impl From<ReplayError> for Rejection {
+    fn from(error: ReplayError) -> Self {
+        match error {
+            ReplayError::UsedBefore { .. } => Self::because(RejectionKind::ReplayedToken, error),
+            ReplayError::Store(error) => {
+                Self::because(RejectionKind::ReplayStoreUnavailable, error)
+                    .with_retry_after(STORE_PAUSE)
+            }
+        }
+    }
+}

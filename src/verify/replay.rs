@@ -1,0 +1,72 @@
+//! The claim of the token's id, so that it counts once.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::time::timeout;
+
+use super::claims::Claims;
+use super::envelope::Envelope;
+use crate::excerpt::for_log;
+use crate::replay::{Claim, ReplayStore, ReplayStoreError, TokenId};
+
+pub(crate) struct ReplayGuard {
+    pub(crate) store: Arc<dyn ReplayStore>,
+    pub(crate) policy: ReplayPolicy,
+    /// How long the store may take.
+    pub(crate) timeout: Duration,
+}
+
+/// How to handle a webhook whose token was used before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReplayPolicy {
+    /// It is refused with 401: the default.
+    #[default]
+    Refuse,
+    /// It is let through, and [`Webhook::is_replay`] says so: for a handler
+    /// that deduplicates, and gives a repeated delivery its first answer.
+    Mark,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReplayError {
+    #[error(
+        "the token {token_id:?} was used before; it comes with the webhook {webhook_id:?} ({event:?})"
+    )]
+    UsedBefore {
+        token_id: String,
+        webhook_id: String,
+        event: String,
+    },
+    #[error(transparent)]
+    Store(#[from] ReplayStoreError),
+}
+
+impl ReplayGuard {
+    /// Claims the id of the token until it expires, and says whether it is a replay that
+    /// is let through.
+    pub(super) async fn claim(
+        &self,
+        tenant: &str,
+        claims: &Claims,
+        envelope: &Envelope,
+        now: SystemTime,
+        leeway: Duration,
+    ) -> Result<bool, ReplayError> {
+        let id = TokenId::new(tenant, claims.token_id());
+        let until = claims.expires_at() + leeway;
+        let claim = timeout(self.timeout, self.store.claim(id, now, until))
+            .await
+            .map_err(|_| ReplayStoreError::new(format!("no answer within {:?}", self.timeout)))??;
+        match (claim, self.policy) {
+            (Claim::First, _) => Ok(false),
+            (Claim::Seen, ReplayPolicy::Mark) => Ok(true),
+            (Claim::Seen, ReplayPolicy::Refuse) => Err(ReplayError::UsedBefore {
+                token_id: for_log(claims.token_id()),
+                webhook_id: for_log(&envelope.webhook_id),
+                event: for_log(&envelope.event),
+            }),
+        }
+    }
+}

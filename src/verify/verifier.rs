@@ -1,0 +1,43 @@
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use super::body::BodyPolicy;
+use super::claims::ClaimPolicy;
+use super::replay::ReplayGuard;
+use super::signature::Tenants;
+use crate::clock::Clock;
+
+/// What a receiver accepts, checked once when it was built.
+pub(crate) struct Verifier {
+    pub(crate) tenants: Tenants,
+    /// Only to be told: where it counts, it was heeded when this was built.
+    pub(crate) http_on_loopback: bool,
+    pub(crate) max_token_bytes: usize,
+    pub(crate) claims: ClaimPolicy,
+    pub(crate) body: BodyPolicy,
+    /// `None` if the guard is switched off.
+    pub(crate) replay: Option<ReplayGuard>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tenants: BTreeMap<_, _> = self.tenants.iter().collect();
+        let replay = self.replay.as_ref();
+        f.debug_struct("Verifier")
+            .field("public_url", &format_args!("{}", self.claims.public_url))
+            .field("tenants", &tenants)
+            .field("dangerous_allow_http_on_loopback", &self.http_on_loopback)
+            .field("leeway", &self.claims.leeway)
+            .field("max_token_lifetime", &self.claims.max_lifetime)
+            .field("max_token_bytes", &self.max_token_bytes)
+            .field("max_body_bytes", &self.body.max_bytes)
+            .field("body_timeout", &self.body.timeout)
+            .field("replay_policy", &replay.map(|guard| guard.policy))
+            .field("replay_store", &replay.map(|guard| &guard.store))
+            .field("replay_store_timeout", &replay.map(|guard| guard.timeout))
+            .field("clock", &self.clock)
+            .finish()
+    }
+}
