@@ -166,7 +166,7 @@ async fn the_document_comes_by_callback_after_a_202_at_once_or_at_the_deadline()
     for (flags, earliest, latest) in [
         ("--respond async", 0, 1000),
         ("--respond async --work-ms 1500", 0, 1000),
-        ("--deadline-ms 300 --work-ms 1500", 300, 1400),
+        ("--answer-within-ms 300 --work-ms 1500", 300, 1400),
     ] {
         let receiver = world.receiver(flags).await;
         for event in EVENTS {
@@ -199,7 +199,9 @@ async fn the_document_comes_by_callback_after_a_202_at_once_or_at_the_deadline()
 #[tokio::test]
 async fn a_handler_that_is_fast_enough_is_answered_directly() {
     let world = World::new().await;
-    let receiver = world.receiver("--deadline-ms 5000 --work-ms 200").await;
+    let receiver = world
+        .receiver("--answer-within-ms 5000 --work-ms 200")
+        .await;
     let report = world
         .deliver(&receiver, &world.tenant.delivery(PROVISION))
         .await;
@@ -237,7 +239,7 @@ async fn a_callback_that_leads_elsewhere_is_never_connected_to() {
     ];
     let world = World::new().await;
     let mut at_once = world.receiver("--respond async").await;
-    let late = world.receiver("--deadline-ms 100 --work-ms 600").await;
+    let late = world.receiver("--answer-within-ms 100 --work-ms 600").await;
     for (index, (url, why)) in callbacks.iter().enumerate() {
         let delivery = world.tenant.delivery(PROVISION);
         let delivery = delivery.callback_url(url.as_deref());
@@ -268,7 +270,9 @@ async fn a_callback_that_leads_elsewhere_is_never_connected_to() {
 #[tokio::test]
 async fn a_slow_handler_without_a_callback_is_asked_again_after_28_seconds() {
     let world = World::new().await;
-    let receiver = world.receiver("--deadline-ms 100 --work-ms 30000").await;
+    let receiver = world
+        .receiver("--answer-within-ms 100 --work-ms 30000")
+        .await;
     let delivery = world.tenant.delivery(PROVISION).callback_url(None);
     let asked = Instant::now();
     let answer = receiver.send(HTTP1, &delivery).await;
@@ -334,10 +338,41 @@ async fn a_second_signal_ends_it_at_once() {
     let mut receiver = world.receiver("--respond async --work-ms 600000").await;
     assert_eq!(receiver.send(HTTP1, &world.delivery()).await.status, 202);
     receiver.signal("TERM");
-    receiver.wait_for_log("finishing what was accepted").await;
+    receiver.wait_for_log("finishing accepted work").await;
     receiver.signal("TERM");
     assert_eq!(receiver.exit().await.code(), Some(1));
-    receiver.wait_for_log("told to stop twice").await;
+    receiver.wait_for_log("second signal").await;
+}
+
+#[tokio::test]
+async fn a_callback_that_is_refused_does_not_keep_it_from_stopping() {
+    let world = World::new().await;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
+    let listener = listener.expect("a port");
+    let origin = format!("http://{}", listener.local_addr().expect("bound"));
+    let (refusals, mut refused) = tokio::sync::watch::channel(0);
+    let refuse = Router::new().fallback(async move || {
+        refusals.send_modify(|count| *count += 1);
+        StatusCode::SERVICE_UNAVAILABLE
+    });
+    tokio::spawn(axum::serve(listener, refuse).into_future());
+
+    let flags = format!("--respond async --drain-ms 1000 --callback-origin {origin}");
+    let mut receiver = world.receiver(&flags).await;
+    let url = format!("{origin}/callback");
+    let delivery = world.tenant.delivery(PROVISION).callback_url(Some(&url));
+    assert_eq!(receiver.send(HTTP1, &delivery).await.status, 202);
+    let refused = refused.changed();
+    within("a refused callback", refused)
+        .await
+        .expect("a server");
+    receiver.signal("TERM");
+    receiver.wait_for_log("finishing accepted work").await;
+    let stopping = Instant::now();
+    assert_eq!(receiver.exit().await.code(), Some(1), "{}", receiver.log());
+    let waited = stopping.elapsed().as_millis();
+    assert!((800..15_000).contains(&waited), "{waited} ms");
+    receiver.wait_for_log("not finished within 1000 ms").await;
 }
 
 #[tokio::test]
@@ -359,7 +394,7 @@ async fn each_flag_can_come_from_the_environment_and_each_tenant_has_its_origin(
         .env("C1_RESPOND", "async")
         .env("C1_WORK_MS", "500")
         .env("C1_FAIL_FIRST", "1")
-        .env("C1_DEADLINE_MS", "20000")
+        .env("C1_ANSWER_WITHIN_MS", "20000")
         .env("C1_LEASE_MS", "10000")
         .env("C1_LOG_JSON", "true");
     let mut receiver = Receiver::run(command).await;

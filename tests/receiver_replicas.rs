@@ -321,7 +321,7 @@ async fn crash_under(load: Load) -> Tally {
     let world = Arc::new(World::new().await);
     let seen = Arc::new(Seen::default());
     let mut replicas = Vec::new();
-    for flags in ["", "--deadline-ms 100", "--respond async"] {
+    for flags in ["", "--answer-within-ms 100", "--respond async"] {
         replicas.push(Replica::start(&world, &seen, flags).await);
     }
     let addresses = replicas.iter().map(|it| Arc::clone(&it.address)).collect();

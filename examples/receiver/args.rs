@@ -1,4 +1,4 @@
-//! What the command line says, and the layers that follow from it.
+//! The command line, and the layers that it configures.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,20 +13,23 @@ use crate::BoxError;
 /// Receives ConductorOne webhooks, verifies them and grants what they ask for,
 /// once for each delivery.
 ///
-/// POST /webhooks takes the webhooks. GET /healthz answers 200 once it is up,
-/// GET /readyz once the keys of every tenant are loaded, and 503 before. The log
-/// goes to stderr.
+/// POST /webhooks receives the webhooks. GET /healthz answers 200 as soon as the
+/// server runs. GET /readyz answers 503 until the keys of every tenant are loaded,
+/// then 200. The log goes to stderr.
+///
+/// SIGTERM or SIGINT stops it: it answers open requests, then finishes accepted
+/// work within --drain-ms. A second signal stops it at once.
 #[derive(Parser)]
 #[command(
     name = "receiver",
     version,
-    after_help = "RUST_LOG sets what is logged, such as \"debug\"; it is \"info\" by default."
+    after_help = "RUST_LOG sets the log level or filter, such as \"debug\"; the default is \"info\"."
 )]
 #[allow(clippy::doc_markdown, reason = "it is shown as plain text")]
 pub(crate) struct Args {
-    /// Where to listen
+    /// The address to listen on
     ///
-    /// Port 0 takes a free one, which the log names.
+    /// With port 0 the system chooses a free port, which the log names.
     #[arg(
         long,
         value_name = "ADDR",
@@ -35,15 +38,15 @@ pub(crate) struct Args {
     )]
     pub(crate) listen: SocketAddr,
 
-    /// What ConductorOne calls, such as https://hooks.example.com
+    /// The URL that ConductorOne calls, without /webhooks, such as https://hooks.example.com
     ///
-    /// An origin, plus the prefix that a proxy strips, if one does.
+    /// An origin, followed by the path prefix that a proxy strips, if any.
     #[arg(long, value_name = "URL", env = "C1_PUBLIC_URL")]
     pub(crate) public_url: String,
 
-    /// A tenant whose webhooks are accepted, such as example.conductor.one
+    /// The domain of an accepted tenant, such as example.conductor.one
     ///
-    /// Repeatable; in the environment, tenants are separated by commas.
+    /// Repeatable; in the environment, separate tenants with commas.
     #[arg(
         long = "tenant",
         value_name = "DOMAIN",
@@ -53,11 +56,10 @@ pub(crate) struct Args {
     )]
     pub(crate) tenants: Vec<String>,
 
-    /// Where a tenant's keys are, if not at https://TENANT/auth/v1/jwks
+    /// The URL of a tenant's keys [default: https://TENANT/auth/v1/jwks]
     ///
-    /// Repeatable; in the environment, URLs are separated by commas. TENANT= may
-    /// be left out if there is one tenant. An http:// URL is for a loopback host
-    /// only.
+    /// Repeatable; in the environment, separate URLs with commas. Omit TENANT= if
+    /// there is one tenant. An http:// URL must have a loopback host.
     #[arg(
         long = "jwks-url",
         value_name = "[TENANT=]URL",
@@ -66,35 +68,35 @@ pub(crate) struct Args {
     )]
     pub(crate) jwks_urls: Vec<String>,
 
-    /// Where deliveries and tokens are remembered: redis://[USER:PASSWORD@]HOST:PORT
+    /// The Redis that stores deliveries and used tokens: redis://[USER:PASSWORD@]HOST:PORT
     ///
-    /// Receivers that share the traffic have to share a Redis. By default the
-    /// memory of this process, which a restart loses. A password is better put
-    /// into the environment.
+    /// Receivers that share the traffic must share a Redis. The default is this
+    /// process's memory, which a restart loses. Set a password through the
+    /// environment.
     #[arg(long, value_name = "URL", env = "C1_REDIS_URL", hide_env_values = true)]
     pub(crate) redis_url: Option<String>,
 
-    /// sync: the answer is the document; async: it is 202, at once, and the document
-    /// goes to the callback URL
+    /// sync answers with the document; async answers 202 at once and posts the
+    /// document to the callback URL
     #[arg(long, value_name = "HOW", env = "C1_RESPOND", default_value = "sync")]
     pub(crate) respond: Respond,
 
-    /// After how many milliseconds a sync answer is 202, too
+    /// Milliseconds of work after which a sync answer becomes 202, too
     ///
     /// Less than 28000: ConductorOne waits for 30 s.
     #[arg(
         long,
         value_name = "N",
-        env = "C1_DEADLINE_MS",
+        env = "C1_ANSWER_WITHIN_MS",
         default_value_t = 25_000
     )]
-    pub(crate) deadline_ms: u64,
+    pub(crate) answer_within_ms: u64,
 
-    /// Where a tenant's callback URLs lead, if not to https://TENANT
+    /// The origin of a tenant's callback URLs [default: https://TENANT]
     ///
-    /// Repeatable; in the environment, URLs are separated by commas. TENANT= may
-    /// be left out if there is one tenant. An http:// URL is for a loopback host
-    /// only. Nothing is ever posted anywhere else.
+    /// Repeatable; in the environment, separate URLs with commas. Omit TENANT= if
+    /// there is one tenant. An http:// URL must have a loopback host. The receiver
+    /// posts to no other origin.
     #[arg(
         long = "callback-origin",
         value_name = "[TENANT=]URL",
@@ -103,27 +105,34 @@ pub(crate) struct Args {
     )]
     pub(crate) callback_origins: Vec<String>,
 
-    /// For how many milliseconds a receiver may be silent before another one
-    /// takes its work over
+    /// Milliseconds after which another receiver takes over the work of one that
+    /// has crashed, hangs, or cannot reach Redis
     ///
-    /// From 1000 to 600000. It is silent once it has crashed, has hung, or does
-    /// not reach Redis; work that is cut off so is repeated.
+    /// From 1000 to 600000. The other receiver repeats the interrupted work.
     #[arg(long, value_name = "N", env = "C1_LEASE_MS", default_value_t = 45_000)]
     pub(crate) lease_ms: u64,
 
-    /// How many milliseconds the work on a delivery takes
+    /// Milliseconds for which a stop waits for accepted work and its callbacks
+    ///
+    /// The time starts when all open requests are answered. With --redis-url,
+    /// another receiver finishes the rest; without, the rest is lost. The exit code
+    /// is then 1.
+    #[arg(long, value_name = "N", env = "C1_DRAIN_MS", default_value_t = 25_000)]
+    pub(crate) drain_ms: u64,
+
+    /// Milliseconds that the work on a delivery takes
     #[arg(long, value_name = "N", env = "C1_WORK_MS", default_value_t = 0)]
     pub(crate) work_ms: u64,
 
-    /// How many times the work fails, with 500, before it succeeds
+    /// The number of runs that fail, with 500, before the work succeeds
     #[arg(long, value_name = "N", env = "C1_FAIL_FIRST", default_value_t = 0)]
     pub(crate) fail_first: u64,
 
-    /// The longest body that is accepted
+    /// The size of the largest accepted body
     #[arg(long, value_name = "BYTES", env = "C1_MAX_BODY", default_value_t = 2 * 1024 * 1024)]
     pub(crate) max_body: usize,
 
-    /// Print a JSON line on stdout whenever the work on a delivery begins
+    /// Print a JSON line on stdout for each run of the work on a delivery
     #[arg(long, env = "C1_LOG_JSON")]
     pub(crate) log_json: bool,
 }
@@ -136,10 +145,10 @@ pub(crate) enum Respond {
 }
 
 impl Args {
-    /// The Redis, which is not connected to yet.
+    /// The Redis, not yet connected.
     pub(crate) fn redis(&self) -> Result<Option<RedisConnection>, BoxError> {
         let connection = self.redis_url.as_deref().map(RedisConnection::to_server);
-        // It has a password in it, perhaps, and is not repeated.
+        // Not the URL itself: it may hold a password.
         connection
             .transpose()
             .map_err(|error| format!("--redis-url: {error}").into())
@@ -152,7 +161,7 @@ impl Args {
         let mut builder = VerifyWebhookLayer::builder()
             .public_url(&self.public_url)
             .max_body_bytes(self.max_body);
-        // For a key server beside this process, say; everywhere else http is refused.
+        // For a key server on this host; http is refused for any other.
         if is_http(&self.jwks_urls) || self.public_url.contains("http://") {
             builder = builder.dangerous_allow_http_on_loopback();
         }
@@ -183,10 +192,9 @@ impl Args {
         }
         let mut once = DeliverOnceLayer::builder()
             .callbacks(callbacks.build()?)
-            .deadline(Duration::from_millis(self.deadline_ms))
+            .deadline(Duration::from_millis(self.answer_within_ms))
             .lease(Duration::from_millis(self.lease_ms))
-            // What was accepted is finished, however long that takes.
-            .drain_timeout(Duration::MAX);
+            .drain_timeout(Duration::from_millis(self.drain_ms));
         if let Some(redis) = redis {
             once = once.ledger("receiver", RedisLedger::new(redis.clone()));
         }
@@ -196,7 +204,7 @@ impl Args {
         Ok(once.build()?)
     }
 
-    /// Which tenant each `[TENANT=]URL` is for.
+    /// Each `[TENANT=]URL` with its tenant.
     fn by_tenant<'a>(
         &'a self,
         flag: &str,

@@ -1,5 +1,4 @@
-//! The work itself: grants whatever is asked, as slowly and as unreliably as the
-//! flags say.
+//! The work: grants every request, as slowly and as unreliably as the flags say.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -20,11 +19,11 @@ use tracing::warn;
 
 use crate::args::Args;
 
-/// How the work is done.
+/// The work, with the flags that slow it down and make it fail.
 pub(crate) struct Work {
     log_json: bool,
     takes: Duration,
-    /// How many runs are still to fail.
+    /// The number of runs that are still to fail.
     failures: AtomicU64,
 }
 
@@ -37,7 +36,7 @@ impl Work {
         }
     }
 
-    /// Whether this run is one of the first, which fail.
+    /// Whether this run is to fail.
     fn fails(&self) -> bool {
         let one_less = |left: u64| left.checked_sub(1);
         let (set, fetch) = (Ordering::Relaxed, Ordering::Relaxed);
@@ -51,12 +50,12 @@ pub(crate) async fn handle(
     webhook: Webhook,
 ) -> Result<Outcome, StatusCode> {
     let payload = webhook.payload().cloned().or_else(|error| {
-        // Its path, not its text, which may quote a comment. This receiver grants
-        // what it cannot read, too: take that for an empty payload.
+        // The path alone: the text may quote a comment. This receiver grants even
+        // what it cannot read, as if the payload were empty.
         warn!(
             webhook_id = webhook.id(),
             path = error.path(),
-            "the payload is odd"
+            "the payload does not match its event type"
         );
         Payload::from_json(webhook.event(), b"null")
     });
@@ -73,7 +72,7 @@ pub(crate) async fn handle(
     if fails {
         warn!(
             webhook_id = webhook.id(),
-            "this run fails, as --fail-first wants it"
+            "this run fails because of --fail-first"
         );
         return Err(StatusCode::INTERNAL_SERVER_ERROR);
     }
@@ -93,13 +92,12 @@ fn grant(webhook: &Webhook, payload: &Payload) -> Outcome {
         }
         Payload::FindingDispatch(dispatch) => dispatch.answer(Acknowledgement::new()),
         Payload::Unknown(event) => event.acknowledge(),
-        // An event of a newer version of the crate, which this handler has to
-        // learn first.
+        // An event that a newer version of the crate knows and this handler does not.
         _ => Outcome::retry_later(Duration::from_secs(60)),
     }
 }
 
-/// A line of the log on stdout.
+/// A line on stdout for `--log-json`.
 #[derive(Serialize)]
 struct Line<'a> {
     handled: &'a str,
@@ -130,8 +128,8 @@ fn print(webhook: &Webhook, payload: &Payload) {
             .filter(|name| !name.is_empty()),
     };
     let line = serde_json::to_string(&line).unwrap_or_default();
-    // Not `println!`, which panics when nobody reads any more; and a reader that
-    // is slow must not hold up the server.
+    // Not `println!`, which panics on a closed pipe; and a slow reader must not hold
+    // up the server.
     let printed = block_in_place(|| writeln!(std::io::stdout().lock(), "{line}"));
     if let Err(error) = printed {
         warn!(%error, "cannot write to stdout");

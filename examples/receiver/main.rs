@@ -5,21 +5,21 @@
 //!     --tenant example.conductor.one
 //! ```
 //!
-//! `POST /webhooks` takes the webhooks, `GET /healthz` answers once it is up,
-//! `GET /readyz` once the keys of every tenant are loaded. TLS is left to the
-//! proxy in front of it. It grants whatever it is asked: a place to start from,
-//! not to stop at.
+//! `POST /webhooks` receives the webhooks, `GET /healthz` answers 200 as soon as the
+//! server runs, `GET /readyz` once the keys of every tenant are loaded. A proxy in
+//! front of it terminates TLS. It grants every request: use it as a starting point.
 //!
-//! Told to stop (SIGTERM or SIGINT), it answers what is in flight and finishes
-//! what it has accepted, callbacks included, however long that takes. Told a
-//! second time, it stops at once: with Redis, another receiver takes up what is
-//! left; without, it is lost.
+//! On SIGTERM or SIGINT it answers open requests and finishes accepted work,
+//! callbacks included, within `--drain-ms`. On a second signal it stops at once.
+//! Another receiver finishes the rest if they share a Redis; otherwise the rest is
+//! lost.
 
 mod args;
 mod handler;
 mod serve;
 
 use std::io::IsTerminal;
+use std::iter;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -50,17 +50,24 @@ fn main() -> ExitCode {
         .init();
     let outcome = Runtime::new().map_err(BoxError::from).and_then(|runtime| {
         let outcome = runtime.block_on(run(args));
-        // A look-up of a name that hangs does not keep it from stopping.
+        // Does not wait for a name look-up that hangs.
         runtime.shutdown_background();
         outcome
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            eprintln!("error: {}", with_causes(&*error));
             ExitCode::FAILURE
         }
     }
+}
+
+fn with_causes(error: &dyn std::error::Error) -> String {
+    iter::successors(Some(error), |error| error.source())
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
 }
 
 async fn run(args: Args) -> Result<(), BoxError> {
@@ -72,7 +79,7 @@ async fn run(args: Args) -> Result<(), BoxError> {
         .await
         .map_err(|error| format!("cannot listen on {}: {error}", args.listen))?;
 
-    // The keys are loaded in the background: the receiver starts without them.
+    // Loads the keys in the background: the receiver starts without them.
     let keys = verify.clone();
     tokio::spawn(async move {
         keys.ready().await;
@@ -81,25 +88,29 @@ async fn run(args: Args) -> Result<(), BoxError> {
 
     let work: MethodRouter = any(handler::handle).with_state(Arc::new(Work::new(&args)));
     if redis.is_some() {
-        // What receivers that have crashed leave behind there.
+        // Resumes accepted work of receivers that have crashed.
         tokio::spawn(once.recover(work.clone()));
     }
-    // Only what is verified gets to be done, and only once.
+    // The outer layer is added last: verify first, then deliver once.
     let work_once: MethodRouter = work.layer(once.clone());
     let webhooks = work_once.layer(verify.clone());
     info!(address = %listener.local_addr()?, "listening");
     let until_done = async {
         serve::serve(listener, app(webhooks, verify), stops.clone()).await;
-        info!("stopping: finishing what was accepted");
-        once.drain().await;
+        info!("stopping: finishing accepted work");
+        once.drain().await
     };
     let mut stops_at_once = stops.clone();
     tokio::select! {
-        () = until_done => info!("stopped"),
+        all_done = until_done => if !all_done {
+            let limit = args.drain_ms;
+            return Err(format!("accepted work was not finished within {limit} ms").into());
+        },
         _ = stops_at_once.wait_for(|times| *times > 1) => {
-            return Err("told to stop twice: stopped without finishing what was accepted".into());
+            return Err("second signal: stopped without finishing accepted work".into());
         }
     }
+    info!("stopped");
     Ok(())
 }
 
@@ -112,7 +123,7 @@ fn app(webhooks: MethodRouter, verify: VerifyWebhookLayer) -> Router {
         }
     };
     Router::new()
-        // For any method: what is not POST gets its 405 from the layer, too.
+        // Any method: the layer answers 405 to all but POST.
         .route("/webhooks", webhooks)
         .route("/healthz", get(|| async { StatusCode::OK }))
         .route("/readyz", get(readyz))

@@ -1,5 +1,4 @@
-//! The server: HTTP/1.1 and HTTP/2 on one port, and a stop that leaves nobody
-//! without an answer.
+//! The server: HTTP/1.1 and HTTP/2 on one port, with a graceful stop.
 
 use std::io;
 use std::sync::Arc;
@@ -20,11 +19,10 @@ use tokio::time::timeout;
 use tower::ServiceExt;
 use tracing::{debug, info, warn};
 
-/// How long a client may take to say what it wants.
+/// How long a client may take to send a request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Serves HTTP/1.1 and HTTP/2 until told to stop; then answers what is in
-/// flight.
+/// Serves HTTP/1.1 and HTTP/2 until the first signal, then answers open requests.
 pub(crate) async fn serve(listener: TcpListener, app: Router, mut stops: watch::Receiver<u32>) {
     let (count, mut in_flight) = watch::channel(0_usize);
     let app = app.layer(middleware::from_fn_with_state(
@@ -44,7 +42,7 @@ pub(crate) async fn serve(listener: TcpListener, app: Router, mut stops: watch::
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => stream,
                 Err(error) => {
-                    // Out of file descriptors, most likely: they come back.
+                    // Most likely out of file descriptors, which is temporary.
                     warn!(%error, "cannot accept");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                     continue;
@@ -52,8 +50,8 @@ pub(crate) async fn serve(listener: TcpListener, app: Router, mut stops: watch::
             },
             _ = stops.wait_for(|times| *times > 0) => break,
         };
-        // The time limit on a head begins once it is known which protocol is
-        // spoken, which a client that sends too little never tells.
+        // hyper's time limit on a head starts once the protocol is known, which a
+        // client that sends too little never reveals.
         let requested = Arc::new(Notify::new());
         let service = {
             let requested = Arc::clone(&requested);
@@ -73,15 +71,15 @@ pub(crate) async fn serve(listener: TcpListener, app: Router, mut stops: watch::
                     debug!(%error, "connection failed");
                 },
                 Err(_) = timeout(HEAD_TIMEOUT, requested.notified()) => {
-                    debug!("connection closed, on which no request came");
+                    debug!("connection closed: no request came");
                 }
             }
         });
     }
     drop(listener);
-    info!("stopping: answering what is in flight");
-    // A client that neither sends nor hangs up does not keep it from stopping:
-    // ten seconds after the last answer, with no new request, it stops anyway.
+    info!("stopping: answering open requests");
+    // A client may neither send nor hang up: the stop waits ten seconds after the
+    // last answer for a new request, not longer.
     let all_answered = async {
         loop {
             let _ = in_flight.wait_for(|count| *count == 0).await;
@@ -93,7 +91,7 @@ pub(crate) async fn serve(listener: TcpListener, app: Router, mut stops: watch::
     };
     tokio::select! {
         () = connections.shutdown() => {}
-        () = all_answered => warn!("some clients had not hung up"),
+        () = all_answered => warn!("closing the connections of idle clients"),
     }
 }
 
@@ -103,7 +101,7 @@ async fn count_in_flight(
     next: Next,
 ) -> Response {
     count.send_modify(|count| *count += 1);
-    // Also when the client hangs up and this future is dropped.
+    // Also counts down when the client hangs up and this future is dropped.
     let _guard = Decrement(count);
     next.run(request).await
 }
@@ -116,7 +114,7 @@ impl Drop for Decrement {
     }
 }
 
-/// How often this process was told to stop, by SIGTERM or SIGINT.
+/// The number of SIGTERM and SIGINT signals that this process has received.
 pub(crate) fn stops() -> io::Result<watch::Receiver<u32>> {
     let (count, receiver) = watch::channel(0);
     #[cfg(unix)]
