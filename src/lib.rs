@@ -149,13 +149,14 @@ mod axum;
 
 #[cfg(feature = "axum")]
 pub use self::axum::{MissingDeliveryRun, MissingWebhook, Typed, TypedRejection};
+pub use self::callback::CallbackUrl;
 pub use self::clock::{Clock, SystemClock};
 pub use self::config_error::ConfigError;
 pub use self::deliver_once::{DeliverOnce, DeliverOnceLayer, DeliveryRun};
 pub use self::future::BoxFuture;
 pub use self::rejection::{Rejection, RejectionKind};
 pub use self::tenant::Tenant;
-pub use self::verify::{CallbackUrl, Claims, ReplayPolicy, Webhook};
+pub use self::verify::{Claims, ReplayPolicy, Webhook};
 pub use self::verify_webhook::{
     Health, ResponseBody, ResponseFuture, TenantHealth, TenantKeysError, VerifyWebhook,
     VerifyWebhookBuilder, VerifyWebhookLayer,

@@ -4,13 +4,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use super::TypedCallback;
+use super::{CallbackUrl, TypedCallback};
 use crate::event::Event;
-use crate::verify::{CallbackUrl, Webhook};
 
 /// What has to be kept of a webhook to answer it later.
 ///
-/// It is made by [`Webhook::callback`], and can be stored with serde, in a form
+/// It is made by [`Webhook::callback`](crate::Webhook::callback), and can be stored with serde, in a form
 /// that later versions of the crate will read, too. **The stored form holds the
 /// callback URL**, with which anybody can answer in the receiver's place: keep
 /// it like a password. `Debug` does not show it.
@@ -43,6 +42,23 @@ struct Stored {
 const VERSION: u32 = 1;
 
 impl Callback {
+    /// `None` if the time is out of range.
+    pub(crate) fn new(
+        tenant: &str,
+        event: &str,
+        webhook_id: &str,
+        url: CallbackUrl,
+        fired_at: SystemTime,
+    ) -> Option<Self> {
+        Some(Self {
+            tenant: tenant.to_owned(),
+            event: event.to_owned(),
+            webhook_id: webhook_id.to_owned(),
+            url,
+            fired_at: time(seconds(fired_at))?,
+        })
+    }
+
     /// The domain of the tenant that sent the webhook.
     #[must_use]
     pub fn tenant(&self) -> &str {
@@ -55,7 +71,7 @@ impl Callback {
         &self.event
     }
 
-    /// The webhook's id; see [`Webhook::id`] for what it may identify.
+    /// The webhook's id; see [`Webhook::id`](crate::Webhook::id) for what it may identify.
     #[must_use]
     pub fn webhook_id(&self) -> &str {
         &self.webhook_id
@@ -78,21 +94,6 @@ impl Callback {
     #[must_use]
     pub fn typed<E: Event>(self) -> Option<TypedCallback<E>> {
         TypedCallback::new(self)
-    }
-}
-
-impl Webhook {
-    /// What has to be kept to answer later; `None` if the webhook has no
-    /// callback URL.
-    #[must_use]
-    pub fn callback(&self) -> Option<Callback> {
-        Some(Callback {
-            tenant: self.tenant().to_owned(),
-            event: self.event().to_owned(),
-            webhook_id: self.id().to_owned(),
-            url: self.callback_url()?.clone(),
-            fired_at: time(seconds(self.claims().issued_at()))?,
-        })
     }
 }
 

@@ -83,6 +83,7 @@ mod https;
 mod origins;
 mod post;
 mod typed;
+mod url;
 
 pub use self::attempt::{AttemptOutcome, Delivered, Progress};
 pub use self::builder::CallbackClientBuilder;
@@ -91,3 +92,4 @@ pub use self::error::CallbackError;
 pub use self::handle::Callback;
 pub use self::post::{Post, PostError};
 pub use self::typed::TypedCallback;
+pub use self::url::CallbackUrl;

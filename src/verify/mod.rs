@@ -53,7 +53,7 @@ pub(crate) use self::trial::Trial;
 #[cfg(feature = "testing")]
 pub(crate) use self::unverified_claims::UnverifiedClaims;
 pub(crate) use self::verifier::Verifier;
-pub use self::webhook::{CallbackUrl, Webhook};
+pub use self::webhook::Webhook;
 
 use self::envelope::Envelope;
 use self::signature::SignedClaims;

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::claims::Claims;
 use super::envelope::{self, Envelope};
+use crate::callback::{Callback, CallbackUrl};
 use crate::event::{Payload, PayloadError};
 use crate::excerpt::one_line;
 
@@ -57,7 +58,7 @@ impl From<Proven> for Webhook {
             tenant,
             id: envelope.webhook_id,
             event: envelope.event,
-            callback_url: envelope.callback_url.map(CallbackUrl),
+            callback_url: envelope.callback_url.map(CallbackUrl::new),
             claims,
             body,
             payload: envelope.payload,
@@ -107,6 +108,14 @@ impl Webhook {
     #[must_use]
     pub fn callback_url(&self) -> Option<&CallbackUrl> {
         self.0.callback_url.as_ref()
+    }
+
+    /// What to keep to answer later; `None` if the webhook has no callback URL.
+    #[must_use]
+    pub fn callback(&self) -> Option<Callback> {
+        let url = self.callback_url()?.clone();
+        let fired_at = self.claims().issued_at();
+        Callback::new(self.tenant(), self.event(), self.id(), url, fired_at)
     }
 
     /// The validated claims of the token.
@@ -176,28 +185,5 @@ impl fmt::Debug for Webhook {
             .field("body_bytes", &self.body().len())
             .field("replay", &self.is_replay())
             .finish()
-    }
-}
-
-/// The URL to which an answer may be posted later. It holds a token, and
-/// whoever has it can answer: `Debug` does not show it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct CallbackUrl(String);
-
-impl CallbackUrl {
-    pub(crate) fn new(url: String) -> Self {
-        Self(url)
-    }
-
-    /// The URL itself. Keep it out of logs.
-    #[must_use]
-    pub fn expose_secret(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for CallbackUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("CallbackUrl(…)")
     }
 }
