@@ -3,8 +3,8 @@
 
     python3 tests/data/model.py SCHEMA.json
 
-writes `model.json` beside this script, which `tests/model.rs` holds the typed
-model against, and `*.unpopulated.json` among the fixtures: the `*.minimal.json`
+writes `model.json` beside this script, which `tests/event/model.rs` holds the
+typed model against, and `*.unpopulated.json` among the fixtures: the `*.minimal.json`
 with every field present, as Go's protojson writes them with `EmitUnpopulated`.
 Without a schema file, only the fixtures are made, from the `model.json` that is
 there.

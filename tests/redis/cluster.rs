@@ -10,8 +10,8 @@ use tower_conductorone::redis::{RedisConnection, RedisLedger, RedisReplayStore};
 use tower_conductorone::testing::conformance;
 
 use crate::ledger::ledgers;
-use crate::server::RedisServer;
 use crate::{TERM, ask, claim, key, start};
+use support::redis_server::RedisServer;
 
 /// Waits until a server says so.
 async fn until_it_says(server: &RedisServer, words: &[&str], expected: &str) {

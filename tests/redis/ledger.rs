@@ -16,8 +16,8 @@ use tower_conductorone::ledger::{
 use tower_conductorone::redis::{RedisConnection, RedisLedger};
 use tower_conductorone::testing::conformance;
 
-use crate::server::RedisServer;
 use crate::{TERM, ask, claim, connection, key, start};
+use support::redis_server::RedisServer;
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);

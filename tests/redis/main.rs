@@ -4,7 +4,6 @@
 mod cluster;
 mod ledger;
 mod replay;
-mod server;
 #[cfg(feature = "redis-tls")]
 mod tls;
 mod trouble;
@@ -12,7 +11,7 @@ mod trouble;
 use std::time::Duration;
 
 use redis::{Cmd, FromRedisValue};
-use server::RedisServer;
+use support::redis_server::RedisServer;
 use tower_conductorone::ledger::{Claimed, DeliveryKey, Lease, Ledger, LedgerError, Owner};
 use tower_conductorone::redis::RedisConnection;
 

@@ -6,8 +6,8 @@ use tower_conductorone::redis::RedisReplayStore;
 use tower_conductorone::replay::{Claim, ReplayStore, ReplayStoreError, TokenId};
 use tower_conductorone::testing::conformance;
 
-use crate::server::RedisServer;
 use crate::{ask, connection};
+use support::redis_server::RedisServer;
 
 async fn claim(store: &impl ReplayStore, jti: &str) -> Result<Claim, ReplayStoreError> {
     let now = SystemTime::now();

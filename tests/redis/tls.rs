@@ -8,8 +8,8 @@ use redis::{Client, ConnectionInfo, TlsCertificates};
 use tower_conductorone::ledger::Claimed;
 use tower_conductorone::redis::RedisLedger;
 
-use crate::server::{RedisServer, free_port};
 use crate::{claim, start};
+use support::redis_server::{RedisServer, free_port};
 
 /// A server that speaks TLS on this port, with a certificate of its own.
 fn server(port: u16, folder: &Path) -> (RedisServer, String) {

@@ -16,8 +16,8 @@ use tower_conductorone::ledger::{
 };
 use tower_conductorone::redis::{RedisConnection, RedisLedger};
 
-use crate::server::RedisServer;
 use crate::{ask, claim, connection, key, start};
+use support::redis_server::RedisServer;
 
 #[tokio::test]
 async fn a_server_that_is_gone_is_an_error_at_once_and_then_found_again() {
@@ -318,7 +318,7 @@ async fn a_server_that_may_evict_records_is_warned_of() {
         let log = Log::default();
         let writer = log.clone();
         let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone());
-        let _capturing = tracing::subscriber::set_default(subscriber.finish());
+        let _capturing = support::capture(subscriber.finish());
         start(&RedisLedger::new(connection(&server)), 1).await;
         let log = String::from_utf8(log.0.lock().expect("no panic").clone());
         let log = log.expect("text");

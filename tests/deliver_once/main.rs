@@ -1,0 +1,10 @@
+//! `DeliverOnceLayer`, and what it is made of: the ledger and the callbacks.
+
+mod callback;
+mod callback_client;
+mod callback_retries;
+mod ledger;
+mod limits;
+mod once;
+mod replicas;
+mod simulated;

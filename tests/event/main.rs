@@ -1,0 +1,6 @@
+//! The typed events, and what they are answered with.
+
+mod model;
+mod payloads;
+mod proto_json;
+mod replies;
