@@ -1,13 +1,12 @@
 use std::error::Error;
+use std::fmt;
 use std::sync::Arc;
 
 /// A configuration that cannot work. It says which value is wrong, and what would
 /// be right.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{message}")]
+#[derive(Clone, Debug)]
 pub struct ConfigError {
     message: String,
-    #[source]
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
@@ -28,5 +27,18 @@ impl ConfigError {
             message: message.into(),
             source: Some(Arc::from(source.into())),
         }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Error for ConfigError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        // The error itself, so that it can be downcast; thiserror gives the `Arc`.
+        self.source.as_deref().map(|source| source as _)
     }
 }

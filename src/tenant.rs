@@ -10,7 +10,7 @@ use crate::config_error::ConfigError;
 use crate::domain::check_domain;
 #[cfg(feature = "reqwest")]
 use crate::keys::HttpsFetch;
-use crate::keys::{JwksCache, KeySet, KeySource, StaticKeys};
+use crate::keys::{Fetch, FetchError, JwksCache, KeySet, KeySource, StaticKeys};
 use crate::url::RedactedUrl;
 use crate::verify::Tenants;
 
@@ -20,7 +20,8 @@ const FILE_INTERVAL: Duration = Duration::from_secs(60);
 /// A tenant of ConductorOne: its domain, and where its public keys come from.
 ///
 /// By default, its keys are fetched from `https://<domain>/auth/v1/jwks`, which
-/// needs the feature `reqwest` (on by default).
+/// needs the feature `reqwest` (on by default) or a
+/// [`fetch`](crate::VerifyWebhookBuilder::fetch) of yours.
 ///
 /// ```
 /// use tower_conductorone::Tenant;
@@ -78,8 +79,8 @@ impl Tenant {
     /// Takes the keys from a source of yours, such as a
     /// [`JwksCache`] with other settings.
     ///
-    /// The layer's HTTP settings,
-    /// [`http_client`](crate::VerifyWebhookBuilder::http_client) and
+    /// The layer's settings
+    /// [`fetch`](crate::VerifyWebhookBuilder::fetch) and
     /// [`dangerous_allow_http_on_loopback`](crate::VerifyWebhookBuilder::dangerous_allow_http_on_loopback),
     /// do not apply to it: a cache is given its own
     /// [`Fetch`](crate::keys::Fetch), and its builder has its own switch for plain
@@ -138,38 +139,39 @@ impl Keys {
     }
 }
 
-/// How keys are fetched over HTTPS: with one client for all tenants.
+/// How keys are fetched: in one way for all tenants.
 #[derive(Clone, Debug)]
 pub(crate) struct Fetching {
-    #[cfg(feature = "reqwest")]
-    pub(crate) fetch: Option<HttpsFetch>,
+    pub(crate) fetch: Option<Arc<dyn Fetch>>,
     pub(crate) http_on_loopback: bool,
 }
 
 impl Fetching {
-    #[cfg(feature = "reqwest")]
     fn cache(&mut self, url: &str) -> Result<Arc<dyn KeySource>, Box<dyn Error + Send + Sync>> {
         let fetch = match &self.fetch {
-            Some(fetch) => fetch.clone(),
-            None => self.fetch.insert(HttpsFetch::new()?).clone(),
+            Some(fetch) => fetch,
+            None => self.fetch.insert(default_fetch(url)?),
         };
         let mut cache = JwksCache::builder(url);
         if self.http_on_loopback {
             cache = cache.dangerous_allow_http_on_loopback();
         }
-        Ok(Arc::new(cache.build(fetch)?))
+        Ok(Arc::new(cache.build(Arc::clone(fetch))?))
     }
+}
 
-    #[cfg(not(feature = "reqwest"))]
-    fn cache(&mut self, url: &str) -> Result<Arc<dyn KeySource>, Box<dyn Error + Send + Sync>> {
-        let _ = self.http_on_loopback;
-        let url = RedactedUrl(url.to_owned());
-        Err(format!(
-            "fetching {url:?} needs the feature `reqwest`; switch it on, or give the tenant \
-             static keys, a JWKS file or a key source"
-        )
-        .into())
-    }
+#[cfg(feature = "reqwest")]
+fn default_fetch(_: &str) -> Result<Arc<dyn Fetch>, FetchError> {
+    Ok(Arc::new(HttpsFetch::new()?))
+}
+
+#[cfg(not(feature = "reqwest"))]
+fn default_fetch(url: &str) -> Result<Arc<dyn Fetch>, FetchError> {
+    let url = RedactedUrl(url.to_owned());
+    Err(FetchError::new(format_args!(
+        "fetching {url:?} needs the feature `reqwest`; switch it on, call `fetch`, or give the \
+         tenant static keys, a JWKS file or a key source"
+    )))
 }
 
 impl fmt::Debug for Keys {

@@ -1,8 +1,9 @@
 //! The port through which key sets are fetched, and reading them from a file.
 
+use std::error::Error;
 use std::fmt;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -43,10 +44,10 @@ impl<F: Fetch + ?Sized> Fetch for Arc<F> {
 }
 
 /// Why a fetch got no complete answer.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{reason}")]
+#[derive(Clone, Debug)]
 pub struct FetchError {
     reason: String,
+    source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
 impl FetchError {
@@ -54,12 +55,35 @@ impl FetchError {
     /// [`KeyHealth`](super::KeyHealth): it must not contain secrets. Control
     /// characters are escaped and an overlong reason is cut off.
     pub fn new(reason: impl fmt::Display) -> Self {
-        let reason = one_line(&reason.to_string());
-        Self { reason }
+        Self {
+            reason: one_line(&reason.to_string()),
+            source: None,
+        }
+    }
+
+    /// The same error with its cause, which the reason should not repeat. It is
+    /// logged and shown like the reason.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        self.source = Some(Arc::from(source.into()));
+        self
     }
 
     pub(super) fn too_large(max_body: usize) -> Self {
         Self::new(format_args!("the answer is longer than {max_body} bytes"))
+    }
+}
+
+impl fmt::Display for FetchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason)
+    }
+}
+
+impl Error for FetchError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        // The error itself, so that it can be downcast; thiserror gives the `Arc`.
+        self.source.as_deref().map(|source| source as _)
     }
 }
 
@@ -75,25 +99,18 @@ impl FileFetch {
         Self { path }
     }
 
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Reads the file, blocking.
     pub(super) fn read(&self, max_body: usize) -> Result<Vec<u8>, FetchError> {
         // Opening a pipe would block for as long as nobody writes to it.
-        if !std::fs::metadata(&self.path)
-            .map_err(FetchError::new)?
-            .is_file()
-        {
+        if !std::fs::metadata(&self.path).map_err(unread)?.is_file() {
             return Err(FetchError::new("it is not a file"));
         }
-        let file = std::fs::File::open(&self.path).map_err(FetchError::new)?;
+        let file = std::fs::File::open(&self.path).map_err(unread)?;
         let mut bytes = Vec::new();
         let limit = u64::try_from(max_body).unwrap_or(u64::MAX);
         file.take(limit.saturating_add(1))
             .read_to_end(&mut bytes)
-            .map_err(FetchError::new)?;
+            .map_err(unread)?;
         if bytes.len() > max_body {
             Err(FetchError::too_large(max_body))
         } else {
@@ -116,4 +133,8 @@ impl Fetch for FileFetch {
                 .map(|bytes| Response::new(Bytes::from(bytes)))
         })
     }
+}
+
+fn unread(error: std::io::Error) -> FetchError {
+    FetchError::new("reading the file failed").with_source(error)
 }

@@ -42,13 +42,32 @@ impl HttpsFetch {
     /// A fetcher that uses your own client, for instance one that trusts a
     /// private CA or goes through a proxy.
     ///
-    /// The client is used as it is, for `https` and for plain HTTP with loopback
-    /// hosts: what is said above of proxies, redirects, cookies, connections and
-    /// the time for connecting is then the client's business.
+    /// ```no_run
+    /// use std::time::Duration;
+    /// use tower_conductorone::VerifyWebhookLayer;
+    /// use tower_conductorone::keys::HttpsFetch;
     ///
-    /// Build it with [`reqwest::redirect::Policy::none()`]. A client that
-    /// follows redirects has asked the other server by the time that this is
-    /// noticed; the answer is refused, so its keys never count.
+    /// let ca = reqwest::Certificate::from_pem(&std::fs::read("/etc/ssl/private-ca.pem")?)?;
+    /// let client = reqwest::Client::builder()
+    ///     .tls_certs_only([ca])
+    ///     .connect_timeout(Duration::from_secs(2))
+    ///     .redirect(reqwest::redirect::Policy::none())
+    ///     .build()?;
+    /// let layer = VerifyWebhookLayer::builder()
+    ///     .public_url("https://hooks.example.com")
+    ///     .tenant("example.conductor.one")
+    ///     .fetch(HttpsFetch::with_client(client))
+    ///     .build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// The client is used as it is, for `https` and for plain HTTP with loopback
+    /// hosts: its own settings decide about proxies, cookies, connections and the
+    /// time for connecting.
+    ///
+    /// Switch redirects off, as above. If the client follows one, the fetch fails
+    /// and the keys are not used, but the request to the other server has been
+    /// made.
     #[must_use]
     pub fn with_client(client: reqwest::Client) -> Self {
         Self {

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use crate::clock::{Clock, SystemClock};
 use crate::config_error::ConfigError;
-#[cfg(feature = "reqwest")]
-use crate::keys::HttpsFetch;
+use crate::keys::Fetch;
 use crate::replay::{MemoryReplayStore, ReplayStore};
 use crate::tenant::{Fetching, Tenant, key_sources};
 use crate::url::{RedactedUrl, has_unicode_host};
@@ -60,7 +59,6 @@ impl Default for VerifyWebhookBuilder {
             replay_policy: Some(ReplayPolicy::Refuse),
             replay_store_timeout: Duration::from_secs(20),
             fetching: Fetching {
-                #[cfg(feature = "reqwest")]
                 fetch: None,
                 http_on_loopback: false,
             },
@@ -179,15 +177,16 @@ impl VerifyWebhookBuilder {
         self
     }
 
-    /// Fetches the tenants' keys with a client of yours, for instance one that
-    /// trusts a private CA; see [`HttpsFetch::with_client`] for how to build it.
-    /// By default the crate makes a client, which honours the system's proxy
-    /// settings and trust store.
+    /// Fetches the tenants' keys with this instead of the crate's own HTTP client
+    /// (feature `reqwest`), which uses the system's proxy settings and trust store.
     ///
-    /// It does not concern a tenant's own [`key_source`](Tenant::key_source).
-    #[cfg(feature = "reqwest")]
-    pub fn http_client(mut self, client: reqwest::Client) -> Self {
-        self.fetching.fetch = Some(HttpsFetch::with_client(client));
+    /// For a reqwest client of your own, such as one that trusts a private CA, see
+    /// [`HttpsFetch::with_client`](crate::keys::HttpsFetch::with_client). Without
+    /// the feature `reqwest`, only what is set here fetches from URLs.
+    ///
+    /// A tenant's own [`key_source`](Tenant::key_source) does not use it.
+    pub fn fetch(mut self, fetch: impl Fetch) -> Self {
+        self.fetching.fetch = Some(Arc::new(fetch));
         self
     }
 

@@ -1355,6 +1355,12 @@ fn debug_shows_the_policy_and_no_secret() {
 
 // ------------------------------------------------------------------------ files
 
+/// What an error and its sources say.
+fn told(error: &dyn std::error::Error) -> String {
+    let source = error.source().map(told).unwrap_or_default();
+    format!("{error}: {source}")
+}
+
 #[test]
 fn keys_from_a_file_are_read_at_once_and_again() {
     let dir = std::env::temp_dir().join(format!("tower-conductorone-{}", std::process::id()));
@@ -1363,7 +1369,7 @@ fn keys_from_a_file_are_read_at_once_and_again() {
     let write = |text: &str| std::fs::write(&path, text).unwrap();
 
     let refused = |message: &str| {
-        let error = JwksCache::file(&path, secs(60)).unwrap_err().to_string();
+        let error = told(&JwksCache::file(&path, secs(60)).unwrap_err());
         assert!(
             error.contains("jwks.json") && error.contains(message),
             "{error}"
@@ -1374,12 +1380,7 @@ fn keys_from_a_file_are_read_at_once_and_again() {
     refused("not a JSON object");
     write(&" ".repeat(256 * 1024 + 1));
     refused("longer than 262144 bytes");
-    assert!(
-        JwksCache::file(&dir, secs(60))
-            .unwrap_err()
-            .to_string()
-            .contains("not a file")
-    );
+    assert!(told(&JwksCache::file(&dir, secs(60)).unwrap_err()).contains("not a file"));
     // White space counts, and this is just not too much.
     let text = jwks("a");
     write(&(text.clone() + &" ".repeat(256 * 1024 - text.len())));

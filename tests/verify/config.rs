@@ -10,10 +10,14 @@ use std::time::Duration;
 
 use support::body::{Script, data};
 use support::{DOMAIN, TEST_EVENT, builder, now, send};
-use tower_conductorone::keys::{Algorithm, Fetch, JwksCache, KeySet, KeySource};
+use tower_conductorone::keys::{
+    Algorithm, Fetch, FetchError, JwksCache, JwksCacheError, KeySet, KeySetError, KeySource,
+};
 use tower_conductorone::replay::{MemoryReplayStore, ReplayStore};
 use tower_conductorone::testing::{FakeTenant, Fault};
-use tower_conductorone::{Clock, ReplayPolicy, Tenant, VerifyWebhookBuilder, VerifyWebhookLayer};
+use tower_conductorone::{
+    BoxFuture, Clock, ReplayPolicy, Tenant, VerifyWebhookBuilder, VerifyWebhookLayer,
+};
 
 /// A builder that lacks nothing.
 fn good() -> VerifyWebhookBuilder {
@@ -368,6 +372,55 @@ fn without_a_client_keys_have_to_come_from_elsewhere() {
 
 // A JWKS file.
 
+#[tokio::test]
+async fn every_tenant_s_keys_are_fetched_through_the_user_s_own_client() {
+    let [usual, elsewhere] = [DOMAIN, "other.conductor.one"].map(FakeTenant::new);
+    let url = "https://keys.example.com/jwks?id=7";
+    for (tenant, named, asked) in [
+        (
+            &usual,
+            Tenant::new(DOMAIN),
+            "https://example.conductor.one/auth/v1/jwks",
+        ),
+        (
+            &elsewhere,
+            Tenant::new(elsewhere.domain()).jwks_url(url),
+            url,
+        ),
+    ] {
+        let fetch = tenant.fetch();
+        let layer = with_tenants([named]).fetch(fetch.clone()).build();
+        let layer = layer.expect("good");
+        assert_eq!(fetch.requests(), 0, "nothing is fetched when it is built");
+        let delivery = tenant.delivery(TEST_EVENT).issued_at(now());
+        assert_eq!(send(&layer, delivery.request()).await.code(), "accepted");
+        let request = fetch.last_request().expect("the keys were asked for");
+        assert_eq!(request.uri(), asked);
+    }
+}
+
+#[tokio::test]
+async fn an_own_client_s_error_is_reported_with_its_cause() {
+    #[derive(Debug)]
+    struct NoRoute;
+    impl Fetch for NoRoute {
+        fn fetch(
+            &self,
+            _: http::Request<()>,
+            _: usize,
+        ) -> BoxFuture<'_, Result<http::Response<bytes::Bytes>, FetchError>> {
+            let cause = std::io::Error::other("no route\nto host");
+            let error = FetchError::new("the mesh is down").with_source(cause);
+            Box::pin(async { Err(error) })
+        }
+    }
+
+    let layer = with_tenants([DOMAIN.into()]).fetch(NoRoute).build();
+    let error = layer.expect("good").refresh_now().await.expect_err("down");
+    let (_, cause) = error.tenants().next().expect("one tenant");
+    assert_eq!(cause.reason(), "the mesh is down: no route\\nto host");
+}
+
 /// Receivers in one process share their ports; a caller keeps a handle of each.
 #[tokio::test]
 async fn every_port_may_be_shared_behind_an_arc() {
@@ -469,6 +522,33 @@ fn a_jwks_file_that_does_not_do_is_refused() {
         assert!(message.contains(&*name), "{message}");
         assert!(!message.contains("c2VjcmV0"), "{message}");
     }
+}
+
+#[test]
+fn what_is_wrong_with_a_jwks_file_can_be_told_by_its_type() {
+    let refused = |path| {
+        let built = with_tenants([Tenant::new(DOMAIN).jwks_file(path)]).build();
+        let error = built.expect_err("it is refused");
+        let source = error.source().expect("the cause");
+        source.downcast_ref().cloned().expect("a JwksCacheError")
+    };
+    let missing = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("config-missing.json");
+    let JwksCacheError::UnreadableFile { source, .. } = refused(missing) else {
+        panic!("it is there");
+    };
+    let io = source.source().and_then(|error| error.downcast_ref());
+    assert_eq!(
+        io.map(std::io::Error::kind),
+        Some(std::io::ErrorKind::NotFound)
+    );
+    let empty = file("no-keys.json", r#"{"keys":[]}"#);
+    assert!(matches!(
+        refused(empty),
+        JwksCacheError::FileWithoutKeys {
+            source: KeySetError::NoUsableKey(_),
+            ..
+        }
+    ));
 }
 
 // What is in force.
@@ -616,6 +696,8 @@ fn whatever_is_taken_for_a_url_is_shown_without_what_may_be_a_secret() {
 #[cfg(feature = "reqwest")]
 #[test]
 fn nothing_of_the_user_s_http_client_is_shown() {
+    use tower_conductorone::keys::HttpsFetch;
+
     let key = http::HeaderValue::from_static("s3cret");
     let client = || {
         reqwest::Client::builder()
@@ -627,7 +709,8 @@ fn nothing_of_the_user_s_http_client_is_shown() {
             .build()
             .expect("good")
     };
-    let builder = || with_tenants([DOMAIN.into()]).http_client(client());
+    let fetch = || HttpsFetch::with_client(client());
+    let builder = || with_tenants([DOMAIN.into()]).fetch(fetch());
     let layer = builder().build().expect("good");
     let service = tower::Layer::layer(&layer, ());
     let explainer = tower_conductorone::testing::Explainer::new(builder()).expect("good");

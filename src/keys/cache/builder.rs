@@ -8,8 +8,8 @@ use http::uri::Scheme;
 
 use super::worker::MIN_LIFETIME;
 use super::{Config, JwksCache};
-use crate::keys::KeySet;
-use crate::keys::fetch::{Fetch, FileFetch};
+use crate::keys::fetch::{Fetch, FetchError, FileFetch};
+use crate::keys::{KeySet, KeySetError};
 use crate::url::{RedactedUrl, has_unicode_host, is_loopback};
 
 /// Builds a [`JwksCache`]; see [`JwksCache::builder`].
@@ -43,14 +43,23 @@ pub enum JwksCacheError {
         /// What it should be like.
         remedy: &'static str,
     },
-    /// The file has no usable key set.
-    #[error("JWKS file {}: {reason}", .path.display())]
+    /// The file cannot be read.
+    #[error("the JWKS file {} cannot be read", .path.display())]
     #[non_exhaustive]
-    File {
+    UnreadableFile {
         /// The path of the file.
         path: PathBuf,
-        /// Why it is not usable.
-        reason: String,
+        /// Why it cannot be read.
+        source: FetchError,
+    },
+    /// The file has no usable keys.
+    #[error("the JWKS file {} has no usable keys", .path.display())]
+    #[non_exhaustive]
+    FileWithoutKeys {
+        /// The path of the file.
+        path: PathBuf,
+        /// What is wrong with its content.
+        source: KeySetError,
     },
     /// A setting is out of its range.
     #[error("{setting} is {value}; set it to {range}")]
@@ -143,16 +152,16 @@ impl JwksCacheBuilder {
 
     pub(super) fn build_file(self, path: PathBuf) -> Result<JwksCache, JwksCacheError> {
         self.check_settings()?;
-        let file = FileFetch::new(path);
-        let refuse = |reason| JwksCacheError::File {
-            path: file.path().to_owned(),
-            reason,
+        let file = FileFetch::new(path.clone());
+        let document = match file.read(self.max_bytes) {
+            Ok(document) => document,
+            Err(source) => return Err(JwksCacheError::UnreadableFile { path, source }),
         };
-        let document = file
-            .read(self.max_bytes)
-            .map_err(|error| refuse(error.to_string()))?;
-        let keys = KeySet::from_json(&document).map_err(|error| refuse(error.to_string()))?;
-        let name = file.path().display().to_string();
+        let keys = match KeySet::from_json(&document) {
+            Ok(keys) => keys,
+            Err(source) => return Err(JwksCacheError::FileWithoutKeys { path, source }),
+        };
+        let name = path.display().to_string();
         let cache = self.assemble(name, Uri::default(), Box::new(file));
         cache.inner.shared.install(keys);
         Ok(cache)

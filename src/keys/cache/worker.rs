@@ -12,6 +12,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{Loaded, Shared, freshness};
+use crate::error_chain::error_chain;
+use crate::excerpt::one_line;
 use crate::header::read_retry_after;
 use crate::keys::KeySet;
 
@@ -95,7 +97,7 @@ impl Shared {
         )
         .await
         .map_err(|_| format!("no complete answer within {time:?}"))?
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| one_line(&error_chain(&error)))?;
         self.read(&answer, before.as_deref())
     }
 
