@@ -102,7 +102,11 @@ fn event(name: &str) -> Result<String, String> {
         Some(event) => Ok((*event).to_owned()),
         None => Err(format!(
             "the events are {}; or write c1.webhooks.v1.PayloadOfAnotherEvent",
-            EVENTS.map(short).join(", ")
+            EVENTS
+                .iter()
+                .map(|event| short(event))
+                .collect::<Vec<_>>()
+                .join(", ")
         )),
     }
 }

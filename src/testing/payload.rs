@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::id::ksuid;
 
 /// The events that ConductorOne is known to send.
-pub const EVENTS: [&str; 6] = [
+pub const EVENTS: &[&str] = &[
     "c1.webhooks.v1.PayloadTest",
     "c1.webhooks.v1.PayloadProvisionStep",
     "c1.webhooks.v1.PayloadPolicyApprovalStep",

@@ -347,7 +347,7 @@ fn a_document_from_elsewhere_is_a_json_object_of_version_1() {
         (r#"{"version":1}"#, Member("version")),
         (&long, TooLarge(250_001)),
     ] {
-        for event in EVENTS.into_iter().chain([UNKNOWN]) {
+        for event in EVENTS.iter().copied().chain([UNKNOWN]) {
             let error = Reply::from_json(event, document.to_owned()).expect_err(event);
             assert_eq!(error, expected, "{event} {document:.99}");
         }
@@ -487,7 +487,7 @@ proptest! {
 async fn every_event_takes_its_own_reply() {
     let tenant = FakeTenant::new(DOMAIN);
     let layer = receiver(&tenant);
-    for event in EVENTS {
+    for event in EVENTS.iter().copied() {
         let outcome = send(&layer, tenant.delivery(event).issued_at(now()).request()).await;
         let none = Comment::none;
         let answer = match outcome.webhook().payload().expect("read") {

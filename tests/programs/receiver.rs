@@ -353,7 +353,8 @@ async fn each_event_gets_its_reply_over_both_protocols_and_with_all_algorithms()
         let receiver = Receiver::ready(&jwks, &[]).await;
         for protocol in PROTOCOLS {
             for event in EVENTS
-                .into_iter()
+                .iter()
+                .copied()
                 .chain(["c1.webhooks.v1.PayloadOfTomorrow"])
             {
                 let answer = receiver.send(protocol, &tenant.delivery(event)).await;
@@ -502,7 +503,8 @@ async fn with_log_json_each_run_of_the_handler_prints_its_one_line() {
     let mut receiver = Receiver::ready(&jwks, &["--log-json"]).await;
 
     for event in EVENTS
-        .into_iter()
+        .iter()
+        .copied()
         .chain(["c1.webhooks.v1.PayloadOfTomorrow"])
     {
         let delivery = tenant.delivery(event);

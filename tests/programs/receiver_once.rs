@@ -165,7 +165,7 @@ async fn the_document_comes_by_callback_after_a_202_at_once_or_at_the_deadline()
         ("--answer-within-ms 300 --work-ms 1500", 300, 1400),
     ] {
         let receiver = world.receiver(flags).await;
-        for event in EVENTS {
+        for event in EVENTS.iter().copied() {
             let delivery = world.tenant.delivery(event);
             let expected = sync.send(HTTP1, &delivery).await.body;
             let report = world.deliver(&receiver, &delivery).await;

@@ -206,7 +206,8 @@ fn claims_have_the_documented_shape() {
 async fn every_event_has_a_payload_of_its_type() {
     let tenant = tenant();
     for event in EVENTS
-        .into_iter()
+        .iter()
+        .copied()
         .chain(["c1.webhooks.v2.PayloadUnheardOf"])
     {
         let envelope = envelope(&tenant.delivery(event)).await;
@@ -667,7 +668,7 @@ async fn a_webhook_without_a_request_is_the_one_that_the_layer_hands_on() {
         )
         .build()
         .unwrap();
-    for event in EVENTS {
+    for event in EVENTS.iter().copied() {
         let delivery = tenant.delivery(event);
         let (handed_on, webhooks) = std::sync::mpsc::channel();
         let handler = async move |webhook: Webhook| handed_on.send(webhook).unwrap();

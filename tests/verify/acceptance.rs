@@ -10,7 +10,7 @@ async fn every_event_under_every_algorithm() {
     for algorithm in [Algorithm::Rs256, Algorithm::Es256, Algorithm::EdDsa] {
         let tenant = FakeTenant::with_algorithm(DOMAIN, algorithm);
         let layer = receiver(&tenant);
-        for event in EVENTS {
+        for event in EVENTS.iter().copied() {
             let delivery = tenant.delivery(event).issued_at(now());
             let outcome = send(&layer, delivery.request()).await;
             assert_eq!(outcome.webhook().event(), event, "{algorithm}");

@@ -625,7 +625,7 @@ async fn hostile_json_takes_no_more_than_its_length() {
 async fn every_sample_event_reads_back_as_it_was_made() {
     let tenant = FakeTenant::new(DOMAIN);
     let layer = receiver(&tenant);
-    for event in tower_conductorone::testing::EVENTS {
+    for event in tower_conductorone::testing::EVENTS.iter().copied() {
         let delivery = tenant.delivery(event).issued_at(now());
         let envelope = delivery.envelope();
         let outcome = send(&layer, delivery.request()).await;

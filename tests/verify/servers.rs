@@ -356,7 +356,7 @@ async fn every_event_is_delivered_on_every_server() {
     for (kind, protocol) in all() {
         let server = start(kind, receiver(&tenant)).await;
         let mut client = Client::connect(protocol, server.address).await;
-        for event in EVENTS {
+        for event in EVENTS.iter().copied() {
             let delivery = tenant.delivery(event).issued_at(now());
             let answer = client.send(delivery.request()).await;
             assert_eq!(

@@ -140,7 +140,8 @@ async fn every_delivery_ends_well_under_all_switches() {
         let simulator = Simulator::new(&tenant).clock(clock).switches(switches);
         let layer = builder(&tenant).clock(clock).build().expect("good");
         let cases = EVENTS
-            .into_iter()
+            .iter()
+            .copied()
             .flat_map(|event| HANDLERS.map(|handler| (event, handler)));
         let running: Vec<_> = cases
             .map(|(event, handler)| {
