@@ -70,6 +70,7 @@
 
 mod arc;
 mod error;
+mod key_text;
 mod lease;
 mod memory;
 #[cfg(test)]
@@ -84,6 +85,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 pub use self::error::LedgerError;
+pub use self::key_text::ParseDeliveryKeyError;
 pub use self::lease::{DeliveryKey, Lease, Name, Owner};
 pub use self::memory::MemoryLedger;
 pub use self::reply::{Claimed, Finished, Hold, Posted, RecordedAnswer, Standing, Taken, Work};

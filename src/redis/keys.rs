@@ -42,13 +42,6 @@ impl Shard {
     }
 }
 
-/// The delivery's key in hexadecimal digits: the layer's name, the tenant's, and
-/// the digest.
-pub(super) fn id(key: DeliveryKey) -> String {
-    let parts = [key.layer(), key.tenant()].map(|name| hex(name.as_bytes()));
-    format!("{}{}", parts.concat(), hex(key.as_bytes()))
-}
-
 fn hex(bytes: &[u8]) -> String {
     let mut digits = String::with_capacity(2 * bytes.len());
     for byte in bytes {
@@ -58,18 +51,7 @@ fn hex(bytes: &[u8]) -> String {
     digits
 }
 
-/// The delivery with this id.
+/// The delivery with this id: a key's text.
 pub(super) fn delivery(id: &[u8]) -> Option<DeliveryKey> {
-    let (pairs, []) = id.as_chunks::<2>() else {
-        return None;
-    };
-    let bytes: Option<Vec<u8>> = pairs
-        .iter()
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
-        .collect();
-    let bytes = bytes?;
-    let (layer, rest) = bytes.split_first_chunk::<8>()?;
-    let (tenant, digest) = rest.split_first_chunk::<8>()?;
-    let key = DeliveryKey::from_bytes(digest.try_into().ok()?);
-    Some(key.scoped(Name::from_bytes(*layer), Name::from_bytes(*tenant)))
+    std::str::from_utf8(id).ok()?.parse().ok()
 }

@@ -102,7 +102,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisLedger<C> {
         args: &[&[u8]],
     ) -> Result<T, LedgerError> {
         let shard = Shard::of(&self.store.prefix, key);
-        let id = keys::id(key);
+        let id = key.to_string();
         let record = shard.record(&id);
         let retention = digits(self.retention.finished());
         let args = [&[retention.as_bytes(), id.as_bytes()], args].concat();

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::advance;
 use tower_conductorone::ledger::{
     Claimed, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError, MemoryLedger, Name, Owner,
-    Posted, RecordedAnswer, Retention, RetentionError, Standing, Work,
+    ParseDeliveryKeyError, Posted, RecordedAnswer, Retention, RetentionError, Standing, Work,
 };
 
 const TERM: Duration = Duration::from_secs(45);
@@ -53,6 +53,42 @@ async fn start_promised(ledger: &MemoryLedger, number: u64) -> Lease {
     let promised = ledger.promise(lease, Bytes::from_static(b"work")).await;
     assert_eq!(promised.expect("memory"), Hold::Held);
     lease
+}
+
+#[test]
+fn a_key_is_written_as_text_and_read_again() {
+    let scoped = key(7).scoped(Name::of("hooks"), Name::of("example.conductor.one"));
+    for key in [key(0), key(u64::MAX), scoped] {
+        let text = key.to_string();
+        assert_eq!(text.parse(), Ok(key));
+        let json = serde_json::to_string(&key).expect("text");
+        assert_eq!(json, format!("\"{text}\""));
+        let again: DeliveryKey = serde_json::from_str(&json).expect("a key");
+        assert_eq!(again, key);
+    }
+    // It is stable: stores hold it.
+    assert_eq!(
+        scoped.to_string(),
+        "a9fa9fda98d7712c4b33eaabfa415613\
+         0000000000000007000000000000000000000000000000000000000000000000"
+    );
+    let text = scoped.to_string();
+    let (short, odd) = (&text[..94], &text[..95]);
+    for wrong in [
+        "",
+        short,
+        odd,
+        &format!("{text}00"),
+        &format!("{text} "),
+        &format!("+{}", &text[1..]),
+        &format!("{short}é"),
+        &text.to_uppercase(),
+    ] {
+        let error: ParseDeliveryKeyError = wrong.parse::<DeliveryKey>().expect_err(wrong);
+        assert!(error.to_string().contains("96"), "{error}");
+    }
+    let error = serde_json::from_str::<DeliveryKey>("\"00\"").expect_err("short");
+    assert!(error.to_string().contains("96"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
