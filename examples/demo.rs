@@ -21,7 +21,7 @@ use hyper_util::rt::TokioExecutor;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tower_conductorone::event::{
-    Acknowledgement, ApprovalReply, Comment, Event, Outcome, Payload, ProvisionReply, WorkflowReply,
+    Acknowledgement, ApprovalReply, Comment, Outcome, Payload, ProvisionReply, WorkflowReply,
 };
 use tower_conductorone::keys::Algorithm;
 use tower_conductorone::testing::{Delivery, EVENTS, FakeTenant, Fixture};

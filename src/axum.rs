@@ -96,7 +96,7 @@ impl<S: Sync> OptionalFromRequestParts<S> for DeliveryRun {
 /// ```
 /// use axum::{Router, routing::post};
 /// use tower_conductorone::Typed;
-/// use tower_conductorone::event::{Comment, Event, Outcome, ProvisionReply, ProvisionStep};
+/// use tower_conductorone::event::{Comment, Outcome, ProvisionReply, ProvisionStep};
 ///
 /// async fn provision(step: Typed<ProvisionStep>) -> Outcome {
 ///     step.answer(ProvisionReply::complete(Comment::none()))

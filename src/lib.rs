@@ -11,7 +11,7 @@
 // Without a client to fetch the keys with, it cannot be built.
 #![cfg_attr(not(feature = "reqwest"), doc = "```no_run")]
 //! use axum::{Router, routing::post};
-//! use tower_conductorone::event::{Comment, Event, Outcome, ProvisionReply, ProvisionStep};
+//! use tower_conductorone::event::{Comment, Outcome, ProvisionReply, ProvisionStep};
 //! use tower_conductorone::{Typed, VerifyWebhookLayer};
 //!
 //! async fn provision(step: Typed<ProvisionStep>) -> Outcome {

@@ -13,7 +13,7 @@ use tokio::task::block_in_place;
 use tokio::time::sleep;
 use tower_conductorone::Webhook;
 use tower_conductorone::event::{
-    Acknowledgement, ApprovalReply, Comment, Event, Outcome, Payload, ProvisionReply, WorkflowReply,
+    Acknowledgement, ApprovalReply, Comment, Outcome, Payload, ProvisionReply, WorkflowReply,
 };
 use tracing::warn;
 
@@ -108,14 +108,8 @@ struct Line<'a> {
 }
 
 fn print(webhook: &Webhook, payload: &Payload) {
-    let view = match payload {
-        Payload::ProvisionStep(step) => Some(step.task_view()),
-        Payload::PolicyApprovalStep(step) => Some(step.task_view()),
-        Payload::PolicyPostAction(action) => Some(action.task_view()),
-        _ => None,
-    };
-    let task = view.and_then(|view| view.task());
-    let app = view.and_then(|view| view.app());
+    let task = payload.task();
+    let app = payload.task_view().and_then(|view| view.app());
     let line = Line {
         handled: webhook.id(),
         event: webhook.event(),

@@ -22,7 +22,7 @@
 //!
 //! ```
 //! use axum::{Router, routing::post};
-//! use tower_conductorone::event::{Comment, Event, Outcome, ProvisionReply, ProvisionStep};
+//! use tower_conductorone::event::{Comment, Outcome, ProvisionReply, ProvisionStep};
 //! use tower_conductorone::{DeliverOnceLayer, Typed, VerifyWebhookLayer};
 //!
 //! async fn provision(step: Typed<ProvisionStep>) -> Outcome {

@@ -1,4 +1,4 @@
-//! Whether a document from elsewhere answers an event.
+//! Checks that a document from elsewhere answers an event.
 
 use std::borrow::Cow;
 
@@ -6,23 +6,24 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::payload::{Event, PolicyApprovalStep, ProvisionStep, WorkflowStep};
-use super::reply::{Comment, MAX_USERS, Reply, ReplyError};
+use super::any::last_part;
+use super::payload::{
+    Event, FindingDispatch, PolicyApprovalStep, PolicyPostAction, ProvisionStep, Test, WorkflowStep,
+};
+use super::reply::{Comment, MAX_USERS, Reply, ReplyError, ReplyKind};
 use crate::json::UniqueMembers;
 
 impl Reply {
-    /// A document from elsewhere (a file, a queue, another program) that answers
-    /// the event of that name, such as
-    /// `c1.webhooks.v1.PayloadProvisionStep`.
+    /// Checks a document from elsewhere (a file, a queue, another program) that
+    /// answers an event, such as `c1.webhooks.v1.PayloadProvisionStep`.
     ///
-    /// Its bytes stay as they are. They have to be what ConductorOne's
-    /// documentation asks for: a JSON object of version `v1` and at most 250,000
-    /// bytes with exactly one of the event's outcomes, and what the types of this
-    /// module hold replies to (the comment's length, the number of users, …). As
-    /// everywhere in proto3's JSON, a member that is `null` counts as absent. A
-    /// member that nobody knows is no error, nor is any further member in the
-    /// answer to an event that this version of the crate does not know. What is
-    /// inside of policy steps and of a context is not looked at.
+    /// The document must be a JSON object of at most 250,000 bytes with the version
+    /// `v1`, exactly one of the event's outcomes, and within the limits of the types in
+    /// this module (the comment's length, the number of users, …). A member that is
+    /// `null` counts as absent, as in all proto3 JSON. Unknown members are allowed, and
+    /// all members in the answer to an event that this version of the crate does not
+    /// know. The contents of policy steps and of a context are not checked. The reply
+    /// keeps the bytes unchanged.
     ///
     /// ```
     /// use tower_conductorone::event::{Reply, ReplyError};
@@ -36,54 +37,58 @@ impl Reply {
     /// ```
     ///
     /// # Errors
-    /// [`ReplyError`] says what is wrong with the document, and quotes nothing of
-    /// it.
+    /// [`ReplyError`] if the document does not answer the event. The error does not
+    /// quote the document.
     pub fn from_json(event: &str, json: impl Into<Bytes>) -> Result<Self, ReplyError> {
-        let reply = Self::unchecked(json.into()).checked()?;
-        check(event, reply.as_bytes())?;
-        Ok(reply)
+        let reply = Self::unchecked(ReplyKind::Unknown, json.into()).checked()?;
+        let kind = check(event, reply.as_bytes())?;
+        Ok(reply.of_kind(kind))
     }
 }
 
-/// Looks at each byte a fixed number of times, and only at the levels that
-/// ConductorOne gives a meaning: what is below is skipped without recursion.
-fn check(event: &str, json: &[u8]) -> Result<(), ReplyError> {
+/// Reads each byte a fixed number of times, and only the levels that have a meaning
+/// to ConductorOne: deeper ones are skipped without recursion.
+fn check(event: &str, json: &[u8]) -> Result<ReplyKind, ReplyError> {
     let document = UniqueMembers::parse(json).map_err(|_| ReplyError::NotAnObject)?;
     if member::<Cow<'_, str>>(&document, "version")?.as_deref() != Some("v1") {
         return Err(ReplyError::Version);
     }
-    match event.rsplit('/').next().unwrap_or_default() {
-        ProvisionStep::NAME => {
-            one_of(&document, &["complete", "errored"])?;
-        }
+    Ok(match last_part(event) {
+        ProvisionStep::NAME => one_of(&document, &[ReplyKind::Complete, ReplyKind::Errored])?.0,
         PolicyApprovalStep::NAME => {
-            let outcomes = ["approve", "deny", "reassign", "replacePolicy"];
-            match one_of(&document, &outcomes)? {
-                ("reassign", outcome) => check_users(&outcome)?,
-                ("replacePolicy", outcome) => check_steps(&outcome)?,
+            let outcomes = [
+                ReplyKind::Approve,
+                ReplyKind::Deny,
+                ReplyKind::Reassign,
+                ReplyKind::ReplacePolicy,
+            ];
+            let (kind, outcome) = one_of(&document, &outcomes)?;
+            match kind {
+                ReplyKind::Reassign => check_users(&outcome)?,
+                ReplyKind::ReplacePolicy => check_steps(&outcome)?,
                 _ => {}
             }
+            kind
         }
         WorkflowStep::NAME => {
             member::<UniqueMembers<'_>>(&document, "context")?.ok_or(ReplyError::Context)?;
+            ReplyKind::Context
         }
-        // A test, a post action and a finding are acknowledged; of an event that
-        // nobody knows here, nobody knows more.
-        _ => {}
-    }
-    Ok(())
+        Test::NAME | PolicyPostAction::NAME | FindingDispatch::NAME => ReplyKind::Acknowledged,
+        _ => ReplyKind::Unknown,
+    })
 }
 
-/// The one outcome among these that is there, and its members; they include a
-/// comment that is short enough.
+/// The one of these outcomes that is set, and its members. Checks its comment.
 fn one_of<'a>(
     document: &UniqueMembers<'a>,
-    outcomes: &[&'static str],
-) -> Result<(&'static str, UniqueMembers<'a>), ReplyError> {
+    outcomes: &[ReplyKind],
+) -> Result<(ReplyKind, UniqueMembers<'a>), ReplyError> {
     let mut found = Vec::new();
-    for name in outcomes {
+    for kind in outcomes {
+        let Some(name) = kind.member() else { continue };
         if let Some(outcome) = member::<UniqueMembers<'a>>(document, name)? {
-            found.push((*name, outcome));
+            found.push((*kind, outcome));
         }
     }
     let count = found.len();
@@ -118,7 +123,7 @@ fn check_steps(replace_policy: &UniqueMembers<'_>) -> Result<(), ReplyError> {
     }
 }
 
-/// The member of that name; `null` stands for none.
+/// The member with this name, unless it is absent or `null`.
 fn member<'a, T: Deserialize<'a>>(
     object: &UniqueMembers<'a>,
     name: &'static str,

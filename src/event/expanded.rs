@@ -12,7 +12,7 @@ use super::error::{PayloadError, read, whole};
 use super::pointer;
 use super::reading::{Reading, SMALL_BLOCK};
 use super::review::AccessReview;
-use super::task::{Task, TaskView};
+use super::task::{Task, TaskKind, TaskView, UNSET};
 use super::user::User;
 use super::wire::{Nullable, Value, next_member, next_name, once};
 use crate::excerpt::for_log;
@@ -196,7 +196,14 @@ impl ExpandedTask {
         self.view.task.as_deref()
     }
 
-    /// All objects that belong to the task, in the order in which they came.
+    /// What the task is to do; [`TaskKind::Unset`] if there is no task, or it does
+    /// not say.
+    #[must_use]
+    pub fn kind(&self) -> &TaskKind {
+        self.task().map_or(&UNSET, Task::kind)
+    }
+
+    /// All objects that belong to the task, in the order of the payload.
     #[must_use]
     pub fn objects(&self) -> &[Object] {
         &self.objects

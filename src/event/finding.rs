@@ -154,9 +154,9 @@ oneof! {
         UnusedSecret "unusedSecretEvidence": Box<UnusedSecretEvidence>,
         /// Of [`FindingType::CredentialPubliclyExposed`].
         CredentialPubliclyExposed "credentialPubliclyExposedEvidence":
-            Box<CredentialPubliclyExposedEvidence>,
+            Box<PublicExposureEvidence>,
         /// Of [`FindingType::DecoyPubliclyExposed`].
-        DecoyPubliclyExposed "decoyPubliclyExposedEvidence": Box<DecoyPubliclyExposedEvidence>,
+        DecoyPubliclyExposed "decoyPubliclyExposedEvidence": Box<PublicExposureEvidence>,
         /// Of [`FindingType::CredentialExpiring`].
         CredentialExpiring "credentialExpiringEvidence": Box<CredentialExpiringEvidence>,
     }
@@ -357,10 +357,9 @@ oneof! {
 }
 
 message! {
-    /// Where the credential was seen. Whoever goes there may find it.
-    CredentialPubliclyExposedEvidence shows(
-        first_observed_at, credential_revoked, revoked_at
-    ) {
+    /// Where a credential or a decoy was seen in public. Anyone who goes there may find
+    /// it.
+    PublicExposureEvidence shows(first_observed_at, credential_revoked, revoked_at) {
         /// The URL of the place: a secret.
         source_url "sourceUrl": String,
         /// What kind of place it is.
@@ -373,7 +372,7 @@ message! {
         reporting_scanners "reportingScanners": Vec<String>,
         /// When it was seen first.
         first_observed_at "firstObservedAt": Option<Timestamp>,
-        /// Whether the credential was revoked.
+        /// Whether the credential or decoy was revoked.
         credential_revoked "credentialRevoked": bool,
         /// When it was revoked; unset if it was not.
         revoked_at "revokedAt": Option<Timestamp>,
@@ -387,30 +386,6 @@ message! {
         decoy_id "decoyId": String,
         /// The decoy's name.
         decoy_display_name "decoyDisplayName": String,
-    }
-}
-
-message! {
-    /// Where the decoy was seen. Whoever goes there may find it.
-    DecoyPubliclyExposedEvidence shows(
-        first_observed_at, credential_revoked, revoked_at
-    ) {
-        /// The URL of the place: a secret.
-        source_url "sourceUrl": String,
-        /// What kind of place it is.
-        source_kind "sourceKind": String,
-        /// The beginning of the credential's fingerprint: a secret.
-        fingerprint_prefix "fingerprintPrefix": String,
-        /// The scanner that saw it first.
-        first_scanner_id "firstScannerId": String,
-        /// All scanners that have reported it.
-        reporting_scanners "reportingScanners": Vec<String>,
-        /// When it was seen first.
-        first_observed_at "firstObservedAt": Option<Timestamp>,
-        /// Whether the decoy was revoked.
-        credential_revoked "credentialRevoked": bool,
-        /// When it was revoked; unset if it was not.
-        revoked_at "revokedAt": Option<Timestamp>,
     }
 }
 

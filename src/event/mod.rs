@@ -8,7 +8,7 @@
 //! use tower_conductorone::Webhook;
 //! use tower_conductorone::event::task::TaskKind;
 //! use tower_conductorone::event::{
-//!     Acknowledgement, ApprovalReply, Comment, Event, Outcome, Payload, PayloadError,
+//!     Acknowledgement, ApprovalReply, Comment, Outcome, Payload, PayloadError,
 //!     ProvisionReply, WorkflowReply,
 //! };
 //!
@@ -18,9 +18,9 @@
 //!             let view = step.task_view();
 //!             let app = view.app().map_or("an app", |app| &app.display_name);
 //!             let user = view.identity_user().map_or("somebody", |user| &user.display_name);
-//!             match view.task().and_then(|task| task.r#type.as_deref()).map(|t| &t.kind) {
-//!                 Some(TaskKind::Grant(_)) => println!("give {user} access to {app}"),
-//!                 Some(TaskKind::Revoke(_)) => println!("take access to {app} from {user}"),
+//!             match view.kind() {
+//!                 TaskKind::Grant(_) => println!("give {user} access to {app}"),
+//!                 TaskKind::Revoke(_) => println!("take access to {app} from {user}"),
 //!                 _ => return Ok(step.answer(ProvisionReply::errored(Comment::none()))),
 //!             }
 //!             step.answer(ProvisionReply::complete(Comment::truncated("done")))
@@ -96,7 +96,7 @@ pub use self::payload::{
 pub(crate) use self::reply::MAX_DOCUMENT;
 pub use self::reply::{
     Acknowledgement, ApprovalReply, Comment, PolicyStepInput, ProvisionReply, Reply, ReplyError,
-    WorkflowReply,
+    ReplyKind, WorkflowReply,
 };
 pub use self::scalar::{ScalarError, SignedDuration, Timestamp};
 pub use self::unknown::{Json, UnknownMember, UnknownValue};

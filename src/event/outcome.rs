@@ -1,4 +1,4 @@
-//! What a handler has made of an event, and the HTTP answer that says so.
+//! A handler's answer to an event, and the HTTP response for it.
 
 use std::time::Duration;
 
@@ -10,22 +10,35 @@ use http_body_util::Full;
 use super::reply::Reply;
 use crate::header::write_retry_after;
 
-/// In the extensions of a response whose 410 a handler has asked for: any other
-/// 410, from a router or a proxy, is not meant for ConductorOne.
+/// Marks, in a response's extensions, a 410 that a handler asked for. Any other
+/// 410 comes from a router or a proxy and is not for ConductorOne.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct GoneForGood;
 
-/// What a handler has made of an event.
+/// A handler's answer to an event.
 ///
-/// A reply can only be made from the event itself, with
-/// [`Event::answer`](super::Event::answer), so that none is answered with
-/// another's document:
+/// Only the event's own method `answer` makes one with a reply, so that no event is
+/// answered with the document of another:
 ///
 /// ```compile_fail,E0308
-/// # use tower_conductorone::event::{ApprovalReply, Comment, Event, Outcome, ProvisionStep};
+/// # use tower_conductorone::event::{ApprovalReply, Comment, Outcome, ProvisionStep};
 /// fn provision(step: &ProvisionStep) -> Outcome {
-///     step.answer(ApprovalReply::approve(Comment::none())) // not an answer to that
+///     step.answer(ApprovalReply::approve(Comment::none())) // of another event
 /// }
+/// ```
+///
+/// A test can inspect it:
+///
+/// ```
+/// use tower_conductorone::event::{Outcome, ReplyKind, WorkflowReply, WorkflowStep};
+///
+/// fn run(step: &WorkflowStep) -> Outcome {
+///     step.answer(WorkflowReply::empty())
+/// }
+///
+/// let outcome = run(&WorkflowStep::default());
+/// assert_eq!(outcome.status(), 200);
+/// assert_eq!(outcome.reply().map(|reply| reply.kind()), Some(ReplyKind::Context));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an outcome does nothing until it is answered"]
@@ -40,47 +53,76 @@ enum Kind {
 }
 
 impl Outcome {
-    pub(super) fn reply(reply: Reply) -> Self {
+    pub(super) fn replied(reply: Reply) -> Self {
         Self(Kind::Reply(reply))
     }
 
-    /// 202: the receiver has taken the event over, and will post the reply to
-    /// the callback URL. Only for events that come with one.
+    /// 202: the receiver accepts the event and posts the reply to the callback URL
+    /// later. Only for events that have a callback URL.
     pub fn accepted() -> Self {
         Self(Kind::Accepted)
     }
 
-    /// 503 with `Retry-After`: the receiver cannot tell yet. ConductorOne tries
-    /// again, 3 to 15 s later whatever `after` says, up to 50 times.
+    /// 503 with `Retry-After`: the receiver has no answer yet. ConductorOne tries
+    /// again after 3 to 15 s, whatever `after` says, up to 50 times.
     pub fn retry_later(after: Duration) -> Self {
         Self(Kind::RetryLater(after))
     }
 
-    /// 410: the receiver is gone for good. ConductorOne gives the delivery up,
-    /// and whatever it was about fails.
+    /// 410: the receiver is gone for good. ConductorOne does not try again, and the
+    /// delivery's step fails.
     pub fn gone_for_good() -> Self {
         Self(Kind::Gone)
     }
 
-    /// The HTTP answer.
+    /// The status of the HTTP response: 200, 202, 410 or 503.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self.0 {
+            Kind::Reply(_) => StatusCode::OK,
+            Kind::Accepted => StatusCode::ACCEPTED,
+            Kind::RetryLater(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Kind::Gone => StatusCode::GONE,
+        }
+    }
+
+    /// The reply; `None` unless the event's `answer` made this outcome.
+    #[must_use]
+    pub fn reply(&self) -> Option<&Reply> {
+        match &self.0 {
+            Kind::Reply(reply) => Some(reply),
+            _ => None,
+        }
+    }
+
+    /// The time to wait before the next attempt; `None` unless
+    /// [`retry_later`](Self::retry_later) made this outcome.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self.0 {
+            Kind::RetryLater(after) => Some(after),
+            _ => None,
+        }
+    }
+
+    /// The HTTP response.
     #[must_use]
     pub fn response(&self) -> Response<Full<Bytes>> {
         let mut response = Response::new(Full::default());
+        *response.status_mut() = self.status();
         match &self.0 {
             Kind::Reply(reply) => {
                 *response.body_mut() = Full::new(reply.as_bytes().clone());
                 let json = HeaderValue::from_static("application/json");
                 response.headers_mut().insert(CONTENT_TYPE, json);
             }
-            Kind::Accepted => *response.status_mut() = StatusCode::ACCEPTED,
+            Kind::Accepted => {}
             Kind::RetryLater(after) => {
-                *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
                 response
                     .headers_mut()
                     .insert(RETRY_AFTER, write_retry_after(*after));
             }
             Kind::Gone => {
-                *response.status_mut() = StatusCode::GONE;
                 response.extensions_mut().insert(GoneForGood);
             }
         }

@@ -11,46 +11,61 @@ use super::finding::Finding;
 use super::outcome::Outcome;
 use super::reading::Reading;
 use super::reply::{Acknowledgement, ApprovalReply, ProvisionReply, Reply, WorkflowReply};
+use super::task::Task;
 use super::unknown::Json;
 use super::wire::{Nullable, message};
 
-/// What an event is about. Cheap to clone.
+/// The payload of an event. Cheap to clone.
 ///
-/// The variants' own types know which replies fit: see [`Event::answer`].
+/// Each variant's type has a method `answer` that takes the replies of its event,
+/// and no others.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Payload {
-    /// An administrator sends a test.
+    /// An administrator sent a test.
     Test(Arc<Test>),
-    /// A provisioning step of a task is left to the receiver.
+    /// The receiver is to do a provisioning step of a task.
     ProvisionStep(Arc<ProvisionStep>),
-    /// An approval step of a task's policy is left to the receiver.
+    /// The receiver is to decide an approval step of a task's policy.
     PolicyApprovalStep(Arc<PolicyApprovalStep>),
-    /// A policy has come to its end.
+    /// A policy has ended.
     PolicyPostAction(Arc<PolicyPostAction>),
-    /// An automation runs its webhook step.
+    /// An automation runs its step "run webhook".
     WorkflowStep(Arc<WorkflowStep>),
-    /// A finding is sent to the receiver, by a rule that an administrator made.
+    /// A finding matched a routing rule that sends it to the receiver.
     FindingDispatch(Arc<FindingDispatch>),
     /// An event that this version of the crate does not know.
     Unknown(UnknownEvent),
 }
 
-/// An event of a known type, and the reply that goes with it.
+/// An event of a known type, for code that is generic over events.
 ///
-/// Implemented by the types in [`Payload`], and not meant to be implemented
-/// elsewhere.
+/// The types in [`Payload`] implement it. It is sealed. Each of them also has
+/// [`answer`](Self::answer) as a method of its own, for which the trait need not be
+/// imported.
 pub trait Event: sealed::Read + Send + Sync + 'static {
-    /// The event's name, as it is in the envelope.
+    /// The event's name in the envelope, such as `c1.webhooks.v1.PayloadTest`.
     const NAME: &'static str;
 
-    /// What the event can be answered with.
+    /// The reply that the event takes.
     type Reply: Into<Reply>;
 
     /// Answers the event.
     fn answer(&self, reply: Self::Reply) -> Outcome {
-        Outcome::reply(reply.into())
+        Outcome::replied(reply.into())
     }
+}
+
+/// `answer` without an import of [`Event`].
+macro_rules! answers {
+    ($event:ident, $reply:ident) => {
+        impl $event {
+            /// Answers the event.
+            pub fn answer(&self, reply: $reply) -> Outcome {
+                Event::answer(self, reply)
+            }
+        }
+    };
 }
 
 mod sealed {
@@ -71,12 +86,14 @@ macro_rules! task_events {
         pub struct $event(ExpandedTask);
 
         impl $event {
-            /// The task, and what its pointers lead to.
+            /// The task and the objects that belong to it.
             #[must_use]
             pub fn task_view(&self) -> &ExpandedTask {
                 &self.0
             }
         }
+
+        answers!($event, $reply);
 
         impl Event for $event {
             const NAME: &'static str = $name;
@@ -99,49 +116,49 @@ macro_rules! task_events {
 }
 
 task_events! {
-    /// A provisioning step is left to the receiver: it grants or revokes the
-    /// access, and says whether that worked.
+    /// A provisioning step: the receiver grants or revokes the access, and replies
+    /// whether that worked.
     ProvisionStep, "c1.webhooks.v1.PayloadProvisionStep", ProvisionReply;
-    /// An approval step is left to the receiver: it approves or denies, hands
-    /// the step to others, or replaces the rest of the policy.
+    /// An approval step: the receiver approves, denies, reassigns the step to other
+    /// users, or replaces the rest of the policy.
     PolicyApprovalStep, "c1.webhooks.v1.PayloadPolicyApprovalStep", ApprovalReply;
-    /// A policy has come to its end; there is nothing to decide any more.
+    /// A policy has ended. There is nothing left to decide.
     PolicyPostAction, "c1.webhooks.v1.PayloadPolicyPostAction", Acknowledgement;
 }
 
 message! {
-    /// A test that an administrator sends. It says nothing.
+    /// A test that an administrator sent. It has no fields.
     Test {}
 }
 
 message! {
-    /// An automation runs its webhook step.
+    /// An automation runs its step "run webhook".
     WorkflowStep {
-        /// The automation.
+        /// The automation's id.
         workflow_id "workflowId": String,
-        /// The run of the automation.
+        /// The id of this run of the automation.
         workflow_execution_id "workflowExecutionId": i64,
-        /// The step of that run.
+        /// The id of the step in this run.
         workflow_execution_step_id "workflowExecutionStepId": String,
-        /// What the automation's earlier steps hand on: a free-form object.
+        /// Data from the automation's earlier steps: a free-form object.
         context "context": Option<Json>,
     }
 }
 
 message! {
-    /// A finding is sent to the receiver, by a rule that an administrator made.
+    /// A finding that matched a routing rule of an administrator.
     ///
-    /// It is not for logs: see [`finding`](super::finding).
+    /// Keep it out of logs: see [`finding`](super::finding).
     FindingDispatch shows(dispatch_id, finding_id, rule_id, finding) {
-        /// The record of this dispatch, which no other one has: it tells dispatches apart.
+        /// The id of this dispatch. It is unique, and the same for each attempt.
         dispatch_id "dispatchId": String,
         /// The finding's id.
         finding_id "findingId": String,
-        /// The rule by which it is sent.
+        /// The routing rule's id.
         rule_id "ruleId": String,
         /// The finding.
         finding "finding": Option<Box<Finding>>,
-        /// The text of the rule's own template, filled in; empty if it has none.
+        /// The rendered template of the rule; empty if it has no template.
         payload_template "payloadTemplate": String,
     }
 }
@@ -152,6 +169,8 @@ macro_rules! plain_events {
             const NAME: &'static str = $name;
             type Reply = $reply;
         }
+
+        answers!($event, $reply);
 
         impl sealed::Read for $event {
             fn read(payload: &str) -> Result<Self, PayloadError> {
@@ -182,29 +201,30 @@ plain_events! {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct UnknownEvent {
-    /// Its name.
+    /// The event's name.
     pub event: String,
-    /// Its payload, as it came.
+    /// The payload, unchanged.
     pub json: Json,
 }
 
 impl UnknownEvent {
-    /// Takes note of the event, and says no more.
+    /// Acknowledges the event.
     pub fn acknowledge(&self) -> Outcome {
-        Outcome::reply(Acknowledgement::new().into())
+        Outcome::replied(Acknowledgement::new().into())
     }
 }
 
 impl Payload {
-    /// Reads the payload of the event of that name from its JSON text, such as
-    /// one that was stored when it came. It says nothing of who made it.
+    /// Reads an event's payload from its JSON text, for example from a store. It
+    /// does not prove who sent the payload.
     ///
-    /// What is kept takes at most 20 times the memory of the text and 64 KiB, and
-    /// as a rule two or three times the text.
+    /// The payload takes at most 20 times the memory of its text plus 64 KiB;
+    /// usually two or three times its text.
     ///
     /// # Errors
-    /// [`PayloadError`] if the payload is not of the event's type, or would take
-    /// more memory. What is new to this version of the crate is never an error.
+    /// [`PayloadError`] if the payload does not match its event type, or would take
+    /// more memory. Fields, values and types that this version of the crate does not
+    /// know are not errors.
     pub fn from_json(event: &str, payload: &[u8]) -> Result<Self, PayloadError> {
         use sealed::Read;
 
@@ -230,14 +250,32 @@ impl Payload {
         })
     }
 
-    /// The event of that type, if the payload is one.
+    /// The task and the objects that belong to it, which the task events have in
+    /// common: [`ProvisionStep`], [`PolicyApprovalStep`] and [`PolicyPostAction`].
+    #[must_use]
+    pub fn task_view(&self) -> Option<&ExpandedTask> {
+        match self {
+            Self::ProvisionStep(step) => Some(step.task_view()),
+            Self::PolicyApprovalStep(step) => Some(step.task_view()),
+            Self::PolicyPostAction(action) => Some(action.task_view()),
+            _ => None,
+        }
+    }
+
+    /// The task of a task event: `task_view()?.task()`.
+    #[must_use]
+    pub fn task(&self) -> Option<&Task> {
+        self.task_view()?.task()
+    }
+
+    /// The event, if it is of type `E`.
     #[must_use]
     pub fn as_event<E: Event>(&self) -> Option<&Arc<E>> {
         E::of(self)
     }
 }
 
-/// Looks for the payload's type, which has to be that of the event.
+/// Checks that `@type`, if present, is the event's type.
 fn check_type(event: &str, payload: &str) -> Result<(), PayloadError> {
     let came =
         type_name(payload).map_err(|error| PayloadError::new("payload", error.to_string()))?;

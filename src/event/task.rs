@@ -141,6 +141,16 @@ message! {
     }
 }
 
+impl Task {
+    /// What the task is to do; [`TaskKind::Unset`] if it does not say.
+    #[must_use]
+    pub fn kind(&self) -> &TaskKind {
+        self.r#type.as_deref().map_or(&UNSET, |r#type| &r#type.kind)
+    }
+}
+
+pub(super) static UNSET: TaskKind = TaskKind::Unset;
+
 message! {
     /// What a task is to do.
     TaskType {

@@ -388,10 +388,7 @@ fn typed(event: &str, payload: &str) -> (Value, String) {
         Payload::Test(test) => (json(serde_json::to_value(&*test)), String::new()),
         Payload::WorkflowStep(step) => (json(serde_json::to_value(&*step)), String::new()),
         Payload::FindingDispatch(sent) => (json(serde_json::to_value(&*sent)), String::new()),
-        Payload::ProvisionStep(step) => of_task(step.task_view()),
-        Payload::PolicyApprovalStep(step) => of_task(step.task_view()),
-        Payload::PolicyPostAction(action) => of_task(action.task_view()),
-        other => panic!("{other:?}"),
+        other => of_task(other.task_view().expect(event)),
     }
 }
 

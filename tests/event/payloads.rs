@@ -13,7 +13,8 @@ use tower_conductorone::event::finding::{FindingEvidence, FindingSeverity};
 use tower_conductorone::event::review::AccessReviewState;
 use tower_conductorone::event::task::TaskKind;
 use tower_conductorone::event::{
-    Event, ExpandedTask, FindingDispatch, Object, Payload, PayloadError, Timestamp,
+    Event, FindingDispatch, Object, Payload, PayloadError, PolicyApprovalStep, PolicyPostAction,
+    ProvisionStep, Timestamp,
 };
 use tower_conductorone::testing::{FakeTenant, Fixture};
 
@@ -44,15 +45,6 @@ async fn error(event: &str, payload: &Value) -> PayloadError {
         .expect_err("odd")
 }
 
-fn view(payload: &Payload) -> Option<&ExpandedTask> {
-    match payload {
-        Payload::ProvisionStep(step) => Some(step.task_view()),
-        Payload::PolicyApprovalStep(step) => Some(step.task_view()),
-        Payload::PolicyPostAction(action) => Some(action.task_view()),
-        _ => None,
-    }
-}
-
 #[tokio::test]
 async fn every_fixture_is_read_and_its_pointers_lead_somewhere() {
     let (mut with_task, mut pointers) = (0, 0);
@@ -63,7 +55,9 @@ async fn every_fixture_is_read_and_its_pointers_lead_somewhere() {
             .payload()
             .unwrap_or_else(|error| panic!("{name}: {error}"));
         let json: Value = webhook.deserialize_payload().expect("JSON");
-        let Some(view) = view(payload) else { continue };
+        let Some(view) = payload.task_view() else {
+            continue;
+        };
         with_task += 1;
         let task = view.task().expect(name);
         assert_eq!(
@@ -71,7 +65,9 @@ async fn every_fixture_is_read_and_its_pointers_lead_somewhere() {
             json["taskView"]["task"]["id"],
             "{name}"
         );
-        let kind = &task.r#type.as_ref().expect(name).kind;
+        let kind = task.kind();
+        assert_eq!(payload.task(), Some(task), "{name}");
+        assert_eq!(view.kind(), kind, "{name}");
         let file = name.rsplit('/').next().expect("a file");
         assert_eq!(kind.name(), file.split('.').next(), "{name}");
         assert!(view.app().is_some(), "{name}");
@@ -232,6 +228,26 @@ async fn debug_shows_of_a_finding_what_is_for_logs() {
     }
 }
 
+#[test]
+fn what_has_no_task_or_a_task_without_a_type_says_so() {
+    let read = |event, json: &str| Payload::from_json(event, json.as_bytes()).expect("good");
+    let finding = read(FindingDispatch::NAME, "{}");
+    assert!(finding.task_view().is_none());
+    assert!(finding.task().is_none());
+    for event in [
+        ProvisionStep::NAME,
+        PolicyApprovalStep::NAME,
+        PolicyPostAction::NAME,
+    ] {
+        let without = read(event, "{}");
+        assert!(without.task().is_none());
+        let view = without.task_view().expect("a task event");
+        assert_eq!(*view.kind(), TaskKind::Unset);
+        let untyped = read(event, r#"{"taskView":{"task":{"type":null}}}"#);
+        assert_eq!(*untyped.task().expect("a task").kind(), TaskKind::Unset);
+    }
+}
+
 #[tokio::test]
 async fn debug_shows_nothing_of_what_an_agent_and_its_tool_say() {
     let call = json!({
@@ -243,15 +259,12 @@ async fn debug_shows_nothing_of_what_an_agent_and_its_tool_say() {
     });
     let payload = json!({ "taskView": { "task": { "type": { "action": { "toolCall": call } } } } });
     let webhook = webhook(PROVISION, &payload.to_string()).await;
-    let view = view(webhook.payload().expect("read")).expect("a task event");
-    let kind = &view
-        .task()
-        .expect("a task")
-        .r#type
-        .as_ref()
-        .expect("one")
-        .kind;
-    let TaskKind::Action(action) = kind else {
+    let view = webhook
+        .payload()
+        .expect("read")
+        .task_view()
+        .expect("a task event");
+    let TaskKind::Action(action) = view.kind() else {
         panic!("no action")
     };
     let TaskTypeActionTargetObject::ToolCall(call) = &action.target_object else {
@@ -283,7 +296,11 @@ async fn the_pointers_of_a_certification_lead_to_its_review_and_its_principal() 
         ],
     });
     let webhook = webhook(PROVISION, &payload.to_string()).await;
-    let view = view(webhook.payload().expect("read")).expect("a task event");
+    let view = webhook
+        .payload()
+        .expect("read")
+        .task_view()
+        .expect("a task event");
     assert_eq!(view.principal_resource().map(|r| &*r.id), Some("r"));
     let review = view.access_review().expect("a review");
     assert_eq!(review.id, "review");
@@ -304,7 +321,7 @@ async fn what_is_known_of_a_newer_sender_s_payload_is_read() {
             newer.payload().expect("read"),
             terse.payload().expect("read"),
         );
-        let (Some(newer), Some(terse)) = (view(newer), view(terse)) else {
+        let (Some(newer), Some(terse)) = (newer.task_view(), terse.task_view()) else {
             continue;
         };
         let (newer_task, terse_task) =
@@ -432,7 +449,10 @@ async fn an_odd_object_does_not_spoil_the_others() {
     for odd in odd {
         let payload = json!({ "taskView": { "appPath": "$.expanded[1]", "userPath": "$.expanded[0]" }, "expanded": [odd, app] });
         let webhook = webhook(PROVISION, &payload.to_string()).await;
-        let view = view(webhook.payload().expect("read"))
+        let view = webhook
+            .payload()
+            .expect("read")
+            .task_view()
             .expect("a task event")
             .clone();
         assert_eq!(
@@ -493,7 +513,10 @@ async fn pointers_that_lead_nowhere_are_none() {
     ] {
         let payload = json!({ "taskView": { "appPath": path, "entitlementsPath": path }, "expanded": [app, user] });
         let webhook = webhook(PROVISION, &payload.to_string()).await;
-        let view = view(webhook.payload().expect("read"))
+        let view = webhook
+            .payload()
+            .expect("read")
+            .task_view()
             .expect("a task event")
             .clone();
         assert_eq!(
@@ -505,7 +528,10 @@ async fn pointers_that_lead_nowhere_are_none() {
     }
     let payload = json!({ "taskView": { "stepApproversPath": "$.expanded[1,0,1]" }, "expanded": [user, app] });
     let webhook = webhook(PROVISION, &payload.to_string()).await;
-    let approvers = view(webhook.payload().expect("read"))
+    let approvers = webhook
+        .payload()
+        .expect("read")
+        .task_view()
         .expect("a task event")
         .step_approvers()
         .len();
@@ -593,7 +619,11 @@ async fn a_pointer_may_be_a_long_list() {
         "expanded": (0..100).map(entitlement).collect::<Vec<_>>(),
     });
     let webhook = webhook(PROVISION, &payload.to_string()).await;
-    let view = view(webhook.payload().expect("read")).expect("a task event");
+    let view = webhook
+        .payload()
+        .expect("read")
+        .task_view()
+        .expect("a task event");
     let found: Vec<_> = view.entitlements().iter().map(|e| e.id.as_str()).collect();
     assert_eq!(found, places);
 }
@@ -609,7 +639,11 @@ async fn what_is_new_in_a_payload_may_hold_anything() {
             {{"@type":"x/c1.api.later.v1.Later","later":{odd}}}]}}"#
         );
         let provision = webhook(PROVISION, &payload).await;
-        let view = view(provision.payload().expect("read")).expect("a task event");
+        let view = provision
+            .payload()
+            .expect("read")
+            .task_view()
+            .expect("a task event");
         assert_eq!(view.task().map(|task| task.id.as_str()), Some("t"), "{odd}");
         assert_eq!(view.app().map(|app| app.id.as_str()), Some("a"), "{odd}");
         let [_, _, Object::Unknown(later)] = view.objects() else {
@@ -681,7 +715,11 @@ async fn what_is_known_of_a_payload_stands_once() {
         r#"{{"task_view":{{"app_path":"$.expanded[0]"}},"expanded":[{app},{{"@type":"x/c1.api.app.v1.App","@type":"x/c1.api.app.v1.App"}},{{"@type":"x/Later","@type":"x/Later"}}]}}"#
     );
     let webhook = webhook(PROVISION, &payload).await;
-    let view = view(webhook.payload().expect("read")).expect("a task event");
+    let view = webhook
+        .payload()
+        .expect("read")
+        .task_view()
+        .expect("a task event");
     assert!(view.app().is_some());
     assert!(matches!(
         view.objects(),
@@ -694,7 +732,11 @@ async fn a_long_list_is_read() {
     let ids: Vec<_> = (0..50_000).map(|id| id.to_string()).collect();
     let payload = json!({ "taskView": { "task": { "insightIds": ids } } });
     let webhook = webhook(PROVISION, &payload.to_string()).await;
-    let view = view(webhook.payload().expect("read")).expect("a task event");
+    let view = webhook
+        .payload()
+        .expect("read")
+        .task_view()
+        .expect("a task event");
     assert_eq!(view.task().map(|task| &task.insight_ids), Some(&ids));
 }
 
@@ -730,7 +772,10 @@ async fn deep_nesting_reaches_the_handler_as_raw_json() {
         ];
         for payload in &odd {
             let webhook = webhook(PROVISION, payload).await;
-            let view = view(webhook.payload().expect("read"))
+            let view = webhook
+                .payload()
+                .expect("read")
+                .task_view()
                 .expect("a task event")
                 .clone();
             assert!(view.task().is_some());

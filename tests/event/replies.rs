@@ -9,8 +9,8 @@ use support::{DOMAIN, TEST_EVENT, now, receiver, send};
 use tower_conductorone::event::approval::{Approval, ApprovalKind, ManagerApproval};
 use tower_conductorone::event::policy::{Accept, PolicyStep, PolicyStepKind};
 use tower_conductorone::event::{
-    Acknowledgement, ApprovalReply, Comment, Event, Json, Outcome, Payload, PolicyStepInput,
-    ProvisionReply, Reply, ReplyError, SignedDuration, Timestamp, UserId, WorkflowReply,
+    Acknowledgement, ApprovalReply, Comment, Json, Outcome, Payload, PolicyStepInput,
+    ProvisionReply, Reply, ReplyError, ReplyKind, SignedDuration, Timestamp, UserId, WorkflowReply,
 };
 use tower_conductorone::testing::{EVENTS, FakeTenant};
 
@@ -483,6 +483,92 @@ proptest! {
     }
 }
 
+#[test]
+fn a_reply_says_what_it_is() {
+    use ReplyKind::{
+        Acknowledged, Approve, Complete, Context, Deny, Errored, Reassign, ReplacePolicy, Unknown,
+    };
+
+    let said = || comment("said \"so\"");
+    let step = PolicyStepKind::Accept(Box::<Accept>::default());
+    for (reply, kind, expected) in [
+        (Acknowledgement::new().into(), Acknowledged, ""),
+        (
+            ProvisionReply::complete(Comment::none()).into(),
+            Complete,
+            "",
+        ),
+        (
+            ProvisionReply::errored(said()).into(),
+            Errored,
+            "said \"so\"",
+        ),
+        (
+            ApprovalReply::approve(said()).into(),
+            Approve,
+            "said \"so\"",
+        ),
+        (ApprovalReply::deny(said()).into(), Deny, "said \"so\""),
+        (
+            ApprovalReply::reassign(users(1), said())
+                .expect("one")
+                .into(),
+            Reassign,
+            "said \"so\"",
+        ),
+        (
+            ApprovalReply::replace_policy([step.into()], said())
+                .expect("one")
+                .into(),
+            ReplacePolicy,
+            "said \"so\"",
+        ),
+        (
+            WorkflowReply::context(&json!({ "comment": "no" }))
+                .expect("an object")
+                .into(),
+            Context,
+            "no",
+        ),
+    ] as [(Reply, _, _); 8]
+    {
+        assert_eq!(reply.kind(), kind);
+        assert_eq!(reply.comment().as_str(), expected, "{kind:?}");
+        assert_eq!(
+            reply.deserialize::<Value>().expect("JSON"),
+            document(reply.clone())
+        );
+        assert!(
+            format!("{reply:?}").starts_with(&format!("Reply({kind:?}, ")),
+            "{reply:?}"
+        );
+        assert!(!format!("{reply:?}").contains("said"));
+    }
+    assert_eq!(ProvisionReply::complete(said()).as_ref().kind(), Complete);
+
+    // From elsewhere: as its event says, whatever else is there.
+    for (event, json, kind) in [
+        (
+            PROVISION,
+            r#"{"version":"v1","errored":{},"deny":{},"complete":null}"#,
+            Errored,
+        ),
+        (TEST_EVENT, r#"{"version":"v1","deny":{}}"#, Acknowledged),
+        (
+            UNKNOWN,
+            r#"{"version":"v1","deny":{"comment":"c"}}"#,
+            Unknown,
+        ),
+    ] {
+        let reply = Reply::from_json(event, json).expect(json);
+        assert_eq!(
+            (reply.kind(), reply.comment().as_str()),
+            (kind, ""),
+            "{json}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn every_event_takes_its_own_reply() {
     let tenant = FakeTenant::new(DOMAIN);
@@ -500,7 +586,13 @@ async fn every_event_takes_its_own_reply() {
             other => panic!("{other:?}"),
         };
         let (parts, body) = answer.response().into_parts();
-        assert_eq!(parts.status, 200);
+        assert_eq!(
+            (parts.status, answer.status()),
+            (200.try_into().expect("good"), parts.status)
+        );
+        let reply = answer.reply().expect("a reply");
+        let again = Reply::from_json(event, reply.as_bytes().clone()).expect("its own");
+        assert_eq!(again, *reply, "{event}");
         assert_eq!(parts.headers["content-type"], "application/json");
         let body = body.collect().await.expect("full").to_bytes();
         let document: Value = serde_json::from_slice(&body).expect("JSON");
@@ -525,7 +617,11 @@ async fn outcomes_are_the_statuses_that_conductorone_knows() {
     let at_once = Outcome::retry_later(Duration::ZERO);
     assert_eq!(header(&at_once, "retry-after").as_deref(), Some("1"));
     assert_eq!(Outcome::gone_for_good().response().status(), 410);
+    assert_eq!(later.retry_after(), Some(Duration::from_millis(1500)));
     for outcome in [accepted, later, Outcome::gone_for_good()] {
+        assert_eq!(outcome.status(), outcome.response().status());
+        assert_eq!(outcome.retry_after().is_some(), outcome.status() == 503);
+        assert!(outcome.reply().is_none());
         let body = outcome
             .response()
             .into_body()
