@@ -16,7 +16,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Builds a [`CallbackClient`]; begun with [`CallbackClient::builder`].
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until it is built"]
 pub struct CallbackClientBuilder {
     origins: Vec<(RedactedUrl, RedactedUrl)>,
@@ -44,7 +44,7 @@ impl CallbackClientBuilder {
     /// origins may be named for one tenant, which is named as for the
     /// [layer](crate::Tenant::new): by its bare domain in lower case.
     ///
-    /// ```
+    /// ```no_run
     /// use tower_conductorone::callback::CallbackClient;
     ///
     /// let client = CallbackClient::builder()
@@ -80,9 +80,11 @@ impl CallbackClientBuilder {
         self
     }
 
-    /// Posts with this instead of the crate's own HTTP client (feature `reqwest`),
-    /// which honours the system's proxy settings and trust store and follows no
-    /// redirects.
+    /// Posts documents with this [`Post`]. The default is
+    #[cfg_attr(feature = "reqwest", doc = " [`HttpsPost`](super::HttpsPost)")]
+    #[cfg_attr(not(feature = "reqwest"), doc = " `HttpsPost`")]
+    /// with the feature `reqwest`; without it a `Post` must be given. An `Arc` of
+    /// one can be shared.
     pub fn post(mut self, post: impl Post) -> Self {
         self.post = Some(Arc::new(post));
         self
@@ -135,14 +137,17 @@ impl CallbackClientBuilder {
 
 #[cfg(feature = "reqwest")]
 fn default_post() -> Result<Arc<dyn Post>, ConfigError> {
-    Ok(Arc::new(HttpsPost::new().map_err(ConfigError::new)?))
+    let post = HttpsPost::new().map_err(|error| {
+        ConfigError::because("no HTTPS client can be set up for callbacks", error)
+    })?;
+    Ok(Arc::new(post))
 }
 
 #[cfg(not(feature = "reqwest"))]
 fn default_post() -> Result<Arc<dyn Post>, ConfigError> {
     Err(ConfigError::new(
-        "the callback client has nothing to post with: set one with post, or switch on the \
-         feature `reqwest`",
+        "the callback client cannot post without a client: call `post`, or enable the feature \
+         `reqwest`, which posts over HTTPS",
     ))
 }
 

@@ -90,6 +90,8 @@ pub use self::builder::CallbackClientBuilder;
 pub use self::client::CallbackClient;
 pub use self::error::CallbackError;
 pub use self::handle::Callback;
+#[cfg(feature = "reqwest")]
+pub use self::https::HttpsPost;
 pub use self::post::{Post, PostError};
 pub use self::typed::TypedCallback;
 pub use self::url::CallbackUrl;

@@ -1,6 +1,7 @@
 //! The port through which documents are posted.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -24,6 +25,12 @@ pub trait Post: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// [`PostError`] if there was no answer.
     fn post(&self, request: Request<Bytes>) -> BoxFuture<'_, Result<Response<()>, PostError>>;
+}
+
+impl<P: Post + ?Sized> Post for Arc<P> {
+    fn post(&self, request: Request<Bytes>) -> BoxFuture<'_, Result<Response<()>, PostError>> {
+        (**self).post(request)
+    }
 }
 
 /// Why a POST got no answer, and whether it may have arrived all the same.

@@ -48,6 +48,7 @@ const PASSED_OVER: usize = 100;
 /// the same.
 ///
 /// See the [module](super) for what it needs and what it cannot guarantee.
+#[derive(Clone)]
 pub struct RedisLedger<C = RedisConnection> {
     store: Store<C>,
     retention: Retention,

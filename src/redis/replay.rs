@@ -33,6 +33,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// 5 seconds for the last try.
 ///
 /// See the [module](super) for what it needs and what it cannot guarantee.
+#[derive(Clone)]
 pub struct RedisReplayStore<C = RedisConnection> {
     store: Store<C>,
     patience: Duration,

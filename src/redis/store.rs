@@ -10,6 +10,7 @@ use crate::ledger;
 pub(super) const TIME_LIMIT: Duration = Duration::from_secs(5);
 
 /// Some keys of a server: those that begin with the prefix.
+#[derive(Clone)]
 pub(super) struct Store<C> {
     pub(super) connection: C,
     pub(super) prefix: String,

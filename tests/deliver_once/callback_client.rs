@@ -1,5 +1,6 @@
 //! Posting to callback URLs over real connections; where they may lead; what is
 //! stored and what is shown.
+#![cfg(feature = "reqwest")]
 
 use std::collections::VecDeque;
 use std::io;
@@ -18,7 +19,8 @@ use support::{DOMAIN, now, receiver};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tower_conductorone::callback::{
-    AttemptOutcome, Callback, CallbackClient, CallbackError, Delivered, Post, PostError, Progress,
+    AttemptOutcome, Callback, CallbackClient, CallbackError, Delivered, HttpsPost, Post, PostError,
+    Progress,
 };
 use tower_conductorone::event::{Comment, PolicyApprovalStep, ProvisionReply, ProvisionStep};
 use tower_conductorone::keys::JwksCache;
@@ -238,6 +240,75 @@ async fn redirects_are_not_followed() {
         assert!(!progress.uncertain, "{head}");
         assert_eq!(server.requests().len(), 1, "{head}");
         assert!(elsewhere.requests().is_empty(), "{head}");
+    }
+}
+
+/// One attempt with this client; whether it left its outcome open.
+async fn attempt_with(
+    client: reqwest::ClientBuilder,
+    server: &Server,
+) -> (Result<AttemptOutcome, CallbackError>, bool) {
+    let client = client.no_proxy().user_agent("mine").build().expect("good");
+    let callbacks = builder()
+        .origin(DOMAIN, server.origin())
+        .dangerous_allow_http_on_loopback()
+        .post(HttpsPost::with_client(client))
+        .build()
+        .expect("good");
+    let mut progress = Progress::default();
+    let outcome = soon(callbacks.attempt(&server.callback(), &reply(), &mut progress)).await;
+    (outcome, progress.uncertain)
+}
+
+#[tokio::test]
+async fn a_client_of_ones_own_posts_and_its_redirects_are_refused() {
+    let target = Server::start([answer("200 OK"), answer("200 OK")]).await;
+    let redirect = format!("307 Temporary\r\nlocation: {}/there", target.origin());
+    let server = Server::start([answer(&redirect), answer(&redirect)]).await;
+
+    let (outcome, _) = attempt_with(reqwest::Client::builder(), &target).await;
+    assert_eq!(outcome, ACCEPTED);
+    assert!(target.requests()[0].contains("user-agent: mine"));
+
+    // It followed: who has the document now, and did what with it, is not known.
+    let (outcome, uncertain) = attempt_with(reqwest::Client::builder(), &server).await;
+    is_again(&outcome);
+    assert!(uncertain);
+
+    let none = reqwest::redirect::Policy::none();
+    let client = reqwest::Client::builder().redirect(none);
+    let (outcome, uncertain) = attempt_with(client, &server).await;
+    is_again(&outcome);
+    assert!(!uncertain);
+    assert_eq!(target.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn nothing_of_the_user_s_http_client_is_shown() {
+    let secret = http::HeaderValue::from_static(SECRET);
+    let headers = [(http::header::AUTHORIZATION, secret)];
+    let client = reqwest::Client::builder().default_headers(headers.into_iter().collect());
+    let post = HttpsPost::with_client(client.build().expect("good"));
+    let builder = builder().post(post.clone());
+    let client = builder.clone().build().expect("good");
+    for shown in [
+        format!("{post:?}"),
+        format!("{builder:?}"),
+        format!("{client:?}"),
+    ] {
+        assert!(shown.contains("HttpsPost"), "{shown}");
+        assert!(!shown.contains(SECRET), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn the_default_post_refuses_plain_http_elsewhere_than_on_loopback() {
+    let post = HttpsPost::new().expect("a client");
+    for url in ["http://example.conductor.one/", "http://10.0.0.1/", "/"] {
+        let request = Request::post(url).body(bytes::Bytes::new()).expect("good");
+        let error = post.post(request).await.expect_err("not sent");
+        assert!(error.is_unsent(), "{error}");
+        assert!(error.to_string().contains("neither https nor"), "{error}");
     }
 }
 

@@ -358,6 +358,7 @@ fn settings_out_of_their_range_are_refused() {
         (false, DAY, 30 * second + ms),
     ] {
         let client = CallbackClient::builder()
+            .post(Script::new([status(200)]))
             .deadline(deadline)
             .attempt_timeout(timeout)
             .build();
@@ -425,4 +426,33 @@ async fn work_that_takes_days_is_answered_through_the_simulated_tenant() {
         assert_eq!(report.end(), &End::CompletedByCallback, "{report:?}");
         assert_eq!(outcome.await.expect("sent"), Ok(expected));
     }
+}
+
+#[cfg(not(feature = "reqwest"))]
+#[test]
+fn without_a_client_a_post_has_to_be_given() {
+    let builder = CallbackClient::builder();
+    let error = builder.clone().build().expect_err("no client").to_string();
+    assert!(
+        error.contains("`post`") && error.contains("`reqwest`"),
+        "{error}"
+    );
+    builder
+        .post(Script::new([status(200)]))
+        .build()
+        .expect("good");
+}
+
+#[tokio::test]
+async fn clients_share_a_post_behind_an_arc() {
+    let script = Script::new([status(200)]);
+    let post: Arc<dyn Post> = Arc::new(script.clone());
+    let own = builder().post(Arc::clone(&post));
+    let other = own.clone().attempt_timeout(Duration::from_secs(1));
+    for client in [own, other] {
+        let client = client.build().expect("good");
+        let sent = client.send(&callback(&own_url()), &reply()).await;
+        assert_eq!(sent, Ok(Delivered::Accepted));
+    }
+    assert_eq!(script.posts().len(), 2);
 }

@@ -39,6 +39,18 @@ async fn the_ledger_keeps_the_rules_of_all_ledgers() {
     conformance::ledger(ledgers(connection(&server)), tokio::time::sleep).await;
 }
 
+#[tokio::test]
+async fn a_clone_has_the_same_records_until_its_prefix_is_another() {
+    let server = RedisServer::start(&[]);
+    let ledger = RedisLedger::new(connection(&server)).prefix("one:");
+    let lease = start(&ledger, 1).await;
+    let clone = ledger.clone();
+    let held = clone.renew(lease, TERM).await;
+    assert_eq!(held.expect("a reply"), Hold::Held);
+    let other = ledger.clone().prefix("other:");
+    assert_eq!(start(&other, 1).await.run(), 1);
+}
+
 /// Counts the commands that are sent, each a round trip.
 #[derive(Clone)]
 struct Counting(RedisConnection, Arc<AtomicU32>);

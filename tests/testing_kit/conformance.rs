@@ -28,6 +28,8 @@ async fn the_ledger_in_memory_keeps_all_the_rules() {
 async fn so_does_a_ledger_that_several_hold() {
     let shared = async || Arc::new(MemoryLedger::default());
     conformance::ledger(shared, advance).await;
+    let unsized_ = async || Arc::new(MemoryLedger::default()) as Arc<dyn Ledger>;
+    conformance::ledger(unsized_, advance).await;
 }
 
 #[tokio::test]
