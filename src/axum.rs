@@ -1,8 +1,6 @@
 //! Extractors and answers for axum.
 
 use std::convert::Infallible;
-use std::ops::Deref;
-use std::sync::Arc;
 
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum_core::response::{IntoResponse, Response};
@@ -12,6 +10,7 @@ use http::{Extensions, StatusCode, Uri};
 use crate::deliver_once::DeliveryRun;
 use crate::event::{Acknowledgement, Event, Outcome, Payload, PayloadError};
 use crate::rejection::Rejection;
+use crate::typed::Typed;
 use crate::verify::Webhook;
 
 /// The URI that came, where nested routers have stripped a part of it.
@@ -90,51 +89,6 @@ impl<S: Sync> OptionalFromRequestParts<S> for DeliveryRun {
     }
 }
 
-/// Extracts an event of one type, for a route that takes no other but an
-/// administrator's tests, which are acknowledged.
-///
-/// ```
-/// use axum::{Router, routing::post};
-/// use tower_conductorone::Typed;
-/// use tower_conductorone::event::{Comment, Outcome, ProvisionReply, ProvisionStep};
-///
-/// async fn provision(step: Typed<ProvisionStep>) -> Outcome {
-///     step.answer(ProvisionReply::complete(Comment::none()))
-/// }
-///
-/// let app: Router = Router::new().route("/provisioning", post(provision));
-/// # let _ = app;
-/// ```
-#[derive(Debug)]
-pub struct Typed<E>(Arc<E>);
-
-impl<E> Typed<E> {
-    #[cfg(feature = "testing")]
-    pub(crate) fn new(event: Arc<E>) -> Self {
-        Self(event)
-    }
-
-    /// The event, to be kept or handed on.
-    #[must_use]
-    pub fn into_inner(self) -> Arc<E> {
-        self.0
-    }
-}
-
-impl<E> Clone for Typed<E> {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
-}
-
-impl<E> Deref for Typed<E> {
-    type Target = E;
-
-    fn deref(&self) -> &E {
-        &self.0
-    }
-}
-
 /// Why there is no [`Typed`] event.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -174,15 +128,15 @@ impl<S: Sync, E: Event> FromRequestParts<S> for Typed<E> {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, TypedRejection> {
         let webhook = <Webhook as FromRequestParts<S>>::from_request_parts(parts, state).await?;
-        let payload = webhook.payload().inspect_err(|error| {
+        let typed = Self::from_webhook(&webhook).inspect_err(|error| {
             tracing::warn!(
                 webhook_id = webhook.id_for_log(),
                 path = error.path(),
-                "the payload is odd"
+                "the payload does not match its event type"
             );
         })?;
-        match (payload.as_event::<E>(), payload) {
-            (Some(event), _) => Ok(Self(Arc::clone(event))),
+        match (typed, webhook.payload()?) {
+            (Some(event), _) => Ok(event),
             (None, Payload::Test(test)) => {
                 Err(TypedRejection::Test(test.answer(Acknowledgement::new())))
             }

@@ -140,6 +140,7 @@ pub mod replay;
 mod tenant;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod typed;
 mod url;
 mod verify;
 mod verify_webhook;
@@ -148,7 +149,7 @@ mod verify_webhook;
 mod axum;
 
 #[cfg(feature = "axum")]
-pub use self::axum::{MissingDeliveryRun, MissingWebhook, Typed, TypedRejection};
+pub use self::axum::{MissingDeliveryRun, MissingWebhook, TypedRejection};
 pub use self::callback::CallbackUrl;
 pub use self::clock::{Clock, SystemClock};
 pub use self::config_error::ConfigError;
@@ -156,6 +157,7 @@ pub use self::deliver_once::{DeliverOnce, DeliverOnceLayer, DeliveryRun};
 pub use self::future::BoxFuture;
 pub use self::rejection::{Rejection, RejectionKind};
 pub use self::tenant::Tenant;
+pub use self::typed::Typed;
 pub use self::verify::{Claims, ReplayPolicy, Webhook};
 pub use self::verify_webhook::{
     Health, ResponseBody, ResponseFuture, TenantHealth, TenantKeysError, VerifyWebhook,

@@ -40,7 +40,6 @@
 //! [`Typed`](crate::Typed) event that it takes.
 //!
 //! ```
-//! # #[cfg(feature = "axum")] mod of_a_feature {
 //! use tower_conductorone::event::{Comment, Event, Outcome, ProvisionReply, ProvisionStep};
 //! use tower_conductorone::testing::FakeTenant;
 //! use tower_conductorone::{DeliveryRun, Typed};
@@ -51,14 +50,12 @@
 //! }
 //!
 //! # #[tokio::main(flavor = "current_thread")]
-//! # pub async fn main() {
+//! # async fn main() {
 //! let tenant = FakeTenant::new("example.conductor.one");
 //! let step = tenant.delivery(ProvisionStep::NAME).unverified_typed();
 //! let outcome = provision(step, DeliveryRun::for_test(2)).await;
 //! assert_eq!(outcome.response().status(), 200);
 //! # }
-//! # }
-//! # #[cfg(feature = "axum")] of_a_feature::main();
 //! ```
 //!
 //! An [`AttackPack`] fires forged, odd and hostile requests at a service or a

@@ -1,15 +1,12 @@
 //! The arguments of handlers, made without a request.
 
-#[cfg(feature = "axum")]
-use std::sync::Arc;
-
 use serde_json::Value;
 
 use super::Delivery;
 use crate::deliver_once::DeliveryRun;
+use crate::event::Event;
+use crate::typed::Typed;
 use crate::verify::Webhook;
-#[cfg(feature = "axum")]
-use crate::{axum::Typed, event::Event};
 
 impl Delivery {
     /// The webhook that the layer would hand on, **with nothing verified**: for a
@@ -48,19 +45,17 @@ impl Delivery {
         }
     }
 
-    /// The event that [`Typed`] would extract, **with nothing verified**: for a
-    /// unit test that calls a handler.
+    /// The [`Typed`] event that a handler takes, **with nothing verified**: for a unit
+    /// test that calls a handler.
     ///
     /// # Panics
     /// If the delivery is of another event, or its payload is not of the event's
     /// type; and as [`unverified_webhook`](Self::unverified_webhook).
-    #[cfg(feature = "axum")]
     #[must_use]
     #[track_caller]
     pub fn unverified_typed<E: Event>(&self) -> Typed<E> {
-        let webhook = self.unverified_webhook();
-        match webhook.payload().map(|payload| payload.as_event::<E>()) {
-            Ok(Some(event)) => Typed::new(Arc::clone(event)),
+        match Typed::from_webhook(&self.unverified_webhook()) {
+            Ok(Some(event)) => event,
             Ok(None) => panic!("{self:?} is not of the event {}", E::NAME),
             Err(error) => panic!("{self:?} has another payload: {error}"),
         }
