@@ -96,12 +96,14 @@
 //! | --- | --- | --- |
 //! | `reqwest` | yes | fetches the tenants' keys, and posts answers to callback URLs, over HTTPS |
 //! | `axum` | no | for axum 0.8: [`Webhook`], [`Typed`] and [`DeliveryRun`] as extractors; nested routers' original URI |
+//! | `jsonwebtoken` | no | for jsonwebtoken 11: a [`KeySet`](keys::KeySet#impl-TryFrom%3C%26JwkSet%3E-for-KeySet) from a `JwkSet` that the application holds already |
 //! | `redis` | no | a ledger and a replay store in [Redis](redis) or Valkey, shared by all replicas |
 //! | `redis-tls` | no | Redis over TLS (`rediss://`), with rustls |
 //! | `testing` | no | a fake tenant, a simulator of deliveries, an attack pack, explanations, and more: [`testing`] |
 //!
 //! Without default features the keys are [static](Tenant::static_keys), from a
-//! [file](Tenant::jwks_file) or from a [source](keys::KeySource) of yours.
+//! [file](Tenant::jwks_file), from a [source](keys::KeySource) of yours, or
+//! fetched through a [client](VerifyWebhookBuilder::fetch) of yours.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // The library never panics on what comes from outside; its tests may.
@@ -147,6 +149,9 @@ mod verify_webhook;
 
 #[cfg(feature = "axum")]
 mod axum;
+
+#[cfg(feature = "jsonwebtoken")]
+mod jsonwebtoken;
 
 #[cfg(feature = "axum")]
 pub use self::axum::{MissingDeliveryRun, MissingWebhook, TypedRejection};

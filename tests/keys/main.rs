@@ -2,6 +2,7 @@
 
 mod cache;
 mod fetch;
+mod from_jsonwebtoken;
 mod import;
 mod log;
 mod rotation;
