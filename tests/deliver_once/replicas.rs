@@ -89,7 +89,7 @@ impl World {
             clock,
             ledger: Shared::default(),
             work: Work::default(),
-            hosts: (0..replicas).map(|_| Host::new()).collect(),
+            hosts: (0..replicas).map(|_| Host::default()).collect(),
             breaks: Arc::default(),
             answers: Arc::default(),
         }

@@ -104,7 +104,7 @@ fn receiver(
             async move { Ok::<_, Infallible>(handle(&work, task, request).await) }
         })
     };
-    let app = Host::new();
+    let app = Host::default();
     app.start(verify.build().expect("good").layer(once.layer(handler)));
     Receiver { app, work }
 }

@@ -1,7 +1,6 @@
 //! The examples as their users run them, and the README against what it says.
 
 mod c1;
-mod inbox;
 mod readme;
 mod receiver;
 mod receiver_once;

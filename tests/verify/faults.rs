@@ -85,7 +85,7 @@ impl World {
             fetch: tenant.fetch(),
             tenant,
             clock: VirtualClock::starting_at(now()),
-            host: Host::new(),
+            host: Host::default(),
             replay: Store(Arc::new(MemoryReplayStore::new(100_000))),
             calls: Arc::default(),
             replaying: Arc::default(),

@@ -17,22 +17,14 @@ pub type Answer = Response<UnsyncBoxBody<Bytes, BoxError>>;
 type App = BoxCloneService<Request<Full<Bytes>>, Answer, BoxError>;
 
 /// Hands requests to the app that is running. What is in flight when that is
-/// killed is dropped, and its connection reset.
-#[derive(Clone)]
+/// killed is dropped, and its connection reset. At first, nothing runs.
+#[derive(Clone, Default)]
 pub struct Host {
     app: Arc<Mutex<Option<App>>>,
     killed: Arc<watch::Sender<()>>,
 }
 
 impl Host {
-    /// A host on which nothing runs.
-    pub fn new() -> Self {
-        Self {
-            app: Arc::default(),
-            killed: Arc::new(watch::Sender::new(())),
-        }
-    }
-
     pub fn start<S, B>(&self, app: S)
     where
         S: Service<Request<Full<Bytes>>, Response = Response<B>>,

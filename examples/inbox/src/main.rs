@@ -1,7 +1,7 @@
 //! An inbox: answers 202 at once, and works from a durable job queue.
 //!
 //! ```text
-//! cargo run --example inbox --features callback -- --database inbox.db \
+//! cargo run --package inbox -- --database inbox.db \
 //!     --public-url https://hooks.example.com --tenant example.conductor.one
 //! ```
 //!

@@ -72,7 +72,7 @@ impl Worker {
     async fn work_until(self, stopping: watch::Receiver<bool>) -> Result<(), BoxError> {
         // Each has its own name: the engine tells by it who is still alive.
         let name = format!("inbox-{:016x}", fastrand::u64(..));
-        let (shortest, longest) = (Duration::from_secs(1), Duration::from_secs(60));
+        let (shortest, longest) = (Duration::from_secs(1), Duration::from_mins(1));
         let backoff =
             ExponentialBackoffMaker::new(shortest, longest, 0.5, HasherRng::new())?.make_backoff();
         WorkerBuilder::new(name)

@@ -1,8 +1,7 @@
 //! `examples/inbox` as its users see it: a process that is killed and started
 //! again, between a ConductorOne that tries again and one that waits for
 //! callbacks.
-// The example is built with these features only.
-#![cfg(all(unix, feature = "reqwest"))]
+#![cfg(unix)]
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -36,14 +35,7 @@ const BEGINS: &str = "the work begins";
 const DONE: &str = "the work is done";
 
 fn command() -> Command {
-    let program = support::built().join("examples/inbox");
-    assert!(
-        program.is_file(),
-        "{} is not built: `cargo test` builds it, `cargo test --test programs` does not; \
-         `cargo build --all-features --example inbox` does",
-        program.display()
-    );
-    let mut command = Command::new(program);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_inbox"));
     command
         .env("RUST_LOG", "info")
         .stdin(Stdio::null())
