@@ -1,5 +1,5 @@
-//! The whole of it on one screen: a fake tenant, an axum receiver, and what
-//! becomes of genuine and of forged deliveries, sent over loopback.
+//! Sends genuine and forged deliveries of a fake tenant to an axum receiver on
+//! loopback, and shows the answers.
 //!
 //! ```text
 //! cargo run --example demo
@@ -29,7 +29,7 @@ use tower_conductorone::{Rejection, Tenant, VerifyWebhookLayer, Webhook};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// What a user of the crate writes: it gets proven webhooks, and nothing else.
+/// The only part that a user writes: it gets verified webhooks only.
 async fn handler(webhook: Webhook) -> Outcome {
     let Ok(payload) = webhook.payload() else {
         return Outcome::retry_later(Duration::from_secs(60));
@@ -75,7 +75,7 @@ async fn run() -> Result<bool, BoxError> {
         .dangerous_allow_http_on_loopback() // the fake tenant has no certificate
         .build()?;
 
-    // The answer tells a forger little; a layer outside sees the rejection.
+    // Answers reveal little to a forger; a layer outside sees the rejection.
     let (rejections, refused) = mpsc::channel();
     let app = Router::new()
         .route("/webhooks", post(handler))
@@ -92,20 +92,20 @@ async fn run() -> Result<bool, BoxError> {
 
     writeln!(
         out,
-        "A fake tenant, example.conductor.one, with its keys at {}",
+        "Fake tenant: example.conductor.one, with its keys at {}",
         jwks.url()
     )?;
     writeln!(
         out,
-        "A receiver on http://{address}, known to the world as https://hooks.example.com"
+        "Receiver:    http://{address}, with the public URL https://hooks.example.com"
     )?;
 
     let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
     let mut as_expected = true;
     let mut number = 0;
     for (title, deliveries) in [
-        ("What ConductorOne sends", genuine(&tenant)),
-        ("What it does not send", forged(&tenant)),
+        ("Genuine deliveries", genuine(&tenant)),
+        ("Forgeries and replays", forged(&tenant)),
     ] {
         writeln!(out, "\n{title}\n")?;
         for Scene {
@@ -137,10 +137,7 @@ async fn run() -> Result<bool, BoxError> {
                 writeln!(out, "     because   {}", rejection.code())?;
             }
             if status != expected {
-                writeln!(
-                    out,
-                    "     NOT AS EXPECTED: that should have been {expected}"
-                )?;
+                writeln!(out, "     WRONG     expected {expected}")?;
                 as_expected = false;
             }
         }
@@ -150,9 +147,9 @@ async fn run() -> Result<bool, BoxError> {
         "\n{number} requests, {} fetches of the tenant's keys: {}",
         jwks.requests(),
         if as_expected {
-            "all answered as they should be."
+            "all answers are right."
         } else {
-            "SOMETHING IS WRONG."
+            "SOME ANSWERS ARE WRONG."
         },
     )?;
     Ok(as_expected)
@@ -219,18 +216,18 @@ fn forged(tenant: &FakeTenant) -> Vec<Scene> {
     let seen = event();
     vec![
         refused(
-            "signed by somebody else's key",
+            "signed with another key",
             "the signature: the tenant's JWKS has no such key",
             stranger.delivery(EVENTS[0]),
         ),
         refused(
             "from a tenant that is not configured",
-            "iss, before any look at keys",
+            "iss, before any key is used",
             event().claim("iss", json!("evil.conductor.one")),
         ),
         refused(
             "another body under a genuine token",
-            "htb_s256: the SHA-256 of the body as it arrived",
+            "htb_s256: the SHA-256 of the received body",
             event().tampered_body(r#"{"version":"v1","webhookId":"x","event":"y"}"#),
         ),
         refused(
@@ -244,8 +241,8 @@ fn forged(tenant: &FakeTenant) -> Vec<Scene> {
             event().issued_at(SystemTime::now() - Duration::from_secs(3600)),
         ),
         refused(
-            "another kind of ConductorOne's tokens",
-            "c1typ: only \"wh\" is a webhook's",
+            "another kind of ConductorOne token",
+            "c1typ: a webhook has \"wh\"",
             event().claim("c1typ", json!("session")),
         ),
         refused(
@@ -254,14 +251,14 @@ fn forged(tenant: &FakeTenant) -> Vec<Scene> {
             event().without_http_header("authorization"),
         ),
         Scene {
-            what: "a genuine webhook, the first time",
-            checked: "all of it",
+            what: "a genuine webhook, for the first time",
+            checked: "everything",
             delivery: seen.request(),
             expected: StatusCode::OK,
         },
         refused(
             "the same request again",
-            "jti: a token is good for one request",
+            "jti: each token is valid for one request",
             seen,
         ),
     ]

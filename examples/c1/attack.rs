@@ -10,32 +10,32 @@ use tower_conductorone::testing::attack::{AttackReport, AttackVerdict};
 use crate::output::{self, Progress, bad, good, print};
 use crate::{BoxError, End, TenantArgs, target};
 
-/// Fires forged, stolen, changed, odd and oversized requests at a receiver, and
-/// says which of them it did not stand.
+/// Fires forged, stolen, altered, malformed and oversized requests at a receiver, and
+/// reports which of them it handled wrongly.
 ///
-/// A few are genuine, in unusual but legal forms: those it has to accept. It
-/// must have the keys of this tenant: start `c1 serve` first. It gets
-/// administrator's tests, so a few of them reach its handler.
+/// Some requests are genuine, in unusual but legal forms: the receiver must accept
+/// them. It needs the keys of this tenant: start `c1 serve` first. The requests are
+/// administrator's tests, and a few of them reach its handler.
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Example:
   c1 attack --to http://127.0.0.1:3000/webhooks
   c1 attack --to http://127.0.0.1:3000/webhooks --public-url https://hooks.example.com
 
-Exit codes: 0 it stood all of them, 1 it did not, 2 wrong usage, 3 it is out of
-reach.")]
+Exit codes: 0 all attacks passed, 1 one failed, 2 wrong usage, 3 the receiver
+cannot be reached.")]
 pub(crate) struct Attack {
-    /// Where the receiver is
+    /// The receiver's URL
     #[arg(long, value_name = "URL")]
     to: Uri,
 
-    /// The receiver's public URL, if that is not the beginning of --to
+    /// The receiver's public URL [default: the origin of --to]
     ///
-    /// The tokens are made for this, followed by the path of --to.
+    /// The tokens are for this URL followed by the path of --to.
     #[arg(long, value_name = "URL", env = "C1_PUBLIC_URL")]
     public_url: Option<String>,
 
-    /// The longest body that the receiver accepts
+    /// The size of the largest body that the receiver accepts
     #[arg(long, value_name = "BYTES", default_value_t = 2 * 1024 * 1024)]
     max_body: usize,
 
@@ -57,7 +57,7 @@ impl Attack {
             report = pack.fire_at(&url) => {
                 report.map_err(|error| format!("cannot attack {url}: {error}"))?
             }
-            () = tell_time() => return Ok(End::Untold),
+            () = tell_time() => return Ok(End::NoResult),
         };
         if self.json {
             for result in report.results() {
@@ -76,14 +76,14 @@ impl Attack {
             print(coloured(&report))?;
         }
         Ok(if report.is_clean() {
-            End::Well
+            End::Success
         } else {
-            End::Refused
+            End::Failure
         })
     }
 }
 
-/// Shows for how long it has gone on: some attacks take ten seconds.
+/// Shows the elapsed time: some attacks take ten seconds.
 async fn tell_time() {
     let progress = Progress::new(true);
     let start = Instant::now();
@@ -93,7 +93,7 @@ async fn tell_time() {
     }
 }
 
-/// The report with its failures, which come last, and its sum in colour.
+/// The report with its failures, which come last, and its summary in colour.
 fn coloured(report: &AttackReport) -> String {
     let text = report.to_string();
     let lines: Vec<_> = text.lines().collect();

@@ -1,4 +1,4 @@
-//! One delivery, by ConductorOne's rules.
+//! A delivery by ConductorOne's rules.
 
 use std::time::{Duration, Instant};
 
@@ -11,37 +11,36 @@ use crate::post::{Answer, Client};
 use crate::serve::{CALLBACK, TAKEN};
 use crate::{BoxError, End};
 
-/// ConductorOne makes no more attempts than these.
+/// ConductorOne's limit of attempts.
 pub(crate) const ATTEMPTS: usize = 50;
 
 /// Delivers to one receiver.
 pub(crate) struct Sender {
     pub(crate) client: Client,
     pub(crate) tenant: FakeTenant,
-    /// Where the receiver is.
+    /// The receiver's URL.
     pub(crate) to: Uri,
-    /// What the tokens are made for.
+    /// The target URL of the tokens.
     pub(crate) target: String,
-    /// Where the callback endpoint is.
+    /// The origin of the callback endpoint.
     pub(crate) callbacks: String,
     pub(crate) callback_wait: Duration,
     pub(crate) attempts: usize,
-    /// `None` is ConductorOne's: 3 to 15 s, as it happens.
+    /// `None` is ConductorOne's: a random 3 to 15 s.
     pub(crate) pause: Option<Duration>,
 }
 
-/// What became of a delivery.
+/// The outcome of a delivery.
 pub(crate) struct Report {
     event: String,
     webhook_id: String,
     answers: Vec<Answer>,
-    /// The document that ConductorOne would take.
+    /// The document that ConductorOne would accept, or the reason why none is.
     pub(crate) end: Result<Option<Value>, (End, String)>,
 }
 
 impl Sender {
-    /// Delivers what is in this envelope, with a new callback URL, and says now
-    /// and then how far it is.
+    /// Delivers this envelope with a new callback URL, and reports progress to `note`.
     pub(crate) async fn deliver(
         &self,
         envelope: &Value,
@@ -54,7 +53,7 @@ impl Sender {
             .collect();
         let mut answers = Vec::new();
         let end = loop {
-            // Every attempt has a new token; the webhook is the same.
+            // Every attempt has a new token for the same webhook.
             let attempt = self
                 .tenant
                 .delivery(event)
@@ -81,7 +80,7 @@ impl Sender {
             let pause = self
                 .pause
                 .unwrap_or_else(|| Duration::from_millis(fastrand::u64(3_000..=15_000)));
-            note(format!("{shown}; again in {} s", pause.as_secs()));
+            note(format!("{shown}; next attempt in {} s", pause.as_secs()));
             tokio::time::sleep(pause).await;
         };
         Ok(Report {
@@ -98,8 +97,8 @@ impl Sender {
         loop {
             let asked = self.client.get(&url).await;
             let document = asked.map_err(|error| {
-                let why = format!("the callback endpoint is out of reach: {error}");
-                (End::Untold, why)
+                let why = format!("the callback endpoint cannot be reached: {error}");
+                (End::NoResult, why)
             })?;
             if let Some(document) = document {
                 return Ok(serde_json::from_slice(&document).ok());
@@ -109,7 +108,7 @@ impl Sender {
                     "202, but no callback within {} s",
                     self.callback_wait.as_secs()
                 );
-                return Err((End::Refused, why));
+                return Err((End::Failure, why));
             }
         }
     }
@@ -126,12 +125,12 @@ impl Report {
         match &self.end {
             Ok(document) => {
                 lines.extend(document.as_ref().map(output::pretty));
-                lines.push(good("taken: the document answers the event"));
+                lines.push(good("delivered: the document answers the event"));
             }
             Err((_, why)) => {
                 let text = self.answers.last().map(Answer::text).unwrap_or_default();
                 lines.extend(Some(shown(&text)).filter(|text| !text.is_empty()));
-                lines.push(bad(&format!("not taken: {}", shown(why))));
+                lines.push(bad(&format!("not delivered: {}", shown(why))));
             }
         }
         lines.join("\n")
@@ -146,7 +145,7 @@ impl Report {
         output::line(&json!({
             "event": self.event,
             "webhookId": self.webhook_id,
-            "taken": self.end.is_ok(),
+            "delivered": self.end.is_ok(),
             "attempts": attempts,
             "document": document,
             "why": why,

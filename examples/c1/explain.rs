@@ -14,14 +14,13 @@ use tower_conductorone::{RejectionKind, Tenant, VerifyWebhookBuilder, VerifyWebh
 use crate::output::{bad, faint, good, print, shown};
 use crate::{BoxError, End, output, usage};
 
-/// Says of captured requests, check by check, whether a receiver accepts them,
-/// why not, and what would help.
+/// Explains, check by check, whether a receiver accepts captured requests, why not,
+/// and what helps.
 ///
-/// A file is a raw HTTP/1.1 request: request line, headers, empty line, body.
-/// Of the receiver it needs to know what the receiver was told: its public URL
-/// and its tenant. What depends on something that is left out is "unknown".
-/// Neither token nor signature nor callback URL is shown. A token that comes in
-/// several of the files is noticed.
+/// A file is a raw HTTP/1.1 request: request line, headers, empty line, body. Give
+/// the receiver's settings: its public URL and its tenant. Checks that depend on an
+/// omitted setting are "unknown". The output contains no token, signature or callback
+/// URL. A token that is reused in a later file is detected.
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Example:
@@ -29,11 +28,11 @@ Example:
       --tenant example.conductor.one --at 2024-04-17T00:02:05Z
   c1 explain first.txt second.txt --tenant example.conductor.one --jwks jwks.json
 
-Exit codes: 0 all are accepted, 1 one is refused, 3 one is no request or nothing
-is wrong with it as far as is known.")]
+Exit codes: 0 all requests are accepted, 1 one is refused, 2 wrong usage, 3 a file
+is not a request, or no check fails but some are unknown.")]
 #[allow(clippy::doc_markdown, reason = "it is shown as plain text")]
 pub(crate) struct Explain {
-    /// The files with the requests; - is stdin
+    /// The files with the requests; - reads stdin
     #[arg(required = true, value_name = "REQUEST_FILE")]
     files: Vec<PathBuf>,
 
@@ -41,19 +40,19 @@ pub(crate) struct Explain {
     #[arg(long, value_name = "URL", env = "C1_PUBLIC_URL")]
     public_url: Option<String>,
 
-    /// The tenant whose webhooks the receiver accepts
+    /// The domain of the tenant that the receiver accepts
     #[arg(long, value_name = "DOMAIN", env = "C1_TENANT")]
     tenant: Option<String>,
 
-    /// The tenant's keys, if not at https://TENANT/auth/v1/jwks
+    /// The tenant's keys [default: https://TENANT/auth/v1/jwks]
     ///
-    /// A JWKS file, or a URL: https, or http on a loopback host.
+    /// A JWKS file, or a URL with https, or with http and a loopback host.
     #[arg(long, value_name = "FILE|URL", requires = "tenant")]
     jwks: Option<String>,
 
-    /// When the requests were received: now, unless told otherwise
+    /// When the requests were received [default: now]
     ///
-    /// As 2024-04-17T00:02:00Z (RFC 3339) or in seconds since 1970.
+    /// Like 2024-04-17T00:02:00Z (RFC 3339), or in seconds since 1970.
     #[arg(long, value_name = "TIME", value_parser = moment)]
     at: Option<SystemTime>,
 
@@ -65,7 +64,7 @@ pub(crate) struct Explain {
 impl Explain {
     pub(crate) async fn run(self) -> Result<End, BoxError> {
         let mut explainer = Explainer::new(self.receiver()).unwrap_or_else(|error| usage(error));
-        let mut end = End::Well;
+        let mut end = End::Success;
         for file in &self.files {
             let name = file.display().to_string();
             let request = read(file)
@@ -81,9 +80,9 @@ impl Explain {
                 print(coloured(&explanation) + "\n")?;
             }
             end = end.max(match explanation.rejection() {
-                Some(_) => End::Refused,
-                None if explanation.is_accepted() => End::Well,
-                None => End::Untold,
+                Some(_) => End::Failure,
+                None if explanation.is_accepted() => End::Success,
+                None => End::NoResult,
             });
         }
         Ok(end)
@@ -122,11 +121,11 @@ fn moment(text: &str) -> Result<SystemTime, String> {
     if let Ok(seconds) = text.parse() {
         return UNIX_EPOCH
             .checked_add(Duration::from_secs(seconds))
-            .ok_or_else(|| "that is too late".into());
+            .ok_or_else(|| "the time is out of range".into());
     }
     Timestamp::from_str(text)
         .and_then(SystemTime::try_from)
-        .map_err(|_| "write it like 2024-04-17T00:02:00Z or 1713312120".into())
+        .map_err(|_| "not a time such as 2024-04-17T00:02:00Z or 1713312120".into())
 }
 
 fn coloured(explanation: &Explanation) -> String {

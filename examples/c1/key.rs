@@ -1,5 +1,4 @@
-//! The development key, which lives in a file so that several processes can be
-//! one tenant.
+//! The development key, in a file so that several processes can act as one tenant.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -29,7 +28,7 @@ pub(crate) enum Alg {
 }
 
 impl TenantArgs {
-    /// The tenant of the key file, which is made if there is none.
+    /// The tenant of the key file, which is created if it does not exist.
     pub(crate) fn open(&self) -> Result<FakeTenant, BoxError> {
         let file = self.key_file.display();
         let pem = match fs::read_to_string(&self.key_file) {
@@ -41,13 +40,13 @@ impl TenantArgs {
         let tenant = decode(&pem)
             .and_then(|key| FakeTenant::from_pkcs8(&*self.tenant, &key))
             .ok_or_else(|| {
-                format!("{file} holds no private key in PEM (PKCS #8) for ES256, RS256 (2048 bits) or EdDSA")
+                format!("{file} has no private key in PEM (PKCS #8) for ES256, RS256 (2048 bits) or EdDSA")
             })?;
         let header = tenant.delivery("").header_params();
         let is = header["alg"].as_str().unwrap_or_default();
         match self.alg.map(|wanted| wanted.algorithm().as_str()) {
             Some(wanted) if wanted != is => Err(format!(
-                "the key in {file} is for {is}: leave --alg out, or name another --key-file for {wanted}"
+                "the key in {file} is for {is}: omit --alg, or choose another --key-file for {wanted}"
             )
             .into()),
             _ => Ok(tenant),
@@ -80,7 +79,7 @@ impl Alg {
     }
 }
 
-/// Makes the file, readable for its owner only.
+/// Creates the file, readable by its owner only.
 fn create(path: &Path, alg: Alg) -> Result<String, BoxError> {
     let key = BASE64_STANDARD.encode(alg.generate()?);
     let lines: Vec<_> = key
@@ -96,7 +95,7 @@ fn create(path: &Path, alg: Alg) -> Result<String, BoxError> {
     options
         .open(path)
         .and_then(|mut file| file.write_all(pem.as_bytes()))
-        .map_err(|error| format!("cannot make the key file {}: {error}", path.display()))?;
+        .map_err(|error| format!("cannot create the key file {}: {error}", path.display()))?;
     Ok(pem)
 }
 

@@ -24,12 +24,11 @@ use tokio::runtime::Runtime;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// A fake tenant of ConductorOne for those who write a receiver.
+/// A fake ConductorOne tenant for developers of receivers.
 ///
-/// It serves a tenant's keys, sends every event as ConductorOne does, attacks
-/// your receiver, and says
-/// of a captured request what is wrong with it. All that it signs is signed
-/// with a development key of its own, which no real receiver takes.
+/// It serves a tenant's keys, sends every event as ConductorOne does, attacks your
+/// receiver, and explains what is wrong with a captured request. It signs with its
+/// own development key, which no real receiver accepts.
 #[derive(Parser)]
 #[command(name = "c1", version, after_help = EXIT_CODES, after_long_help = LONG_HELP)]
 #[allow(clippy::doc_markdown, reason = "it is shown as plain text")]
@@ -40,27 +39,27 @@ struct Cli {
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  all went well: taken, accepted
-  1  refused, answered wrongly, or not answered
+  0  success: delivered, accepted, or all attacks passed
+  1  failure: refused, answered wrongly, no callback, or an attack failed
   2  wrong usage
-  3  it could not be tried, or not be told: a file, a port, keys";
+  3  no result: no connection, an unreadable file, missing settings";
 
 const LONG_HELP: &str = "\
 c1 stands for: cargo run --example c1 --
 
-From nothing to a webhook that is taken, in three terminals:
+Deliver a first webhook, in three terminals:
   c1 serve --listen 127.0.0.1:4000
   cargo run --example receiver -- --public-url http://127.0.0.1:3000 \\
       --tenant example.conductor.one --jwks-url http://127.0.0.1:4000/auth/v1/jwks
   c1 send provision-step --to http://127.0.0.1:3000/webhooks
 
 Exit codes:
-  0  all went well: taken, accepted
-  1  refused, answered wrongly, or not answered
+  0  success: delivered, accepted, or all attacks passed
+  1  failure: refused, answered wrongly, no callback, or an attack failed
   2  wrong usage
-  3  it could not be tried, or not be told: a file, a port, keys
+  3  no result: no connection, an unreadable file, missing settings
 
-Colours are for terminals only, and not with NO_COLOR set.";
+Output is coloured on a terminal unless NO_COLOR is set.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -70,7 +69,7 @@ enum Command {
     Explain(explain::Explain),
 }
 
-/// Whose webhooks they are.
+/// The fake tenant.
 #[derive(Args)]
 struct TenantArgs {
     /// The tenant's domain
@@ -82,10 +81,10 @@ struct TenantArgs {
     )]
     tenant: String,
 
-    /// The file with the private key with which the tenant signs
+    /// The file with the tenant's private signing key
     ///
-    /// PKCS #8 in PEM. It is made if it does not exist, readable for you only.
-    /// Commands with the same file are the same tenant.
+    /// PKCS #8 in PEM. If it does not exist, it is created, readable by you only.
+    /// Commands with the same file act as the same tenant.
     #[arg(
         long,
         value_name = "FILE",
@@ -94,24 +93,23 @@ struct TenantArgs {
     )]
     key_file: std::path::PathBuf,
 
-    /// The algorithm of a key that is made: ES256 unless told otherwise
+    /// The algorithm of a new key [default: es256]
     #[arg(long, value_name = "ALG", value_enum, ignore_case = true)]
     alg: Option<key::Alg>,
 }
 
-/// How a command has ended.
+/// The result of a command, as its exit code.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum End {
-    Well = 0,
-    Refused = 1,
-    Untold = 3,
+    Success = 0,
+    Failure = 1,
+    NoResult = 3,
 }
 
-/// The URL that a token is made for: the receiver's public URL and the path at
-/// which it is called.
+/// The target URL of the tokens: the receiver's public URL and the path of `--to`.
 fn target(to: &Uri, public_url: Option<&str>) -> String {
     if !matches!(to.scheme_str(), Some("http" | "https")) {
-        usage("--to is no URL: write it like http://127.0.0.1:3000/webhooks");
+        usage("--to is not a URL such as http://127.0.0.1:3000/webhooks");
     }
     let Some(url) = public_url else {
         return to.to_string();
@@ -119,11 +117,11 @@ fn target(to: &Uri, public_url: Option<&str>) -> String {
     let target = format!("{}{}", url.trim_end_matches('/'), to.path());
     match target.parse::<Uri>() {
         Ok(uri) if uri.scheme().is_some() => target,
-        _ => usage("--public-url is no URL: write it like https://hooks.example.com"),
+        _ => usage("--public-url is not a URL such as https://hooks.example.com"),
     }
 }
 
-/// Ends the program as clap does it for what it finds itself.
+/// Ends the program as clap does on wrong usage.
 fn usage(message: impl std::fmt::Display) -> ! {
     Cli::command()
         .error(
@@ -153,7 +151,7 @@ fn main() -> ExitCode {
             output::error("error:"),
             output::shown(&error.to_string())
         );
-        End::Untold
+        End::NoResult
     });
     ExitCode::from(end as u8)
 }

@@ -1,4 +1,4 @@
-//! What is shown, and in which colour.
+//! Output, escaping and colours.
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::BoxError;
 
-/// Writes to stdout. That nobody reads any more is no error.
+/// Writes to stdout. A closed pipe is not an error.
 pub(crate) fn print(text: impl AsRef<str>) -> Result<(), BoxError> {
     let mut out = io::stdout().lock();
     let written = writeln!(out, "{}", text.as_ref()).and_then(|()| out.flush());
@@ -17,8 +17,7 @@ pub(crate) fn print(text: impl AsRef<str>) -> Result<(), BoxError> {
     }
 }
 
-/// What others say, on one line: a line end or a terminal's code in it is
-/// escaped.
+/// Foreign text on one line: escapes line ends and control characters.
 pub(crate) fn shown(text: &str) -> String {
     let mut shown = String::new();
     for c in text.chars() {
@@ -30,13 +29,13 @@ pub(crate) fn shown(text: &str) -> String {
     shown
 }
 
-/// JSON on one line. Its writer escapes no characters beyond ASCII, and some of
-/// those are terminals' codes as well.
+/// JSON on one line. Escapes control characters beyond ASCII, which `serde_json`
+/// does not.
 pub(crate) fn line(json: &Value) -> String {
     escaped(&json.to_string())
 }
 
-/// JSON to be read by a person.
+/// JSON on several lines, for a person.
 pub(crate) fn pretty(json: &Value) -> String {
     escaped(&format!("{json:#}"))
 }
@@ -73,7 +72,7 @@ pub(crate) fn error(text: &str) -> String {
 }
 
 fn paint(stream: &impl IsTerminal, colour: &str, text: &str) -> String {
-    // https://no-color.org: set, and not empty.
+    // https://no-color.org: set and not empty.
     let without = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     if without || !stream.is_terminal() {
         text.to_owned()
@@ -82,7 +81,7 @@ fn paint(stream: &impl IsTerminal, colour: &str, text: &str) -> String {
     }
 }
 
-/// A line on a terminal's stderr that is written over again and again.
+/// A progress line on stderr, if that is a terminal.
 pub(crate) struct Progress {
     shown: bool,
 }

@@ -11,15 +11,15 @@ use tower_conductorone::event::Reply;
 
 use crate::{BoxError, End};
 
-/// ConductorOne waits so long for an answer.
+/// How long ConductorOne waits for an answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The longest answer that is read: ConductorOne takes 250 KB.
+/// The size of the largest answer: ConductorOne accepts 250 KB.
 const MAX_ANSWER: usize = 256 * 1024;
 
 pub(crate) struct Client(reqwest::Client);
 
-/// What became of one attempt.
+/// The answer to one attempt.
 pub(crate) struct Answer {
     took: Duration,
     outcome: Result<(StatusCode, Bytes), String>,
@@ -35,14 +35,14 @@ impl Client {
         Ok(Self(client))
     }
 
-    /// Sends the request to this URL, whatever its own says.
+    /// Sends the request to this URL instead of its own.
     pub(crate) async fn post(
         &self,
         url: &Uri,
         request: Request<Full<Bytes>>,
     ) -> Result<Answer, BoxError> {
         let (mut parts, body) = request.into_parts();
-        // What comes is printed, not unpacked.
+        // Answers are printed, not unpacked.
         parts.headers.remove(reqwest::header::ACCEPT_ENCODING);
         let request = self
             .0
@@ -59,12 +59,12 @@ impl Client {
         })
     }
 
-    /// The body of a 200, if it is one.
+    /// The body of a 200; `None` for a 204.
     pub(crate) async fn get(&self, url: &str) -> Result<Option<Bytes>, String> {
         match read(self.0.get(url).timeout(TIMEOUT)).await {
             Ok((StatusCode::OK, body)) => Ok(Some(body)),
             Ok((StatusCode::NO_CONTENT, _)) => Ok(None),
-            Ok((status, _)) => Err(format!("it answers {status}")),
+            Ok((status, _)) => Err(format!("it answered {status}")),
             Err(error) => Err(causes(&*error)),
         }
     }
@@ -82,8 +82,7 @@ async fn read(request: reqwest::RequestBuilder) -> Result<(StatusCode, Bytes), B
     Ok((answer.status(), body.into()))
 }
 
-/// Whether the layer has answered: it writes to the log for each of its problem
-/// details.
+/// Whether the layer has answered: it logs each of its problem details.
 fn is_rejection(body: &[u8]) -> bool {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     body["code"].is_string() && body["title"].is_string()
@@ -102,23 +101,23 @@ impl Answer {
         self.outcome.as_ref().ok().map(|(status, _)| *status)
     }
 
-    /// Whether ConductorOne tries again after it.
+    /// Whether ConductorOne retries after it.
     pub(crate) fn is_retried(&self) -> bool {
         self.status()
             .is_none_or(|status| !status.is_success() && status != StatusCode::GONE)
     }
 
-    /// How a delivery ends with this answer, if no callback is waited for.
+    /// The outcome of a delivery that ends with this answer.
     pub(crate) fn end(&self, event: &str) -> Result<Option<Value>, (End, String)> {
         match &self.outcome {
             Ok((status, body)) if status.is_success() => {
                 match Reply::from_json(event, body.clone()) {
                     Ok(_) => Ok(serde_json::from_slice(body).ok()),
-                    Err(error) => Err((End::Refused, error.to_string())),
+                    Err(error) => Err((End::Failure, error.to_string())),
                 }
             }
             Ok((StatusCode::GONE, _)) => {
-                Err((End::Refused, "410: ConductorOne would not try again".into()))
+                Err((End::Failure, "410: ConductorOne does not retry".into()))
             }
             Ok((status, body)) => {
                 let why = match *status {
@@ -126,9 +125,9 @@ impl Answer {
                     StatusCode::NOT_FOUND => ": does the webhook have another path?",
                     _ => "",
                 };
-                Err((End::Refused, format!("{status}{why}")))
+                Err((End::Failure, format!("{status}{why}")))
             }
-            Err(error) => Err((End::Untold, error.clone())),
+            Err(error) => Err((End::NoResult, error.clone())),
         }
     }
 

@@ -15,10 +15,10 @@ use crate::serve::Endpoint;
 use crate::set::{self, Set};
 use crate::{BoxError, End, TenantArgs, target, usage};
 
-/// Sends an event as ConductorOne does, and checks what the receiver makes of it.
+/// Sends an event as ConductorOne does, and checks the answer.
 ///
-/// After a 202 it waits for the callback, at an endpoint of its own or at that
-/// of `c1 serve`.
+/// After a 202 it waits for the callback, at its own endpoint or at that of
+/// `c1 serve`.
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Example:
@@ -27,8 +27,8 @@ Example:
       --set taskView.task.displayName=\"Take it away\" --retries
   c1 send workflow-step --to http://127.0.0.1:3000/webhooks --file body.json --times 100
 
-Exit codes: 0 all were taken, 1 one was refused or answered wrongly, or its
-callback did not come, 2 wrong usage, 3 one got no answer at all.")]
+Exit codes: 0 all were delivered, 1 one was refused or answered wrongly, or its
+callback did not come, 2 wrong usage, 3 one got no answer.")]
 #[allow(clippy::doc_markdown, reason = "it is shown as plain text")]
 pub(crate) struct Send {
     /// test, provision-step, policy-approval-step, policy-post-action,
@@ -36,52 +36,52 @@ pub(crate) struct Send {
     #[arg(value_parser = event)]
     event: String,
 
-    /// Where to send it
+    /// The receiver's URL
     #[arg(long, value_name = "URL")]
     to: Uri,
 
-    /// The receiver's public URL, if that is not the beginning of --to
+    /// The receiver's public URL [default: the origin of --to]
     ///
-    /// The token is made for this, followed by the path of --to.
+    /// The token is for this URL followed by the path of --to.
     #[arg(long, value_name = "URL", env = "C1_PUBLIC_URL")]
     public_url: Option<String>,
 
-    /// What the task is about: grant, revoke, certify, offboarding, action or
-    /// finding [default: grant]
+    /// The task's type: grant, revoke, certify, offboarding, action or finding
+    /// [default: grant]
     #[arg(long, value_name = "TYPE")]
     task_type: Option<String>,
 
-    /// The payload to send, from a file
+    /// A JSON file with the payload to send
     ///
-    /// JSON: a payload, or a whole body as ConductorOne sends it, of which the
-    /// payload and the webhookId are taken.
+    /// Either a payload, or a whole body as ConductorOne sends it, whose payload and
+    /// webhookId are used.
     #[arg(long, value_name = "FILE", conflicts_with = "task_type")]
     file: Option<PathBuf>,
 
-    /// Sets something in the payload, such as taskView.task.numericId=7
+    /// Sets a value in the payload, such as taskView.task.numericId=7
     ///
-    /// Repeatable. Names and indices are joined by full stops. The value is
-    /// JSON, or else text.
+    /// Repeatable. Full stops separate names and indices. A value that is not JSON is
+    /// text.
     #[arg(long, value_name = "PATH=VALUE", value_parser = set::parse)]
     set: Vec<Set>,
 
-    /// How many deliveries to send, one after the other
+    /// The number of deliveries to send, one after the other
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     times: u32,
 
-    /// Try again as ConductorOne does: up to 50 times, 3 to 15 s apart
+    /// Retry as ConductorOne does: up to 50 attempts, 3 to 15 s apart
     #[arg(long)]
     retries: bool,
 
-    /// Seconds between attempts, in place of 3 to 15
+    /// Seconds between attempts, instead of 3 to 15
     #[arg(long, value_name = "SECONDS", requires = "retries")]
     pause: Option<u64>,
 
-    /// The `c1 serve` whose callback endpoint is to be used
+    /// The URL of a `c1 serve` whose callback endpoint to use
     #[arg(long, value_name = "URL")]
     serve: Option<String>,
 
-    /// For how many seconds to wait for the callback after a 202
+    /// Seconds to wait for the callback after a 202
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     callback_wait: u64,
 
@@ -101,7 +101,7 @@ fn event(name: &str) -> Result<String, String> {
     match EVENTS.iter().find(|event| short(event) == name) {
         Some(event) => Ok((*event).to_owned()),
         None => Err(format!(
-            "the events are {}; or write c1.webhooks.v1.PayloadOfAnotherEvent",
+            "the events are {}, or a full name such as c1.webhooks.v1.PayloadOfAnotherEvent",
             EVENTS
                 .iter()
                 .map(|event| short(event))
@@ -111,8 +111,8 @@ fn event(name: &str) -> Result<String, String> {
     }
 }
 
-/// `provision_step` for `c1.webhooks.v1.PayloadProvisionStep`, as the fixtures
-/// have it.
+/// The folder of the event's fixtures: `provision_step` for
+/// `c1.webhooks.v1.PayloadProvisionStep`.
 fn folder(event: &str) -> String {
     let name = event.rsplit('.').next().unwrap_or_default();
     let mut folder = String::new();
@@ -145,7 +145,7 @@ impl Send {
             pause: self.pause.map(Duration::from_secs),
         };
         let progress = Progress::new(self.times > 1 || self.retries);
-        let (mut ended, mut taken) = (End::Well, 0);
+        let (mut ended, mut delivered) = (End::Success, 0);
         for number in 1..=self.times {
             let mut delivery = tenant.delivery(&self.event);
             if let Some(payload) = &payload {
@@ -156,13 +156,13 @@ impl Send {
             }
             let note = |text: String| {
                 progress.show(&format!(
-                    "{number} of {}, {taken} taken; {text}",
+                    "{number} of {}, {delivered} delivered; {text}",
                     self.times
                 ));
             };
             let report = sender.deliver(&delivery.envelope(), &note).await?;
             match &report.end {
-                Ok(_) => taken += 1,
+                Ok(_) => delivered += 1,
                 Err((end, _)) => ended = ended.max(*end),
             }
             progress.show("");
@@ -173,12 +173,12 @@ impl Send {
             }
         }
         if self.times > 1 && !self.json {
-            print(format!("{taken} of {} taken", self.times))?;
+            print(format!("{delivered} of {} delivered", self.times))?;
         }
         Ok(ended)
     }
 
-    /// Payload and webhook id, as far as they are told.
+    /// The payload and the webhook id, if the flags set them.
     fn content(&self) -> Result<(Option<Value>, Option<String>), BoxError> {
         let (mut payload, mut webhook_id) = (None, None);
         if let Some(file) = &self.file {
@@ -188,7 +188,7 @@ impl Send {
                 serde_json::from_slice(&text).map_err(|error| format!("{name}: {error}"))?;
             if let Some(event) = body.get("event") {
                 if *event != self.event.as_str() {
-                    usage(format!("{name} is about {event}, not about {}", self.event));
+                    usage(format!("{name} has the event {event}, not {}", self.event));
                 }
                 webhook_id = body["webhookId"].as_str().map(str::to_owned);
                 body = body["payload"].take();
@@ -203,9 +203,7 @@ impl Send {
             });
             let fixture = match (fixture, kind) {
                 (None, None) => Fixture::named(&format!("{folder}/grant.full")),
-                (None, Some(kind)) => {
-                    usage(format!("no task of type {kind:?} goes with this event"))
-                }
+                (None, Some(kind)) => usage(format!("this event has no task of type {kind:?}")),
                 (fixture, _) => fixture,
             };
             payload = fixture.map(Fixture::payload).or(payload);
@@ -220,7 +218,7 @@ impl Send {
     }
 }
 
-/// The callback endpoint of this process.
+/// Starts a callback endpoint in this process.
 async fn own_endpoint(tenant: FakeTenant) -> Result<String, BoxError> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let url = format!("http://{}", listener.local_addr()?);

@@ -1,4 +1,4 @@
-//! `c1 serve`, and the callback endpoint that `send` has, too.
+//! `c1 serve`, and the callback endpoint that `send` uses, too.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -20,17 +20,16 @@ use tower_conductorone::testing::FakeTenant;
 use crate::output::{bad, faint, good, print, shown};
 use crate::{BoxError, End, TenantArgs};
 
-/// Serves a fake tenant until it is stopped: its keys, and the callback
-/// endpoint for answers that come later.
+/// Serves a fake tenant's keys and its callback endpoint.
 ///
-/// Stop it with Ctrl-C. What it is asked goes to stdout.
+/// Stop it with Ctrl-C. It prints the requests that it gets.
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Example:
   c1 serve --listen 127.0.0.1:4000
   c1 serve --tenant other.example --alg eddsa --key-file other.pem")]
 pub(crate) struct Serve {
-    /// Where to listen; port 0 takes a free one
+    /// The address to listen on; with port 0 the system chooses a free port
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
 
@@ -41,7 +40,7 @@ pub(crate) struct Serve {
 impl Serve {
     pub(crate) async fn run(self) -> Result<End, BoxError> {
         if !self.listen.ip().is_loopback() {
-            return Err("--listen: a fake tenant is for loopback addresses only".into());
+            return Err("--listen must be a loopback address".into());
         }
         let tenant = self.tenant.open()?;
         let listener = TcpListener::bind(self.listen)
@@ -55,10 +54,10 @@ impl Serve {
 keys       http://{address}/auth/v1/jwks
 callbacks  http://{address}{CALLBACK}…
 
-Start a receiver with
+Start a receiver:
   cargo run --example receiver -- --public-url http://127.0.0.1:3000 \\
       --tenant {domain} --jwks-url http://{address}/auth/v1/jwks
-and send it something with
+Send it an event:
   cargo run --example c1 -- send test --to http://127.0.0.1:3000/webhooks \\
       --tenant {domain} --key-file {file} --serve http://{address}
 "
@@ -67,20 +66,20 @@ and send it something with
             ended = axum::serve(listener, Endpoint::new(tenant, true).router()) => ended?,
             () = stop => {}
         }
-        Ok(End::Well)
+        Ok(End::Success)
     }
 }
 
 pub(crate) const CALLBACK: &str = "/api/v1/webhooks/callback/";
 
-/// Where `send` asks whether the callback has come.
+/// The path at which `send` waits for the callback.
 pub(crate) const TAKEN: &str = "/callbacks/";
 
-/// A fake tenant's side of HTTP.
+/// A fake tenant's HTTP endpoints.
 #[derive(Clone)]
 pub(crate) struct Endpoint {
     tenant: FakeTenant,
-    /// The documents that were taken, by the token of their URL.
+    /// The accepted documents, by the token of their URL.
     documents: Arc<Mutex<HashMap<String, Bytes>>>,
     news: watch::Sender<()>,
     says_so: bool,
@@ -107,12 +106,12 @@ impl Endpoint {
     fn say(&self, text: &str) {
         if self.says_so {
             let now = jiff::Timestamp::now();
-            // If stdout is closed, nobody wants to know.
+            // Without a reader there is nothing to report.
             let _ = print(format!("{} {text}", faint(&format!("{now:.0}"))));
         }
     }
 
-    /// Takes a document that fits its event, once.
+    /// Accepts a document that answers the event, once.
     fn take(&self, event: &str, token: String, document: Bytes) -> Result<(), String> {
         let mut documents = self
             .documents
@@ -143,7 +142,7 @@ async fn callback(
     let name = shown(&event);
     match endpoint.take(&event, token, document) {
         Ok(()) => {
-            endpoint.say(&format!("{} for {name}: {text}", good("callback taken")));
+            endpoint.say(&format!("{} for {name}: {text}", good("callback accepted")));
             StatusCode::OK.into_response()
         }
         Err(why) => {
@@ -154,7 +153,7 @@ async fn callback(
     }
 }
 
-/// Waits a while for a callback, and gives its document.
+/// Waits up to 5 s for a callback, and returns its document.
 async fn taken(State(endpoint): State<Endpoint>, Path(token): Path<String>) -> Response {
     let mut news = endpoint.news.subscribe();
     let document = || {
@@ -172,7 +171,7 @@ async fn taken(State(endpoint): State<Endpoint>, Path(token): Path<String>) -> R
     }
 }
 
-/// Waits for Ctrl-C or SIGTERM, of which none is missed from now on.
+/// Listens for Ctrl-C and SIGTERM from now on; the future waits for the first.
 fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     #[cfg(unix)]
     {

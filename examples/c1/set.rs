@@ -2,21 +2,21 @@
 
 use serde_json::{Map, Value};
 
-/// A value and where it goes.
+/// A value and its path.
 #[derive(Clone)]
 pub(crate) struct Set {
     path: Vec<String>,
     value: Value,
 }
 
-/// JSON, or else text.
+/// Parses `PATH=VALUE`; a value that is not JSON is text.
 pub(crate) fn parse(text: &str) -> Result<Set, String> {
     let (path, value) = text
         .split_once('=')
-        .ok_or("write it like taskView.task.displayName=\"Grant it\"")?;
+        .ok_or("not PATH=VALUE, such as taskView.task.displayName=\"Grant it\"")?;
     let path: Vec<_> = path.split('.').map(str::to_owned).collect();
     if path.iter().any(String::is_empty) {
-        return Err("a part of the path is empty".into());
+        return Err("the path has an empty part".into());
     }
     Ok(Set {
         path,
@@ -25,7 +25,7 @@ pub(crate) fn parse(text: &str) -> Result<Set, String> {
 }
 
 impl Set {
-    /// Puts the value there; objects on the way that do not exist are made.
+    /// Sets the value, and creates missing objects on its path.
     pub(crate) fn apply(&self, mut target: &mut Value) -> Result<(), String> {
         for name in &self.path {
             if target.is_null() {
@@ -36,7 +36,7 @@ impl Set {
                 Value::Array(items) => {
                     let count = items.len();
                     let index: usize = name.parse().map_err(|_| {
-                        format!("--set {}: {name} is no index", self.path.join("."))
+                        format!("--set {}: {name} is not an index", self.path.join("."))
                     })?;
                     items.get_mut(index).ok_or_else(|| {
                         format!("--set {}: there are {count} items", self.path.join("."))
@@ -44,7 +44,7 @@ impl Set {
                 }
                 _ => {
                     return Err(format!(
-                        "--set {}: {name} would be inside of a plain value",
+                        "--set {}: {name} is inside a plain value",
                         self.path.join(".")
                     ));
                 }

@@ -4,9 +4,9 @@ use std::time::{Duration, SystemTime};
 use super::lock;
 use crate::clock::Clock;
 
-/// A [`Clock`] that stands still until it is set.
+/// A [`Clock`] that shows a fixed time until a test sets another.
 ///
-/// Clones show the same time: keep one, give the other to the receiver.
+/// Clones share their time: keep one and give another to the receiver.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -33,15 +33,15 @@ impl ManualClock {
         }
     }
 
-    /// Sets the clock to `time`, ahead or back.
+    /// Sets the clock to `time`, earlier or later.
     pub fn set(&self, time: SystemTime) {
         *lock(&self.now) = time;
     }
 
-    /// Moves the clock ahead.
+    /// Moves the clock forward.
     ///
     /// # Panics
-    /// If the system's times do not reach that far.
+    /// If [`SystemTime`] cannot represent the result.
     pub fn advance(&self, by: Duration) {
         *lock(&self.now) += by;
     }
@@ -49,7 +49,7 @@ impl ManualClock {
     /// Moves the clock back.
     ///
     /// # Panics
-    /// If the system's times do not reach that far.
+    /// If [`SystemTime`] cannot represent the result.
     pub fn rewind(&self, by: Duration) {
         *lock(&self.now) -= by;
     }

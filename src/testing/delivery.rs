@@ -15,15 +15,15 @@ use tower_service::Service;
 
 use super::{FakeTenant, TestResponse, id, payload, response};
 
-/// One delivery of a webhook, as ConductorOne sends it until a knob is turned.
+/// One delivery of a webhook, as ConductorOne sends it unless a method changes it.
 ///
 /// Made by [`FakeTenant::delivery`]. Two deliveries never share a `jti` or a
-/// webhook id; one of them, built twice, is the same request sent twice: that
-/// is a replay. An attempt more is [`retried`](Self::retried).
+/// webhook id. Each call of [`request`](Self::request) builds the same request
+/// again: a replay. [`retried`](Self::retried) makes the next attempt instead.
 ///
-/// What a knob says directly always stands; what follows from other things
-/// (`aud` and `htu` from [`to`](Self::to), the hash in the token from the
-/// body, …) follows them in whatever order the knobs are turned.
+/// A value that is set directly always counts. Derived values (`aud` and `htu`
+/// from [`to`](Self::to), the token's hash from the body, …) follow the final
+/// values, whatever the order of the calls.
 #[derive(Clone)]
 #[must_use = "a delivery does nothing until its request is built and sent"]
 pub struct Delivery {
@@ -45,7 +45,7 @@ pub struct Delivery {
     token: Option<String>,
 }
 
-/// What to set (or, with `None`, to leave out), in order.
+/// Values to set or, with `None`, to leave out, in order.
 type Changes<K, V> = Vec<(K, Option<V>)>;
 
 impl Delivery {
@@ -75,7 +75,7 @@ impl Delivery {
         }
     }
 
-    /// The webhook's URL as the tenant has it configured:
+    /// Sets the webhook's URL in the tenant's configuration:
     /// `https://hooks.example.com/webhooks` by default.
     ///
     /// # Panics
@@ -86,33 +86,34 @@ impl Delivery {
         self
     }
 
-    /// The method, in the request and in the token; `POST` by default.
+    /// Sets the method, in the request and in the token; `POST` by default.
     pub fn method(mut self, method: Method) -> Self {
         self.method = method;
         self
     }
 
-    /// The payload, `@type` included; by default a small one that fits the
-    /// event.
+    /// Sets the payload, `@type` included; by default a small one of the event's
+    /// type.
     pub fn payload(mut self, payload: Value) -> Self {
         self.payload = payload;
         self
     }
 
-    /// The webhook's id; by default a new one.
+    /// Sets the webhook's id; by default a new one.
     pub fn webhook_id(mut self, id: impl Into<String>) -> Self {
         self.webhook_id = id.into();
         self
     }
 
-    /// The callback URL, or none; by default a new one on the tenant's domain.
+    /// Sets or removes the callback URL; by default a new one on the tenant's
+    /// domain.
     pub fn callback_url(mut self, url: Option<&str>) -> Self {
         self.callback_url = url.map(Into::into);
         self
     }
 
-    /// The same delivery, tried again as ConductorOne does: with a token of its
-    /// own. (The same token again is a replay.)
+    /// The next attempt of the same delivery, with a new token. (The same token
+    /// again is a replay.)
     pub fn retried(&self) -> Self {
         let mut retried = self.clone();
         retried.claims.retain(|(name, _)| name != "jti");
@@ -120,15 +121,15 @@ impl Delivery {
         retried
     }
 
-    /// When the token was issued: by default, when this delivery was made. It
-    /// is valid from a minute before to two minutes after.
+    /// Sets when the token was issued; by default, when this delivery was made. The
+    /// token is valid from one minute before to two minutes after.
     pub fn issued_at(mut self, time: SystemTime) -> Self {
         self.issued_at = time;
         self
     }
 
-    /// Signs with the tenant's key that has this `kid`; by default with its
-    /// [signing key](FakeTenant::signing_key) when the token is built.
+    /// Signs with the tenant's key that has this `kid`; by default with the
+    /// [signing key](FakeTenant::signing_key) at the time when the token is built.
     pub fn signing_key(mut self, kid: impl Into<String>) -> Self {
         self.signing_key = Some(kid.into());
         self
@@ -146,9 +147,9 @@ impl Delivery {
         self
     }
 
-    /// Sets a parameter of the token's header. It has `alg`, `kid` and `typ`
-    /// by default; the signature is made with the key's own algorithm
-    /// whatever `alg` says.
+    /// Sets a parameter of the token's header, which has `alg`, `kid` and `typ` by
+    /// default. `alg` does not change the signature, which always uses the key's
+    /// algorithm.
     pub fn header_param(mut self, name: impl Into<String>, value: Value) -> Self {
         self.header_params.push((name.into(), Some(value)));
         self
@@ -160,36 +161,36 @@ impl Delivery {
         self
     }
 
-    /// Sends this token instead of one made here.
+    /// Sends this token instead of a generated one.
     pub fn token(mut self, token: impl Into<String>) -> Self {
         self.token = Some(token.into());
         self
     }
 
-    /// Sends these bytes instead of the envelope; the token is made for them.
+    /// Sends and signs these bytes instead of the envelope.
     pub fn body(mut self, body: impl Into<Bytes>) -> Self {
         self.signed_body = Some(body.into());
         self
     }
 
-    /// Sends these bytes although the token is made for the others.
-    /// `Content-Digest` is that of the bytes sent, as whoever changes the body
-    /// on the way would see to it.
+    /// Sends these bytes, while the token signs the original body.
+    /// `Content-Digest` matches the bytes sent, as an attacker on the way would
+    /// make it.
     pub fn tampered_body(mut self, body: impl Into<Bytes>) -> Self {
         self.sent_body = Some(body.into());
         self
     }
 
-    /// Sets a header of the request, in place of any that it had by this name.
+    /// Sets a header of the request and replaces all others of this name.
     ///
     /// # Panics
-    /// If it is not a valid header.
+    /// If the name or the value is not valid in a header.
     pub fn http_header<V>(mut self, name: &str, value: V) -> Self
     where
         V: TryInto<HeaderValue>,
     {
         let Ok(value) = value.try_into() else {
-            panic!("{name} is given no valid value")
+            panic!("the value of {name} is not valid in a header")
         };
         self.http_headers.push((header_name(name), Some(value)));
         self
@@ -198,13 +199,14 @@ impl Delivery {
     /// Leaves a header out of the request.
     ///
     /// # Panics
-    /// If it is not a valid header's name.
+    /// If it is not a valid header name.
     pub fn without_http_header(mut self, name: &str) -> Self {
         self.http_headers.push((header_name(name), None));
         self
     }
 
-    /// The body before anything replaces it: the event's envelope.
+    /// The event's envelope: the body unless [`body`](Self::body) or
+    /// [`tampered_body`](Self::tampered_body) replaces it.
     #[must_use]
     pub fn envelope(&self) -> Value {
         let mut envelope = json!({
@@ -219,10 +221,10 @@ impl Delivery {
         envelope
     }
 
-    /// The claims of the token made here.
+    /// The claims of the generated token.
     ///
     /// # Panics
-    /// If the time of issue is not one that a token can name.
+    /// If one of the token's times is before 1970.
     #[must_use]
     pub fn claims(&self) -> Map<String, Value> {
         let url = self.target.split(['?', '#']).next().unwrap_or_default();
@@ -247,7 +249,7 @@ impl Delivery {
         changed(claims, &self.claims)
     }
 
-    /// The header of the token made here.
+    /// The header of the generated token.
     ///
     /// # Panics
     /// If the tenant does not have the signing key.
@@ -265,8 +267,8 @@ impl Delivery {
 
     /// The token that is sent.
     ///
-    /// It is signed anew on each call. With ES256, whose signatures are
-    /// random, its last part then differs, never its content.
+    /// Each call signs it again. ES256 signatures are random, so the last part of
+    /// the token then differs; its content never does.
     ///
     /// # Panics
     /// As [`claims`](Self::claims) and [`header_params`](Self::header_params).
@@ -285,12 +287,12 @@ impl Delivery {
         self.sent_body.clone().unwrap_or_else(|| self.signed_body())
     }
 
-    /// The request as the receiver's server hands it on: its URI is the path
-    /// and query of the webhook's URL.
+    /// The request as a server passes it to the receiver: its URI is the path and
+    /// query of the webhook's URL.
     ///
     /// # Panics
-    /// If the token cannot be built (see [`token_string`](Self::token_string)),
-    /// or something that goes into a header has characters that cannot.
+    /// As [`token_string`](Self::token_string), and if the webhook's id, event or
+    /// callback URL is not valid in a header.
     #[must_use]
     pub fn request(&self) -> Request<Full<Bytes>> {
         let uri = self.uri();
@@ -327,11 +329,11 @@ impl Delivery {
         request
     }
 
-    /// Sends the request to a service, without a socket, and gives back what
-    /// it answers. Sent again, it is a replay.
+    /// Calls a service with the request, without a socket, and returns its response.
+    /// A second call sends the same token: a replay.
     ///
-    /// The service may be an axum `Router`, or anything else that takes
-    /// requests with a body that is there already.
+    /// The service may be an axum `Router` or any other that takes requests with a
+    /// `Full<Bytes>` body.
     ///
     /// ```
     /// # #[cfg(feature = "axum")] mod of_a_feature {
@@ -352,15 +354,15 @@ impl Delivery {
     ///     .route("/webhooks", post(async |webhook: Webhook| webhook.event().to_owned()))
     ///     .layer(verify);
     ///
-    /// let answer = tenant.delivery("c1.webhooks.v1.PayloadTest").call(&mut app).await;
-    /// assert_eq!(answer.status(), 200);
-    /// assert_eq!(answer.body(), "c1.webhooks.v1.PayloadTest");
+    /// let response = tenant.delivery("c1.webhooks.v1.PayloadTest").call(&mut app).await;
+    /// assert_eq!(response.status(), 200);
+    /// assert_eq!(response.body(), "c1.webhooks.v1.PayloadTest");
     ///
     /// let late = tenant
     ///     .delivery("c1.webhooks.v1.PayloadTest")
     ///     .issued_at(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_713_312_120));
-    /// let answer = late.call(&mut app).await;
-    /// let rejection = answer.rejection().expect("refused");
+    /// let response = late.call(&mut app).await;
+    /// let rejection = response.rejection().expect("refused");
     /// assert_eq!(rejection.kind(), RejectionKind::TokenExpired);
     /// # Ok(())
     /// # }
@@ -369,7 +371,7 @@ impl Delivery {
     /// ```
     ///
     /// # Panics
-    /// As [`request`](Self::request), and if the service or its answer's body
+    /// As [`request`](Self::request), and if the service or the response's body
     /// fails.
     pub async fn call<S, B>(&self, service: &mut S) -> TestResponse
     where
@@ -408,7 +410,7 @@ impl Delivery {
     }
 }
 
-/// Shows neither token nor callback URL, which may be somebody's own.
+/// Omits the token and the callback URL, which may be real ones.
 impl fmt::Debug for Delivery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Delivery")

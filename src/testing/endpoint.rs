@@ -1,4 +1,4 @@
-//! What the tenant's JWKS URL answers, however it is reached.
+//! The answers of the tenant's JWKS URL, in process and over a socket.
 
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
@@ -25,14 +25,14 @@ struct State {
     last_request: Option<Request<()>>,
     cache_control: Option<HeaderValue>,
     validator: Option<Validator>,
-    /// What was published last, and how many times it has changed.
+    /// The last published text, and how often it has changed.
     published: String,
     changes: u32,
     answer: Option<Response<Bytes>>,
     fault: Option<Fault>,
 }
 
-/// What a request gets, and how.
+/// How the endpoint reacts to a request.
 pub(super) enum Reaction {
     Answer(Response<Bytes>),
     AnswerAfter(Duration, Response<Bytes>),
@@ -49,7 +49,7 @@ impl Endpoint {
         }
     }
 
-    /// Counts a request and says what it gets.
+    /// Counts a request and decides the reaction.
     pub(super) fn react(&self, request: Request<()>) -> Reaction {
         let mut state = lock(&self.state);
         state.requests += 1;
@@ -95,7 +95,7 @@ impl Endpoint {
         }
     }
 
-    /// The keys, unless the request has those already.
+    /// The keys, or 304 if the request has them already.
     fn keys(&self, state: &mut State, request: &Request<()>) -> Response<Bytes> {
         let keys = self.tenant.jwks();
         if state.published != keys {
@@ -147,13 +147,13 @@ impl Endpoint {
 }
 
 impl Validator {
-    /// The header, its value after so many changes, and the condition that it
-    /// is compared with.
+    /// The header, its value after this number of changes, and the request header
+    /// that it is compared with.
     fn headers(self, changes: u32) -> (HeaderName, HeaderValue, HeaderName) {
         match self {
             Self::ETag => (ETAG, header_value(&format!("\"{changes}\"")), IF_NONE_MATCH),
             Self::LastModified => {
-                // Any day will do; this is that of the documentation's token.
+                // An arbitrary day: that of the token in the documentation.
                 let first = SystemTime::UNIX_EPOCH + Duration::from_secs(1_713_312_120);
                 let date = first + Duration::from_secs(changes.into());
                 let date = httpdate::fmt_http_date(date);

@@ -2,45 +2,47 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-/// What goes wrong when a tenant's keys are asked for; set with
-/// [`JwksServer::set_fault`](super::JwksServer::set_fault) and
+/// A fault in the answers to requests for a tenant's keys.
+///
+/// Set with [`JwksServer::set_fault`](super::JwksServer::set_fault) or
 /// [`FakeFetch::set_fault`](super::FakeFetch::set_fault).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// Nobody is there: the connection ends without an answer.
+    /// The connection ends without an answer.
     Down,
-    /// The answer is right, but comes that late, on tokio's clock.
+    /// The right answer comes after this delay, on tokio's clock.
     Slow(Duration),
     /// The connection ends in the middle of the answer.
     Reset,
-    /// Another status, such as 429 or 503, and when to come again, if it says
-    /// so (`Retry-After`, in whole seconds).
+    /// The answer has this status, such as 429 or 503, and this `Retry-After`, in
+    /// whole seconds, if any.
     Status(StatusCode, Option<Duration>),
-    /// 200 and a page of HTML, as from a proxy that wants a login.
+    /// The answer is 200 with an HTML page, like the login page of a proxy.
     Html,
-    /// The answer is complete as such, but its JSON stops in the middle.
+    /// The answer is complete, but its JSON stops in the middle.
     Truncated,
-    /// The keys, followed by 4 MiB of white space: valid, but too long for
-    /// anybody to read.
+    /// The answer is the keys followed by 4 MiB of white space: valid, but longer
+    /// than any client should read.
     Huge,
-    /// A redirection to this URL.
+    /// The answer redirects to this URL.
     Redirect(String),
-    /// As many keys as ever, none of which can be used: see
+    /// The answer has all keys, none of which is valid: see
     /// [`FakeTenant::break_key`](super::FakeTenant::break_key).
     BadKeys,
 }
 
-/// How a tenant's server says that its keys have not changed (RFC 9110 §8.8);
-/// set with [`JwksServer::set_validator`](super::JwksServer::set_validator)
-/// and [`FakeFetch::set_validator`](super::FakeFetch::set_validator).
+/// The validator with which a tenant's server says that its keys have not changed
+/// (RFC 9110 §8.8).
+///
+/// Set with [`JwksServer::set_validator`](super::JwksServer::set_validator) or
+/// [`FakeFetch::set_validator`](super::FakeFetch::set_validator).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Validator {
-    /// With an `ETag`, which `If-None-Match` is compared with.
+    /// An `ETag`, compared with `If-None-Match`.
     ETag,
-    /// With `Last-Modified`, which `If-Modified-Since` is compared with. It is
-    /// a date of its own, one second later for each change of the keys, so
-    /// that none is missed however fast they follow each other.
+    /// `Last-Modified`, compared with `If-Modified-Since`. Each change of the keys
+    /// moves it by one second, whatever the clock, so that fast changes differ.
     LastModified,
 }

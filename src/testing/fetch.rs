@@ -10,8 +10,8 @@ use crate::keys::{Fetch, FetchError};
 
 /// A [`Fetch`] that answers every request with a tenant's keys, in process.
 ///
-/// Made by [`FakeTenant::fetch`]. Clones share one state: keep one, give the
-/// other to the receiver. What a request gets is settled when it begins.
+/// Made by [`FakeTenant::fetch`]. Clones share one state: keep one and give another
+/// to the receiver. The answer is decided when the request begins.
 #[derive(Clone, Debug)]
 pub struct FakeFetch {
     endpoint: Arc<Endpoint>,
@@ -24,13 +24,13 @@ impl FakeFetch {
         }
     }
 
-    /// How many times the keys were asked for.
+    /// The number of requests for the keys.
     #[must_use]
     pub fn requests(&self) -> usize {
         self.endpoint.requests()
     }
 
-    /// How many of those answers were 304: see
+    /// The number of requests answered with 304: see
     /// [`set_validator`](Self::set_validator).
     #[must_use]
     pub fn not_modified(&self) -> usize {
@@ -43,31 +43,30 @@ impl FakeFetch {
         self.endpoint.last_request()
     }
 
-    /// Answers with this, whatever it is, from now on; with `None`, with the
-    /// keys again.
+    /// Answers with this response from now on; with `None`, with the keys again.
     pub fn answer_with(&self, answer: Option<Response<Bytes>>) {
         self.endpoint.answer_with(answer);
     }
 
-    /// Sends the keys with this `Cache-Control`, or without; at first without.
+    /// Sets or removes the keys' `Cache-Control`; by default there is none.
     ///
     /// # Panics
-    /// If the text cannot stand in a header.
+    /// If the text is not valid in a header.
     pub fn cache_control(&self, value: Option<&str>) {
         self.endpoint.cache_control(value);
     }
 
-    /// Sends the keys with this validator, and answers 304 while they stay as
-    /// they are; at first without any.
+    /// Sends the keys with this validator and answers 304 while they have not
+    /// changed; by default there is none.
     pub fn set_validator(&self, validator: Option<Validator>) {
         self.endpoint.set_validator(validator);
     }
 
-    /// Lets this go wrong from now on; with `None`, nothing any longer.
+    /// Injects a fault into every answer from now on; `None` ends it.
     ///
     /// # Panics
-    /// When the keys are asked for, if it is a redirection to what cannot stand
-    /// in a header.
+    /// At the next request, if it is a redirect to a URL that is not valid in a
+    /// header.
     pub fn set_fault(&self, fault: Option<Fault>) {
         self.endpoint.set_fault(fault);
     }

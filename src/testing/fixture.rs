@@ -1,25 +1,22 @@
-//! Payloads as ConductorOne may send them, in files that a person can read.
+//! Payloads as ConductorOne may send them, in readable files.
 
 use serde_json::Value;
 
-/// A payload of an event, told in one of several ways.
+/// A sample payload of an event, in one of several encodings.
 ///
-/// The company, its people and its ids are made up; an object has the same id
-/// in every fixture. A name is the event, and for a task's events the task's
-/// type and the way in which it is told:
+/// The company, its people and its ids are fictitious; an object has the same id
+/// in every fixture. The name consists of the event, the task's type (for events
+/// about a task) and the variant:
 ///
-/// - `provision_step/grant.minimal`: as a terse sender writes it, without
-///   defaults.
-/// - `provision_step/grant.full`: with all that belongs to the task, in the
+/// - `provision_step/grant.minimal`: default values are omitted.
+/// - `provision_step/grant.full`: every object that belongs to the task, in all
 ///   forms that proto3's JSON allows.
-/// - `provision_step/grant.future`: the first from a newer sender, with fields,
-///   values, members and objects that nobody knows yet.
-/// - `provision_step/grant.unpopulated`: the first from a sender that leaves
-///   nothing out, as ConductorOne's API does: what is not set is there as `""`,
-///   `0`, `false`, `[]` or `null`.
-/// - `policy_post_action/grant.denied`: another way for a task to end.
-/// - `policy_approval_step/action.tool_call`: another thing for an action to be
-///   about.
+/// - `provision_step/grant.future`: `minimal` from a newer sender, with unknown
+///   fields, values, members and objects.
+/// - `provision_step/grant.unpopulated`: `minimal` with every unset field present
+///   as `""`, `0`, `false`, `[]` or `null`, as ConductorOne's API writes it.
+/// - `policy_post_action/grant.denied`: another outcome of the task.
+/// - `policy_approval_step/action.tool_call`: another target of the action.
 /// - `finding_dispatch/deactivated_owner`: another type of finding.
 ///
 /// ```

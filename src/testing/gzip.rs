@@ -1,5 +1,5 @@
-//! What the HTTP client of ConductorOne, which is written in Go, does unasked: it
-//! accepts answers in gzip, and hands their content on.
+//! Response decompression as in ConductorOne's HTTP client: Go's, which accepts gzip
+//! by default and unpacks it.
 
 use std::io::{self, Read};
 
@@ -8,10 +8,10 @@ use flate2::read::MultiGzDecoder;
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 
-/// How much is unpacked at most, in bytes: far more than any answer may have.
+/// The largest unpacked body, in bytes: far more than any answer may have.
 const LIMIT: u64 = 16 << 20;
 
-/// The content of an answer's body, and its headers as if it had come like that.
+/// Unpacks a body, and adjusts the headers as if it had come unpacked.
 pub(super) fn unpack(headers: &mut HeaderMap, body: Bytes) -> io::Result<Bytes> {
     let is_packed = headers
         .get(CONTENT_ENCODING)

@@ -1,6 +1,6 @@
-//! Ids like those of ConductorOne.
+//! Ids in ConductorOne's form.
 
-/// Something new each time that looks like a KSUID: 27 base62 digits.
+/// A new random id in the form of a KSUID: 27 base62 digits.
 pub(super) fn ksuid() -> String {
     std::iter::repeat_with(fastrand::alphanumeric)
         .take(27)

@@ -1,5 +1,5 @@
-//! A fake ConductorOne for tests: a tenant that signs deliveries, serves its
-//! keys and makes mistakes on demand, and a clock that tests set.
+//! Tests a receiver against a fake ConductorOne: a tenant that signs deliveries,
+//! serves its keys and injects faults, and clocks that tests control.
 //!
 //! ```
 //! use tower_conductorone::testing::FakeTenant;
@@ -17,9 +17,8 @@
 //! # Ok::<(), http::header::ToStrError>(())
 //! ```
 //!
-//! Each knob of a [`Delivery`] changes one thing and leaves the rest as
-//! ConductorOne sends it, so a test says what is wrong with its request and
-//! nothing else:
+//! Each method of a [`Delivery`] changes one thing and leaves the rest as
+//! ConductorOne sends it, so a test states only what is wrong with its request:
 //!
 //! ```
 //! use serde_json::json;
@@ -32,12 +31,11 @@
 //! # let _ = (for_another_receiver.request(), changed_on_the_way.request());
 //! ```
 //!
-//! A request can be sent anywhere; [`Delivery::call`] sends it to a service in
-//! process and gives back its [`TestResponse`].
+//! Send the request anywhere, or let [`Delivery::call`] call a service in process
+//! and return its [`TestResponse`].
 //!
-//! A handler can be called without a request, too: a delivery makes the
-//! [`Webhook`](Delivery::unverified_webhook) or the
-//! [`Typed`](crate::Typed) event that it takes.
+//! To call a handler without a request, make its arguments from a delivery: the
+//! [`Webhook`](Delivery::unverified_webhook), or the [`Typed`](crate::Typed) event.
 //!
 //! ```
 //! use tower_conductorone::event::{Comment, Event, Outcome, ProvisionReply, ProvisionStep};
@@ -58,27 +56,27 @@
 //! # }
 //! ```
 //!
-//! An [`AttackPack`] fires forged, odd and hostile requests at a service or a
-//! server of any make, and reports which of them it did not stand.
+//! An [`AttackPack`] fires forged, malformed and hostile requests at any service or
+//! server, and reports which of them it handled wrongly.
 //!
 //! The receiver gets the tenant's keys in one of three ways:
 //! [`FakeTenant::serve`] publishes them on a loopback port,
-//! [`FakeTenant::fetch`] hands them out in process (and works while tokio's
-//! clock is paused), and [`FakeTenant::jwks`] is their text. The first two let
-//! go wrong what can go wrong on the way: see [`Fault`].
+//! [`FakeTenant::fetch`] provides them in process (also while tokio's clock is
+//! paused), and [`FakeTenant::jwks`] is their text. The first two can inject a
+//! [`Fault`].
 //!
-//! A [`Simulator`] delivers as ConductorOne does: it tries again, waits for
-//! callbacks and gives up, in virtual time.
+//! A [`Simulator`] delivers as ConductorOne does, with its retries, callbacks and
+//! time-outs, in virtual time.
 //!
-//! This is code for tests: what it is told wrongly (a key id that does not
-//! exist, a URL that is none) makes it panic. Its keys are made anew in every
-//! process unless it is given one, and the private ones never leave it.
+//! This is code for tests: it panics on wrong arguments, such as an unknown key id
+//! or an invalid URL. It generates new keys in every process, unless it is given
+//! one, and never reveals the private keys.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
     clippy::must_use_candidate,
-    reason = "test code: misuse should stop the test at once, where it happened"
+    reason = "test code: a wrong argument stops the test where it is"
 )]
 
 pub mod attack;
@@ -117,7 +115,7 @@ pub use self::simulator::Simulator;
 pub use self::tenant::FakeTenant;
 pub use self::virtual_clock::VirtualClock;
 
-/// Locks; a test that panicked elsewhere does not spoil the state kept here.
+/// Locks, even after a panic of another test.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! The payloads that deliveries have by default.
+//! The default payloads of deliveries.
 
 use serde_json::{Value, json};
 
@@ -14,8 +14,8 @@ pub const EVENTS: &[&str] = &[
     "c1.webhooks.v1.PayloadFindingDispatch",
 ];
 
-/// A small payload as it could come with `event`, about something new each
-/// time; for an unknown event, nothing but its type.
+/// A small payload for `event`, with new ids each time; for an unknown event, its
+/// type alone.
 pub(super) fn sample(event: &str) -> Value {
     let mut payload = match event {
         "c1.webhooks.v1.PayloadProvisionStep"
@@ -34,7 +34,7 @@ pub(super) fn sample(event: &str) -> Value {
     payload
 }
 
-/// A finding that a rule has sent.
+/// A finding that matched a routing rule.
 fn about_a_finding() -> Value {
     const FINDING: &str = "2fCgVtR6yDbWx1nKqLh4mJcPsZe";
     json!({
@@ -52,7 +52,7 @@ fn about_a_finding() -> Value {
     })
 }
 
-/// A task that asks for access, with the objects that it points at.
+/// A grant task with the objects that it points at.
 fn about_a_grant() -> Value {
     const APP: &str = "2fCgVYp3mJb5CwXQd0rE7uKtLzN";
     const APP_USER: &str = "2fCgVdHs9aRkT4yMfPo1xWqJbGc";

@@ -12,8 +12,8 @@ use tower_service::Service;
 use super::gzip;
 use crate::rejection::Rejection;
 
-/// What a service answered to a [`Delivery`](super::Delivery), its body read
-/// to the end.
+/// The response of a service to a [`Delivery`](super::Delivery), with its complete
+/// body.
 #[derive(Clone)]
 pub struct TestResponse {
     response: Response<Bytes>,
@@ -38,10 +38,10 @@ impl TestResponse {
         self.response.body()
     }
 
-    /// The body as JSON: a `serde_json::Value`, or any type that can be read.
+    /// Deserializes the body from JSON, into a `serde_json::Value` or another type.
     ///
     /// # Panics
-    /// If it is no JSON of that type.
+    /// If the body is not valid JSON for `T`.
     #[must_use]
     #[track_caller]
     pub fn json<T: DeserializeOwned>(&self) -> T {
@@ -51,14 +51,14 @@ impl TestResponse {
         }
     }
 
-    /// Why the layer refused the delivery, if it did.
+    /// The layer's rejection, if it refused the delivery.
     #[must_use]
     pub fn rejection(&self) -> Option<&Rejection> {
         self.response.extensions().get()
     }
 }
 
-/// All of it, the body as text: what a failed assertion should show.
+/// Shows everything, the body as text, for failed assertions.
 impl fmt::Debug for TestResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TestResponse")
@@ -70,7 +70,7 @@ impl fmt::Debug for TestResponse {
     }
 }
 
-/// Calls a service once it is ready, and reads its answer to the end.
+/// Calls a service once it is ready, and collects its response.
 pub(super) async fn call<S, B>(
     service: &mut S,
     request: Request<Full<Bytes>>,
@@ -87,7 +87,7 @@ where
     collect(service.call(request).await.map_err(Into::into)?).await
 }
 
-/// Reads an answer to the end.
+/// Collects the body of a response.
 pub(super) async fn collect<B>(
     response: Response<B>,
 ) -> Result<TestResponse, Box<dyn Error + Send + Sync>>

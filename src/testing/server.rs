@@ -23,8 +23,8 @@ const PATH: &str = "/auth/v1/jwks";
 /// Publishes a tenant's keys on a loopback port, over HTTP/1.1.
 ///
 /// Made by [`FakeTenant::serve`]. Dropping it closes the port and every
-/// connection. `GET /auth/v1/jwks` gets what [`FakeTenant::jwks`] says at that
-/// moment; other paths are 404, other methods 405.
+/// connection. `GET /auth/v1/jwks` returns the current [`FakeTenant::jwks`]; other
+/// paths are answered 404, other methods 405.
 #[derive(Debug)]
 pub struct JwksServer {
     endpoint: Arc<Endpoint>,
@@ -45,19 +45,19 @@ impl JwksServer {
         })
     }
 
-    /// Where the keys are: `http://127.0.0.1:<port>/auth/v1/jwks`.
+    /// The URL of the keys: `http://127.0.0.1:<port>/auth/v1/jwks`.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}{PATH}", self.address)
     }
 
-    /// How many times the keys were asked for.
+    /// The number of requests for the keys.
     #[must_use]
     pub fn requests(&self) -> usize {
         self.endpoint.requests()
     }
 
-    /// How many of those answers were 304: see
+    /// The number of requests answered with 304: see
     /// [`set_validator`](Self::set_validator).
     #[must_use]
     pub fn not_modified(&self) -> usize {
@@ -70,31 +70,30 @@ impl JwksServer {
         self.endpoint.last_request()
     }
 
-    /// Answers with this, whatever it is, from now on; with `None`, with the
-    /// keys again.
+    /// Answers with this response from now on; with `None`, with the keys again.
     pub fn answer_with(&self, answer: Option<Response<Bytes>>) {
         self.endpoint.answer_with(answer);
     }
 
-    /// Sends the keys with this `Cache-Control`, or without; at first without.
+    /// Sets or removes the keys' `Cache-Control`; by default there is none.
     ///
     /// # Panics
-    /// If the text cannot stand in a header.
+    /// If the text is not valid in a header.
     pub fn cache_control(&self, value: Option<&str>) {
         self.endpoint.cache_control(value);
     }
 
-    /// Sends the keys with this validator, and answers 304 while they stay as
-    /// they are; at first without any.
+    /// Sends the keys with this validator and answers 304 while they have not
+    /// changed; by default there is none.
     pub fn set_validator(&self, validator: Option<Validator>) {
         self.endpoint.set_validator(validator);
     }
 
-    /// Lets this go wrong from now on; with `None`, nothing any longer.
+    /// Injects a fault into every answer from now on; `None` ends it.
     ///
     /// # Panics
-    /// When the keys are asked for, if it is a redirection to what cannot stand
-    /// in a header.
+    /// At the next request, if it is a redirect to a URL that is not valid in a
+    /// header.
     pub fn set_fault(&self, fault: Option<Fault>) {
         self.endpoint.set_fault(fault);
     }
@@ -106,7 +105,7 @@ impl Drop for JwksServer {
     }
 }
 
-/// Serves connections, which end with this future.
+/// Serves connections; dropping the future closes them.
 async fn accept(listener: TcpListener, endpoint: Arc<Endpoint>) {
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
@@ -145,11 +144,11 @@ async fn answer(
     Ok(answer)
 }
 
-/// A body that comes as a whole, or breaks off half-way.
+/// A body that is complete or breaks off half-way.
 struct MaybeBroken {
     length: u64,
     data: Option<Bytes>,
-    /// Whether it breaks off once what was sent before is out.
+    /// Whether it breaks off after the data sent so far.
     broken: bool,
     flushed: bool,
 }
@@ -191,7 +190,7 @@ impl Body for MaybeBroken {
         if !self.broken {
             return Poll::Ready(None);
         }
-        // hyper sends what it has when there is nothing more for the moment.
+        // hyper flushes when the body is pending.
         if !std::mem::replace(&mut self.flushed, true) {
             cx.waker().wake_by_ref();
             return Poll::Pending;

@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 
 use crate::keys::Algorithm;
 
-/// A key pair of one of the three algorithms.
+/// A key pair for one of the three algorithms.
 pub(super) enum Signer {
     Rs256(RsaKeyPair),
     Es256(EcdsaKeyPair),
@@ -83,9 +83,9 @@ impl Signer {
 
     /// The public key's own members of a JWK (RFC 7518 §6, RFC 8037 §2).
     ///
-    /// `broken` leaves out the last byte of its first number, which no
-    /// algorithm lets pass: an RSA modulus is then too short, a coordinate
-    /// is not of its curve's length.
+    /// `broken` removes the last byte of the first number, which makes the key
+    /// invalid: an RSA modulus is too short, a coordinate does not have its curve's
+    /// length.
     pub(super) fn public_members(&self, broken: bool) -> Map<String, Value> {
         let first = |bytes: &[u8]| encode(&bytes[..bytes.len() - usize::from(broken)]);
         let members = match self {
@@ -109,7 +109,7 @@ impl Signer {
     }
 }
 
-/// Shows no key material.
+/// Omits the key material.
 impl fmt::Debug for Signer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.algorithm().as_str())
@@ -117,7 +117,7 @@ impl fmt::Debug for Signer {
 }
 
 /// Modulus and exponent of an `RSAPublicKey` (RFC 8017 §A.1.1) of 2,048 bits
-/// with the exponent 65537: every such one has its parts in the same places.
+/// with the exponent 65537: all such keys have the same layout.
 fn rsa_numbers(der: &[u8]) -> (&[u8], &[u8]) {
     assert!(is_usual(der), "a key pair as generated above");
     (&der[9..265], &der[267..])

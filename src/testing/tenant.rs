@@ -10,11 +10,11 @@ use super::signer::{Signer, encode};
 use super::{Delivery, FakeFetch, JwksServer, id, lock};
 use crate::keys::Algorithm;
 
-/// A tenant of ConductorOne that exists only in this process.
+/// A ConductorOne tenant that exists only in this process.
 ///
-/// It signs deliveries with keys of its own and publishes the public ones.
-/// Clones share one state: a key that is rotated on one is rotated on all.
-/// Two tenants with one domain have different keys, so one of them is a forger.
+/// It signs deliveries with its own keys and publishes the public ones. Clones
+/// share one state: rotating a key on one rotates it on all. Two tenants with the
+/// same domain have different keys: use the second as a forger.
 #[derive(Clone)]
 pub struct FakeTenant {
     shared: Arc<Shared>,
@@ -27,9 +27,9 @@ struct Shared {
 
 struct State {
     keys: Vec<Key>,
-    /// The `kid` of the key that signs.
+    /// The `kid` of the signing key.
     signing: String,
-    /// Published in place of the keys.
+    /// Published instead of the keys.
     replacement: Option<String>,
 }
 
@@ -50,23 +50,22 @@ impl FakeTenant {
 
     /// A tenant with this domain and one key of this algorithm.
     ///
-    /// Making an RSA key (2,048 bits) takes a few tenths of a second, the
-    /// others take none to speak of.
+    /// Generating an RSA key (2,048 bits) takes a few tenths of a second, the others
+    /// less than a millisecond.
     #[must_use]
     pub fn with_algorithm(domain: impl Into<String>, algorithm: Algorithm) -> Self {
         Self::with_key(domain.into(), Key::generate(algorithm))
     }
 
-    /// A tenant with this domain and this private key, in PKCS #8 (RFC 5958,
-    /// binary): for programs that have to sign with the same key. A key for
-    /// ES256 or EdDSA, or one of 2,048 bits for RS256; `None` if it is nothing
-    /// of these.
+    /// A tenant with this domain and this private key, in binary PKCS #8 (RFC 5958):
+    /// for programs that sign with the same key. `None` unless it is an ES256 key,
+    /// an EdDSA key, or an RSA key of 2,048 bits.
     ///
-    /// Its `kid` follows from the key: it is the JWK's thumbprint (RFC 7638).
+    /// Its `kid` is the JWK's thumbprint (RFC 7638).
     #[must_use]
     pub fn from_pkcs8(domain: impl Into<String>, key: &[u8]) -> Option<Self> {
         let signer = Signer::from_pkcs8(key)?;
-        // In the order of their names, as the thumbprint has them.
+        // Sorted by name, as the thumbprint requires.
         let members: BTreeMap<_, _> = signer.public_members(false).into_iter().collect();
         let members = Value::Object(members.into_iter().collect());
         let key = Key {
@@ -90,19 +89,19 @@ impl FakeTenant {
         }
     }
 
-    /// The tenant's domain: what its tokens have as `iss`.
+    /// The tenant's domain: the `iss` of its tokens.
     #[must_use]
     pub fn domain(&self) -> &str {
         &self.shared.domain
     }
 
-    /// The `kid` of the key that signs.
+    /// The `kid` of the signing key.
     #[must_use]
     pub fn signing_key(&self) -> String {
         lock(&self.shared.state).signing.clone()
     }
 
-    /// The JWK set as it is published now (RFC 7517 §5).
+    /// The JWK set that is published now (RFC 7517 §5).
     #[must_use]
     pub fn jwks(&self) -> String {
         let state = lock(&self.shared.state);
@@ -112,21 +111,21 @@ impl FakeTenant {
             .unwrap_or_else(|| state.key_set(Key::jwk))
     }
 
-    /// The same keys, every one invalid.
+    /// The same keys, each made invalid.
     pub(super) fn broken_jwks(&self) -> String {
         lock(&self.shared.state).key_set(|key| key.jwk_of(true))
     }
 
-    /// Signs with a new key from now on and gives back its `kid`. The keys
-    /// before it stay published.
+    /// Adds a key, signs with it from now on, and returns its `kid`. The earlier
+    /// keys stay published.
     pub fn rotate(&self, algorithm: Algorithm) -> String {
         let kid = self.add_key(algorithm);
         lock(&self.shared.state).signing.clone_from(&kid);
         kid
     }
 
-    /// Publishes one more key, which does not sign unless a delivery asks for
-    /// it, and gives back its `kid`.
+    /// Publishes another key and returns its `kid`. Only deliveries that name it are
+    /// signed with it.
     pub fn add_key(&self, algorithm: Algorithm) -> String {
         let key = Key::generate(algorithm);
         let kid = key.kid.clone();
@@ -134,8 +133,8 @@ impl FakeTenant {
         kid
     }
 
-    /// Publishes this key no longer. The tenant can still sign with it, as
-    /// somebody does who stole it.
+    /// Stops publishing this key. The tenant can still sign with it, like a thief of
+    /// the key.
     ///
     /// # Panics
     /// If the tenant has no such key.
@@ -143,8 +142,8 @@ impl FakeTenant {
         self.change(kid, |key| key.published = false);
     }
 
-    /// Publishes an invalid public key under this `kid`: the RSA modulus, or
-    /// the (first) coordinate, is a byte too short.
+    /// Publishes an invalid public key under this `kid`: its RSA modulus or first
+    /// coordinate is one byte too short.
     ///
     /// # Panics
     /// If the tenant has no such key.
@@ -152,8 +151,7 @@ impl FakeTenant {
         self.change(kid, |key| key.broken = true);
     }
 
-    /// Publishes this text in place of the keys, whatever it is; with `None`,
-    /// the keys again.
+    /// Publishes this text instead of the keys; with `None`, the keys again.
     pub fn replace_jwks(&self, text: Option<String>) {
         lock(&self.shared.state).replacement = text;
     }
@@ -161,15 +159,15 @@ impl FakeTenant {
     /// A token in JWS compact form with exactly these texts as its header and
     /// claims (RFC 7515 §7.1), signed with the signing key.
     ///
-    /// The texts need not fit together, nor be JSON: this is how to get a good
-    /// signature on odd content. For a token as ConductorOne makes it, see
+    /// The texts need not be valid JSON: use it for a valid signature on invalid
+    /// content. For a token as ConductorOne makes it, see
     /// [`Delivery::token_string`].
     #[must_use]
     pub fn sign(&self, header: impl AsRef<[u8]>, claims: impl AsRef<[u8]>) -> String {
         self.sign_with(&self.signing_key(), header, claims)
     }
 
-    /// The same, signed with the key that has this `kid`.
+    /// Like [`sign`](Self::sign), with the key that has this `kid`.
     ///
     /// # Panics
     /// If the tenant has no such key.
@@ -183,8 +181,8 @@ impl FakeTenant {
         self.sign_encoded(kid, &format!("{}.{}", encode(header), encode(claims)))
     }
 
-    /// The same, with header and claims already encoded and joined by a full
-    /// stop, so that the encoding can be odd too.
+    /// Like [`sign_with`](Self::sign_with), for header and claims that are already
+    /// encoded and joined by a full stop: use it for an invalid encoding.
     ///
     /// # Panics
     /// If the tenant has no such key.
@@ -194,8 +192,8 @@ impl FakeTenant {
         format!("{signing_input}.{}", encode(signature))
     }
 
-    /// A delivery of this event, as ConductorOne sends it; see
-    /// [`EVENTS`](super::EVENTS) for the known ones.
+    /// A delivery of this event, as ConductorOne sends it;
+    /// [`EVENTS`](super::EVENTS) lists the known ones.
     pub fn delivery(&self, event: impl Into<String>) -> Delivery {
         Delivery::new(self.clone(), event.into())
     }
@@ -203,7 +201,7 @@ impl FakeTenant {
     /// Serves the keys on a free loopback port until the server is dropped.
     ///
     /// # Errors
-    /// If no port can be had.
+    /// If no port is available.
     ///
     /// # Panics
     /// Outside a tokio runtime with I/O.
@@ -211,13 +209,13 @@ impl FakeTenant {
         JwksServer::start(self.clone()).await
     }
 
-    /// Hands out the keys in process, without a socket.
+    /// Provides the keys in process, without a socket.
     #[must_use]
     pub fn fetch(&self) -> FakeFetch {
         FakeFetch::new(self.clone())
     }
 
-    /// A key that signs if asked to, and is published no longer.
+    /// A key that can sign and is not published.
     pub(super) fn add_withdrawn_key(&self, algorithm: Algorithm) -> String {
         let mut key = Key::generate(algorithm);
         key.published = false;
@@ -293,7 +291,7 @@ impl Key {
     }
 }
 
-/// Shows no key material.
+/// Omits the key material.
 impl fmt::Debug for FakeTenant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = lock(&self.shared.state);

@@ -1,4 +1,4 @@
-//! The arguments of handlers, made without a request.
+//! Arguments of handlers, without a request.
 
 use serde_json::Value;
 
@@ -9,11 +9,11 @@ use crate::typed::Typed;
 use crate::verify::Webhook;
 
 impl Delivery {
-    /// The webhook that the layer would hand on, **with nothing verified**: for a
+    /// The webhook that the layer would pass on, **with nothing verified**: for a
     /// unit test that calls a handler.
     ///
-    /// Its claims and body are this delivery's. A [`token`](Self::token) of one's
-    /// own and the HTTP headers have no effect on it.
+    /// It has this delivery's claims and body. HTTP headers and a
+    /// [`token`](Self::token) have no effect on it.
     ///
     /// ```
     /// use tower_conductorone::Webhook;
@@ -63,7 +63,7 @@ impl Delivery {
 }
 
 impl DeliveryRun {
-    /// The run of that number, counted from 1: for a unit test that calls a
+    /// The run of this number, counted from 1: for a unit test that calls a
     /// handler.
     ///
     /// # Panics

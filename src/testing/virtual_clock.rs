@@ -4,11 +4,11 @@ use tokio::time::Instant;
 
 use crate::clock::Clock;
 
-/// A [`Clock`] that goes with tokio's: it stands still while tokio's clock is
-/// paused, and leaps ahead with it.
+/// A [`Clock`] that follows tokio's: it stops while tokio's clock is paused, and
+/// advances with it.
 ///
-/// Copies show the same time. One that is [ahead](Self::ahead) or
-/// [behind](Self::behind) is the clock of a machine that is set wrongly.
+/// Copies show the same time. Use one that is [ahead](Self::ahead) or
+/// [behind](Self::behind) for a machine whose clock is wrong.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -31,7 +31,7 @@ pub struct VirtualClock {
 }
 
 impl VirtualClock {
-    /// A clock that shows `time` now, and goes with tokio's clock from there.
+    /// A clock that shows `time` now and follows tokio's clock from then on.
     #[must_use]
     pub fn starting_at(time: SystemTime) -> Self {
         Self {
@@ -43,7 +43,7 @@ impl VirtualClock {
     /// A clock that is always this much ahead of this one.
     ///
     /// # Panics
-    /// If the system's times do not reach that far.
+    /// If [`SystemTime`] cannot represent the result.
     #[must_use]
     pub fn ahead(mut self, by: Duration) -> Self {
         self.start += by;
@@ -53,7 +53,7 @@ impl VirtualClock {
     /// A clock that is always this much behind this one.
     ///
     /// # Panics
-    /// If the system's times do not reach that far.
+    /// If [`SystemTime`] cannot represent the result.
     #[must_use]
     pub fn behind(mut self, by: Duration) -> Self {
         self.start -= by;

@@ -1,4 +1,4 @@
-//! What attacks are made of.
+//! The parts of attacks.
 
 use std::time::SystemTime;
 
@@ -13,8 +13,7 @@ use crate::keys::Algorithm;
 use crate::testing::signer::encode;
 use crate::testing::{Delivery, FakeTenant};
 
-/// The tenant whose webhooks the receiver accepts, and those who have no
-/// business there.
+/// The tenant whose webhooks the receiver accepts, and two attackers.
 pub(super) struct Forge {
     pub(super) tenant: FakeTenant,
     /// Has the tenant's domain, but not its keys.
@@ -49,12 +48,12 @@ impl Forge {
         self.genuine().claims()["iat"].as_u64().unwrap_or_default()
     }
 
-    /// What ConductorOne sends.
+    /// A delivery as ConductorOne sends it.
     pub(super) fn genuine(&self) -> Delivery {
         self.by(&self.tenant)
     }
 
-    /// The same, sent by another tenant.
+    /// The same delivery from another tenant.
     pub(super) fn by(&self, tenant: &FakeTenant) -> Delivery {
         tenant
             .delivery("c1.webhooks.v1.PayloadTest")
@@ -62,24 +61,24 @@ impl Forge {
             .issued_at(self.now)
     }
 
-    /// Signed with the forger's key, under the `kid` of the tenant's.
+    /// A delivery signed with the forger's key, under the `kid` of the tenant's.
     pub(super) fn forged(&self) -> Delivery {
         self.by(&self.forger)
             .header_param("kid", self.tenant.signing_key().into())
     }
 
-    /// A public key of the forger's.
+    /// The forger's public key.
     pub(super) fn forgers_jwk(&self) -> Value {
         self.forger.jwk(&self.forger.signing_key()).into()
     }
 
-    /// Signed with a key that the tenant has withdrawn.
+    /// A delivery signed with a key that the tenant has withdrawn.
     pub(super) fn withdrawn(&self) -> Delivery {
         let kid = self.tenant.add_withdrawn_key(Algorithm::Es256);
         self.genuine().signing_key(kid)
     }
 
-    /// The texts of header and claims changed at will, and well signed.
+    /// Changes the texts of header and claims, then signs them.
     pub(super) fn texts(&self, change: impl FnOnce(&mut String, &mut String)) -> Delivery {
         let delivery = self.genuine();
         let mut header = Value::Object(delivery.header_params()).to_string();
@@ -88,7 +87,7 @@ impl Forge {
         delivery.token(self.tenant.sign(header, claims))
     }
 
-    /// The encoded header and claims changed at will, and well signed.
+    /// Changes the encoded header and claims, then signs them.
     pub(super) fn encoded(&self, change: impl FnOnce(&str, &str) -> String) -> Delivery {
         let delivery = self.genuine();
         let header = encode(Value::Object(delivery.header_params()).to_string());
@@ -98,7 +97,7 @@ impl Forge {
         delivery.token(token)
     }
 
-    /// Another token, made of the parts of a good one.
+    /// Makes a token of the three parts of a good one.
     pub(super) fn parts(&self, change: impl FnOnce(&str, &str, &str) -> String) -> Delivery {
         let delivery = self.genuine();
         let token = delivery.token_string();
@@ -107,7 +106,7 @@ impl Forge {
         delivery.token(change(part(), part(), part()))
     }
 
-    /// Another header on a good token: the signature is not over it.
+    /// Changes the header of a signed token.
     pub(super) fn header_swapped(&self, change: impl FnOnce(&mut Map<String, Value>)) -> Delivery {
         let mut header = self.genuine().header_params();
         change(&mut header);
@@ -117,7 +116,7 @@ impl Forge {
         })
     }
 
-    /// Another signature, made of a good one.
+    /// Changes the signature of a good token.
     pub(super) fn signature(&self, change: impl FnOnce(Vec<u8>) -> Vec<u8>) -> Delivery {
         self.parts(|header, claims, signature| {
             let signature = BASE64_URL_SAFE_NO_PAD.decode(signature);
@@ -126,7 +125,7 @@ impl Forge {
         })
     }
 
-    /// Signed with HS256, `secret` being the key.
+    /// A delivery signed with HS256 and this secret.
     pub(super) fn hmac(&self, secret: &[u8]) -> Delivery {
         let delivery = self.genuine().header_param("alg", json!("HS256"));
         let header = encode(Value::Object(delivery.header_params()).to_string());
@@ -155,7 +154,7 @@ impl Forge {
         self.tenant.public_der(&self.tenant.signing_key())
     }
 
-    /// Well signed for another URL, made of scheme, authority and path.
+    /// A token for another URL, made of scheme, authority and path.
     pub(super) fn htu(&self, change: impl FnOnce(&str, &str, &str) -> String) -> Delivery {
         let uri: Uri = self.target.parse().expect("checked when it was set");
         let authority = uri.authority().expect("checked when it was set");
@@ -164,22 +163,22 @@ impl Forge {
         self.genuine().claim("htu", htu.into())
     }
 
-    /// The envelope's text changed at will, and well signed.
+    /// Changes the envelope's text, then signs it.
     pub(super) fn body(&self, change: impl FnOnce(String) -> String) -> Delivery {
         let delivery = self.genuine();
         let body = change(delivery.envelope().to_string());
         delivery.body(body)
     }
 
-    /// The envelope's text changed on the way.
+    /// Changes the envelope's text after signing.
     pub(super) fn tampered(&self, change: impl FnOnce(String) -> String) -> Delivery {
         let delivery = self.genuine();
         let body = change(delivery.envelope().to_string());
         delivery.tampered_body(body)
     }
 
-    /// A genuine envelope, filled up with white space to one byte more than
-    /// the receiver accepts.
+    /// A genuine envelope, padded with white space to one byte more than the receiver
+    /// accepts.
     pub(super) fn over_limit(&self) -> Delivery {
         let delivery = self.genuine();
         let mut body = delivery.envelope().to_string().into_bytes();

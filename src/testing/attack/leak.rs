@@ -1,4 +1,4 @@
-//! Whether an answer gives away what the request had for the receiver alone.
+//! Finds secrets of a request in the answer.
 
 use bytes::Bytes;
 use http::Request;
@@ -6,12 +6,11 @@ use http::header::AUTHORIZATION;
 
 use crate::testing::TestResponse;
 
-/// A leak of twice that many bytes is always found, a shorter one by luck; and
-/// no innocent text has so many of a token's in common with it.
+/// The length of the compared pieces, in bytes. A leak of twice as many is always
+/// found; no harmless text shares so many bytes with a token.
 const PIECE: usize = 12;
 
-/// What a request has that no answer may show: its tokens, and the secret at
-/// the end of its callback URL.
+/// The secrets of a request: its tokens, and the end of its callback URL.
 pub(super) fn secrets(request: &Request<Bytes>) -> Vec<Bytes> {
     let tokens = request.headers().get_all(AUTHORIZATION).iter();
     let callbacks = request.headers().get_all("webhook-callback-url").iter();

@@ -1,5 +1,5 @@
-//! Attacks on a receiver, fired one by one: an [`AttackPack`] makes a
-//! [`AttackReport`] of what came of them.
+//! Attacks a receiver: an [`AttackPack`] fires its requests one by one and returns an
+//! [`AttackReport`].
 
 mod forge;
 mod leak;
@@ -30,18 +30,17 @@ use self::wire::Wire;
 use super::{FakeTenant, TestResponse};
 use crate::clock::{Clock, SystemClock};
 
-/// The attacks that a receiver of webhooks has to stand: forged, stolen,
-/// changed, odd and oversized requests, and some genuine ones in unusual but
-/// legal forms, which it has to accept, so that one that refuses everything
-/// does not look safe.
+/// Attacks a receiver with forged, stolen, altered, malformed and oversized requests.
 ///
-/// The receiver under attack is a real one: it has the tenant's keys (from
-/// [`FakeTenant::serve`], [`fetch`](FakeTenant::fetch) or
-/// [`jwks`](FakeTenant::jwks)) and is configured for the same public URL.
-/// Nothing else of it is known: it need not be made with this crate. It gets
-/// administrator's tests (`c1.webhooks.v1.PayloadTest`), a few of which reach
-/// its handler. Under [`ReplayPolicy::Mark`](crate::ReplayPolicy::Mark) it accepts
-/// the attacks that are replays, as it was told to, and the report says so.
+/// Some requests are genuine, in unusual but legal forms. The receiver must accept
+/// those, so one that refuses everything does not pass.
+///
+/// The receiver needs the tenant's keys (from [`FakeTenant::serve`],
+/// [`fetch`](FakeTenant::fetch) or [`jwks`](FakeTenant::jwks)) and the same public
+/// URL. It need not use this crate. The requests are administrator's tests
+/// (`c1.webhooks.v1.PayloadTest`), a few of which reach its handler. A receiver under
+/// [`ReplayPolicy::Mark`](crate::ReplayPolicy::Mark) accepts replays, and the report
+/// says so.
 ///
 /// ```
 /// # #[cfg(feature = "axum")] mod of_a_feature {
@@ -80,11 +79,10 @@ pub struct AttackPack {
 }
 
 impl AttackPack {
-    /// The attacks on a receiver that accepts this tenant's webhooks.
+    /// Attacks on a receiver that accepts this tenant's webhooks.
     ///
-    /// `target` is the webhook's URL as the tenant has it configured: the
-    /// receiver's public URL and the path, such as
-    /// `https://hooks.example.com/webhooks`.
+    /// `target` is the webhook's URL in the tenant's configuration: the receiver's
+    /// public URL and the path, such as `https://hooks.example.com/webhooks`.
     ///
     /// # Panics
     /// If it is not an absolute URL.
@@ -100,21 +98,20 @@ impl AttackPack {
         }
     }
 
-    /// The receiver's clock, if that is not the system's.
+    /// Sets the receiver's clock; by default the system's.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// How long an answer may take; one that takes longer is a hang. 15 s by
-    /// default, on tokio's clock: more than the 10 s that the layer gives a
-    /// body.
+    /// Sets how long an answer may take before it counts as a hang. 15 s by default,
+    /// on tokio's clock: more than the layer's 10 s for a body.
     pub fn time_limit(mut self, limit: Duration) -> Self {
         self.time_limit = limit;
         self
     }
 
-    /// The longest body that the receiver accepts, in bytes. 2 MiB by default.
+    /// Sets the largest body that the receiver accepts, in bytes. 2 MiB by default.
     pub fn max_body_bytes(mut self, bytes: usize) -> Self {
         self.max_body_bytes = bytes;
         self
@@ -122,8 +119,8 @@ impl AttackPack {
 
     /// Fires all attacks at a service, without a socket, one after the other.
     ///
-    /// A service that panics is found out, too. What needs a connection (a
-    /// body of unknown length, one that stops half-way) is left out: see
+    /// Panics of the service are reported, too. Attacks that need a connection (a
+    /// body of unknown length, one that stops half-way) are skipped: see
     /// [`fire_at`](Self::fire_at).
     pub async fn fire<S, B>(&self, service: &mut S) -> AttackReport
     where
@@ -135,17 +132,16 @@ impl AttackPack {
         self.fire_all(InProcess(service)).await
     }
 
-    /// Fires all attacks at a server, over HTTP/1.1, one after the other, each
-    /// on a connection of its own.
+    /// Fires all attacks at a server, over HTTP/1.1, one after the other, each on its
+    /// own connection.
     ///
-    /// `url` is where the server is, such as `http://127.0.0.1:8080/webhooks`;
-    /// it may differ from the webhook's own URL as it does behind a proxy.
-    /// Of an `https` server, the system's CA certificates have to vouch for the
-    /// name. No proxy is used.
+    /// `url` is the server's, such as `http://127.0.0.1:8080/webhooks`; it may differ
+    /// from the webhook's URL, as it does behind a proxy. The certificate of an `https`
+    /// server is checked against the system's CA certificates. No proxy is used.
     ///
     /// # Errors
-    /// If the URL is not an absolute `http` or `https` URL, or no connection can
-    /// be made.
+    /// If the URL is not an absolute `http` or `https` URL, or the server cannot be
+    /// reached.
     pub async fn fire_at(&self, url: &str) -> io::Result<AttackReport> {
         Ok(self.fire_all(Wire::to(url, &self.target).await?).await)
     }
@@ -185,7 +181,7 @@ impl AttackPack {
             _ if !prepared => AttackVerdict::Refused,
             Outcome::Hung => AttackVerdict::Hung,
             Outcome::Panicked => AttackVerdict::Panicked,
-            // Whoever is sent too much may hang up.
+            // A receiver may hang up on too long a request.
             Outcome::Failed if shot.may_hang_up => AttackVerdict::Passed,
             Outcome::Failed => AttackVerdict::NoAnswer,
             Outcome::Answered(answer) => judge(attack.expected, &answer, &secrets),
@@ -212,7 +208,7 @@ impl AttackPack {
     }
 }
 
-/// What is to be said of an answer.
+/// Judges an answer.
 fn judge(expected: Expectation, answer: &TestResponse, secrets: &[Bytes]) -> AttackVerdict {
     let status = answer.status();
     match expected {
@@ -220,7 +216,9 @@ fn judge(expected: Expectation, answer: &TestResponse, secrets: &[Bytes]) -> Att
         _ if status.is_server_error() => AttackVerdict::ServerError,
         Expectation::Refused if status.is_success() => AttackVerdict::Accepted,
         Expectation::Accepted if !status.is_success() => AttackVerdict::Refused,
-        _ if status.is_informational() || status.is_redirection() => AttackVerdict::OddStatus,
+        _ if status.is_informational() || status.is_redirection() => {
+            AttackVerdict::UnexpectedStatus
+        }
         _ if leak::is_in(answer, secrets) => AttackVerdict::Leaked,
         _ => AttackVerdict::Passed,
     }

@@ -1,4 +1,4 @@
-//! The receiver under attack, however it is reached.
+//! The receiver under attack, in process or on a connection.
 
 use std::error::Error;
 use std::future::poll_fn;
@@ -21,7 +21,7 @@ pub(super) trait Receiver {
     async fn send(&mut self, request: Request<Bytes>, framing: Framing) -> Outcome;
 }
 
-/// What became of a request.
+/// The outcome of a request.
 pub(super) enum Outcome {
     Answered(TestResponse),
     Failed,
@@ -45,7 +45,7 @@ where
     async fn send(&mut self, request: Request<Bytes>, _: Framing) -> Outcome {
         let mut answered = pin!(response::call(self.0, request.map(Full::new)));
         poll_fn(|cx| {
-            // Nobody looks at what a panic has left behind but the service.
+            // Only the service sees the state that a panic leaves behind.
             match catch_unwind(AssertUnwindSafe(|| answered.as_mut().poll(cx))) {
                 Ok(polled) => polled.map(Outcome::from),
                 Err(_) => Poll::Ready(Outcome::Panicked),

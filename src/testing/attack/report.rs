@@ -1,11 +1,11 @@
-//! What came of the attacks.
+//! The results of attacks.
 
 use std::fmt;
 use std::time::Duration;
 
 use http::StatusCode;
 
-/// What has to come of an attack.
+/// The right answer to an attack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Expectation {
@@ -13,7 +13,7 @@ pub enum Expectation {
     Accepted,
     /// A 4xx status, but not 410.
     Refused,
-    /// Genuine, but so odd that refusing it is fine, too.
+    /// 2xx or 4xx but not 410: the request is genuine, but unusual.
     Either,
 }
 
@@ -27,24 +27,24 @@ impl Expectation {
     }
 }
 
-/// What came of an attack.
+/// The verdict on the answer to an attack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AttackVerdict {
-    /// What had to come.
+    /// The answer is right.
     Passed,
-    /// It was accepted, and must not be: a forgery gets through.
+    /// The receiver accepted a forgery.
     Accepted,
-    /// A genuine request was not accepted: deliveries are lost. (For an attack
-    /// that repeats a genuine request, that one.)
+    /// The receiver refused a genuine request, so it loses deliveries. For an attack
+    /// that repeats a genuine request: it refused the first.
     Refused,
-    /// 410, after which ConductorOne gives the delivery up for good.
+    /// 410, after which ConductorOne gives the delivery up.
     Gone,
-    /// A 5xx status: the receiver stumbles over what it is sent. (Also 503:
-    /// with its keys at hand, nothing that it is sent is a trouble of its own.)
+    /// A 5xx status: the request causes an error in the receiver. This includes 503,
+    /// as no attack makes its keys or stores unavailable.
     ServerError,
-    /// A status that says neither, such as a redirection.
-    OddStatus,
+    /// A status that neither accepts nor refuses, such as a redirect.
+    UnexpectedStatus,
     /// No answer within the time limit.
     Hung,
     /// The service panicked.
@@ -52,7 +52,7 @@ pub enum AttackVerdict {
     /// The connection ended without an answer, or the service failed with an
     /// error.
     NoAnswer,
-    /// The answer has a piece of the token or of the callback URL.
+    /// The answer contains a part of the token or of the callback URL.
     Leaked,
 }
 
@@ -64,7 +64,7 @@ impl AttackVerdict {
             Self::Refused => "REFUSED",
             Self::Gone => "GONE",
             Self::ServerError => "SERVER ERROR",
-            Self::OddStatus => "ODD STATUS",
+            Self::UnexpectedStatus => "BAD STATUS",
             Self::Hung => "HUNG",
             Self::Panicked => "PANICKED",
             Self::NoAnswer => "NO ANSWER",
@@ -73,7 +73,7 @@ impl AttackVerdict {
     }
 }
 
-/// One attack, and what came of it.
+/// One attack and its result.
 #[derive(Clone, Debug)]
 pub struct AttackResult {
     pub(super) name: &'static str,
@@ -91,38 +91,38 @@ impl AttackResult {
         self.name
     }
 
-    /// What is sent, in a sentence.
+    /// A description of the request, in one sentence.
     #[must_use]
     pub fn description(&self) -> &'static str {
         self.description
     }
 
-    /// What had to come of it.
+    /// The right answer.
     #[must_use]
     pub fn expected(&self) -> Expectation {
         self.expected
     }
 
-    /// The status of the answer, if there was one.
+    /// The status of the answer, if any.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
         self.status
     }
 
-    /// How long it took, on tokio's clock.
+    /// How long the answer took, on tokio's clock.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.elapsed
     }
 
-    /// What came of it.
+    /// The verdict on the answer.
     #[must_use]
     pub fn verdict(&self) -> AttackVerdict {
         self.verdict
     }
 }
 
-/// What came of all attacks. `Display` prints it as a table.
+/// The results of all attacks. `Display` prints a table.
 #[derive(Clone, Debug)]
 pub struct AttackReport {
     results: Vec<AttackResult>,
@@ -133,36 +133,35 @@ impl AttackReport {
         Self { results }
     }
 
-    /// Every attack, in the order in which they were fired.
+    /// Every attack, in the order of firing.
     #[must_use]
     pub fn results(&self) -> &[AttackResult] {
         &self.results
     }
 
-    /// The attacks that the receiver did not stand.
+    /// The attacks that did not pass.
     pub fn failures(&self) -> impl Iterator<Item = &AttackResult> {
         let mut results = self.results.iter();
         std::iter::from_fn(move || results.find(|result| result.verdict != AttackVerdict::Passed))
     }
 
-    /// Whether the receiver stood all of them.
+    /// Whether all attacks passed.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.failures().next().is_none()
     }
 
-    /// Fails a test unless the receiver stood all attacks.
+    /// Fails a test unless all attacks passed.
     ///
     /// # Panics
-    /// If it did not, with the report as the message.
+    /// If an attack did not pass, with the report as the message.
     #[track_caller]
     pub fn assert_clean(&self) {
         assert!(self.is_clean(), "{self}");
     }
 }
 
-/// The attacks that the receiver did not stand come last, where a terminal
-/// shows them.
+/// The attacks that did not pass come last, where a terminal shows them.
 impl fmt::Display for AttackReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = self.results.iter().map(|result| result.name.len());
@@ -192,6 +191,6 @@ impl fmt::Display for AttackReport {
             writeln!(f)?;
         }
         let (all, failed) = (self.results.len(), self.failures().count());
-        write!(f, "{all} attacks: {} stood, {failed} not", all - failed)
+        write!(f, "{all} attacks: {} passed, {failed} failed", all - failed)
     }
 }

@@ -1,4 +1,4 @@
-//! What an attack is, and the request that it sends.
+//! An attack and its request.
 
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
@@ -11,9 +11,9 @@ use crate::testing::Delivery;
 /// A row of the table of attacks.
 pub(super) struct Attack {
     pub(super) name: &'static str,
-    /// What it does: the request, in one sentence.
+    /// The request, in one sentence.
     pub(super) what: &'static str,
-    /// What has to come of it.
+    /// The right answer.
     pub(super) expected: Expectation,
     pub(super) make: fn(&Forge) -> Shot,
 }
@@ -32,7 +32,7 @@ pub(super) const fn accepted(
     }
 }
 
-/// A request that must not get through.
+/// A request that must be refused.
 pub(super) const fn refused(
     name: &'static str,
     what: &'static str,
@@ -67,17 +67,17 @@ pub(super) enum Framing {
     Length,
     /// In chunks, its length unknown.
     Chunked,
-    /// With a length of one byte more, which never comes.
+    /// With a length of one byte more than is sent.
     Stalled,
 }
 
-/// A request, ready to be sent.
+/// A request to send.
 pub(super) struct Shot {
-    /// A genuine request that is sent, and has to be accepted, before.
+    /// A genuine request that is sent first and must be accepted.
     pub(super) before: Option<Request<Bytes>>,
     pub(super) request: Request<Bytes>,
     pub(super) framing: Framing,
-    /// Whether hanging up is as good as refusing it.
+    /// Whether hanging up counts as a refusal.
     pub(super) may_hang_up: bool,
 }
 
@@ -94,13 +94,13 @@ impl From<Delivery> for Shot {
 }
 
 impl Shot {
-    /// Sends that one before.
+    /// Sends another request first.
     pub(super) fn after(mut self, before: Self) -> Self {
         self.before = Some(before.request);
         self
     }
 
-    /// The same request twice.
+    /// Sends the same request twice.
     pub(super) fn twice(mut self) -> Self {
         self.before = Some(self.request.clone());
         self
@@ -116,7 +116,7 @@ impl Shot {
         self
     }
 
-    /// One more header, beside any that it has by that name.
+    /// Adds a header beside those of the same name.
     pub(super) fn and_header(mut self, name: &'static str, value: &str) -> Self {
         let value = HeaderValue::from_str(value).expect("a header's value");
         let name = HeaderName::from_static(name);
@@ -124,7 +124,7 @@ impl Shot {
         self
     }
 
-    /// Another `Authorization`, made of the one that it has.
+    /// Changes `Authorization`.
     pub(super) fn authorization(mut self, change: impl FnOnce(&str) -> String) -> Self {
         let headers = self.request.headers_mut();
         let before = headers[AUTHORIZATION].to_str().expect("text");
@@ -133,7 +133,7 @@ impl Shot {
         self
     }
 
-    /// Another path, made of the one that it has; the query stays.
+    /// Changes the path; the query stays.
     pub(super) fn path(mut self, change: impl FnOnce(&str) -> String) -> Self {
         let uri = self.request.uri();
         let path = change(uri.path());
@@ -145,7 +145,7 @@ impl Shot {
         self
     }
 
-    /// Another query.
+    /// Replaces the query.
     pub(super) fn query(mut self, query: &str) -> Self {
         let changed = format!("{}?{query}", self.request.uri().path());
         *self.request.uri_mut() = changed.parse::<Uri>().expect("a query");

@@ -31,26 +31,25 @@ type BoxError = Box<dyn Error + Send + Sync>;
 type Connection = MaybeHttpsStream<TokioIo<TcpStream>>;
 
 pub(super) struct Wire {
-    /// Scheme, host and port; its path does not count.
+    /// Scheme, host and port; the path is ignored.
     server: Uri,
     connector: HttpsConnector<HttpConnector>,
-    /// What a proxy would strip from the paths of requests.
+    /// The prefix that a proxy would strip from the path.
     prefix: String,
 }
 
 impl Wire {
-    /// The server at `url`, which gets requests that are made for `target`.
+    /// The server at `url`, for requests to `target`.
     pub(super) async fn to(url: &str, target: &str) -> io::Result<Self> {
         let invalid = |reason| io::Error::new(io::ErrorKind::InvalidInput, reason);
         let uri: Uri = url.parse().map_err(|_| invalid("not a URL"))?;
         let (Some(scheme), Some(_)) = (uri.scheme(), uri.host()) else {
-            return Err(invalid("not an absolute URL"));
+            return Err(invalid("the URL is not absolute"));
         };
         let connector = if *scheme == Scheme::HTTPS {
             HttpsConnectorBuilder::new().with_provider_and_native_roots(default_provider())?
         } else if *scheme == Scheme::HTTP {
-            // Without trust in anyone, which plain HTTP does not need: so it works
-            // on a machine that has no CA certificates.
+            // No roots: plain HTTP needs none, and a machine may have no CA certificates.
             let config = ClientConfig::builder_with_provider(default_provider().into())
                 .with_safe_default_protocol_versions()
                 .map_err(io::Error::other)?
@@ -58,12 +57,14 @@ impl Wire {
                 .with_no_client_auth();
             HttpsConnectorBuilder::new().with_tls_config(config)
         } else {
-            return Err(invalid("neither an http nor an https URL"));
+            return Err(invalid("the URL is not http or https"));
         };
         let connector = connector.https_or_http().enable_http1().build();
-        let target: Uri = target.parse().map_err(|_| invalid("no URL is attacked"))?;
+        let target: Uri = target
+            .parse()
+            .map_err(|_| invalid("the target is not a URL"))?;
         let prefix = target.path().strip_suffix(uri.path()).ok_or_else(|| {
-            invalid("the path of the webhook's URL does not end with that of the server's")
+            invalid("the path of the target does not end with the path of the server's URL")
         })?;
         let prefix = prefix.to_owned();
         let wire = Self {
@@ -99,7 +100,7 @@ impl Wire {
     }
 }
 
-/// With the kind of what is at the bottom of it.
+/// With the kind of the innermost I/O error.
 fn io_error(error: BoxError) -> io::Error {
     let causes = iter::successors(Some(&*error as &dyn Error), |error| (*error).source());
     let kind = causes
@@ -119,7 +120,7 @@ impl Receiver for Wire {
     }
 }
 
-/// A request's body, framed as an attack wants it.
+/// The body of a request, framed as the attack asks.
 struct Framed {
     data: Option<Bytes>,
     size: SizeHint,

@@ -1,5 +1,5 @@
-//! Random steps, taken by a ledger and by the one in memory: every reply must
-//! be the same.
+//! Runs random steps against a ledger and the one in memory: every reply must be the
+//! same.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::ledger::{
 const SEQUENCES: u64 = 60;
 const STEPS: usize = 40;
 
-/// A step with all of its arguments.
+/// A step with its arguments.
 #[derive(Clone, Debug)]
 enum Step {
     Claim(Owner, Duration),
@@ -36,7 +36,7 @@ pub(super) async fn random_steps<L: Ledger>(make: &impl AsyncFn() -> L) {
     for seed in 0..SEQUENCES {
         let mut random = Rng::with_seed(seed);
         let (subject, memory) = (make().await, MemoryLedger::default());
-        // Leases that were handed out, the latest last: the same by both.
+        // The leases so far, the latest last: the same from both.
         let mut leases = vec![Lease::new(key(1), Owner::from_bytes([1; 16]), 1, 0)];
         let mut steps = Vec::new();
         for _ in 0..STEPS {
@@ -51,11 +51,11 @@ pub(super) async fn random_steps<L: Ledger>(make: &impl AsyncFn() -> L) {
 }
 
 fn random_step(random: &mut Rng, leases: &[Lease]) -> Step {
-    // Mostly the latest lease, at times an older one.
+    // Mostly the latest lease, sometimes an older one.
     let back = [0, 0, 0, 0, 0, 1, 1, 2][random.usize(..8)];
     let lease = leases[leases.len().saturating_sub(1 + back)];
     let wait = if random.bool() { LONG } else { OVER };
-    // Mostly a new owner, at times the holder's claim again.
+    // Mostly a new owner, sometimes the holder's claim again.
     let owner = match random.u8(..4) {
         0 => lease.owner(),
         _ => Owner::from_bytes(random.u128(..).to_be_bytes()),
@@ -79,7 +79,7 @@ fn random_step(random: &mut Rng, leases: &[Lease]) -> Step {
     }
 }
 
-/// The reply, and the lease that it hands out.
+/// The reply and its lease.
 async fn take_step(
     ledger: &impl Ledger,
     step: &Step,

@@ -1,4 +1,4 @@
-//! The rules of deliveries that end by callback.
+//! The rules for deliveries that end with a callback.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ pub(super) async fn promise<L: Ledger>(test: &Test<L>) {
     for other in forged(lease) {
         test.is_lost(other).await;
     }
-    // However it goes on, no claim starts it.
+    // No claim starts it, whatever happens to its leases.
     assert_eq!(test.renew(lease, OVER).await, Hold::Held);
     test.stands(key(1), Standing::Promised).await;
     assert_eq!(test.release(lease, OVER).await, Hold::Held);
@@ -31,11 +31,11 @@ pub(super) async fn take_run<L: Ledger>(test: &Test<L>) {
         let mut lease = test.start(key(number), 1, OVER).await;
         assert_eq!(test.promise(lease, &delivery).await, Hold::Held);
         for run in 2..=5 {
-            // By turns the lease runs out, and is given up.
+            // The lease expires and is released by turns.
             if run % 2 == 0 {
                 assert_eq!(test.release(lease, OVER).await, Hold::Held);
             }
-            // One that nobody hears of counts as no run.
+            // A run that never began does not count.
             let unheard = test.take(OVER).await.expect("it is due").lease;
             let taken = test.take(LONG).await.expect("it is due");
             assert_eq!((taken.lease.run(), taken.lease.attempt()), (run - 1, 0));
@@ -82,7 +82,7 @@ pub(super) async fn resume<L: Ledger>(test: &Test<L>) {
         None,
         "its pause is not over"
     );
-    // The others are still there for those who take any.
+    // The others can still be taken without a key.
     let mut left = Vec::new();
     while let Some(taken) = test.take(LONG).await {
         left.push(taken.lease.key());
@@ -97,12 +97,12 @@ pub(super) async fn begin<L: Ledger>(test: &Test<L>) {
     test.stands(key(1), Standing::Running).await;
     let sending = store(test, 2, &answer("{}")).await;
     assert_eq!(test.begin(sending, LONG).await, None, "its run has ended");
-    // Only as long as its lease holds it.
+    // Only while its lease holds the delivery.
     let lease = test.start(key(3), 1, OVER).await;
     assert_eq!(test.promise(lease, b"work").await, Hold::Held);
     let taken = test.take(LONG).await.expect("it is due");
     for other in forged(taken.lease) {
-        // The run before it would be the same step again.
+        // Under the earlier run it would be the same step again.
         if other.run() >= taken.lease.run() {
             assert_eq!(test.begin(other, LONG).await, None);
         }
@@ -122,7 +122,7 @@ pub(super) async fn refresh<L: Ledger>(test: &Test<L>) {
         for _ in 0..2 {
             test.refresh(key(number), &newest).await;
         }
-        // Whoever holds it goes on.
+        // The holder continues.
         assert_eq!(test.renew(lease, OVER).await, Hold::Held);
         let taken = test.take(LONG).await.expect("it is due");
         assert_eq!((taken.delivery, taken.work), (newest.into(), Work::Run));
@@ -270,17 +270,17 @@ pub(super) async fn bury<L: Ledger>(test: &Test<L>) {
 }
 
 pub(super) async fn wrong_state<L: Ledger>(test: &Test<L>) {
-    // What was not promised is neither sent nor buried.
+    // A delivery without a promise is neither sent nor buried.
     let running = test.start(key(1), 1, LONG).await;
     assert_eq!(test.postpone(running, OVER, Posted::No).await, Hold::Lost);
     assert_eq!(test.called_back(running).await, Hold::Lost);
     assert_eq!(test.bury(running, "too slow").await, Hold::Lost);
     test.stands(key(1), Standing::Running).await;
-    // What is promised is not called back before there is an answer.
+    // A promised delivery is not called back before it has an answer.
     assert_eq!(test.promise(running, b"work").await, Hold::Held);
     assert_eq!(test.postpone(running, OVER, Posted::No).await, Hold::Lost);
     assert_eq!(test.called_back(running).await, Hold::Lost);
-    // What is stored has no run to promise, finish or release.
+    // A stored answer has no run to promise, finish or release.
     let sending = store(test, 2, &answer("{}")).await;
     assert_eq!(test.promise(sending, b"work").await, Hold::Lost);
     let finished = test.finish(sending, &answer("{}")).await;

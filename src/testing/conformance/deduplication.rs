@@ -1,4 +1,4 @@
-//! The rules of deliveries that are answered at once.
+//! The rules for deliveries that are answered at once.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ pub(super) async fn repeated_claim<L: Ledger>(test: &Test<L>) {
     for run in [1, 2] {
         let owner = Owner::random();
         let mut lease = None;
-        // Overdue or not, it is the owner's until another takes over.
+        // Also when overdue, the owner holds it until another takes over.
         for term in [LONG, OVER, LONG] {
             let claimed = test.0.claim(key(1), owner, term).await.expect("a reply");
             let again = Test::<L>::started(claimed, run);
@@ -72,7 +72,7 @@ pub(super) async fn one_answer<L: Ledger>(test: &Test<L>) {
 pub(super) async fn answer_is_final<L: Ledger>(test: &Test<L>) {
     let lease = test.start(key(1), 1, OVER).await;
     let first = answer("first");
-    // Who did not hear the reply asks again.
+    // A lost reply: the same step again.
     for _ in 0..2 {
         assert_eq!(test.finish(lease, &first).await, Finished::Answered);
     }
@@ -100,7 +100,7 @@ pub(super) async fn release<L: Ledger>(test: &Test<L>) {
         }
         let found = test.0.find(key(1)).await.expect("a reply");
         assert_eq!(found, Some(Standing::Released));
-        // It gave up its right to answer.
+        // The released lease can no longer answer.
         assert_eq!(test.renew(lease, LONG).await, Hold::Lost);
         let finished = test.finish(lease, &answer("late")).await;
         assert_eq!(finished, Finished::Lost);
@@ -166,7 +166,7 @@ pub(super) async fn keys<L: Ledger>(test: &Test<L>) {
     }
 }
 
-/// All at once, on as many threads as there are.
+/// Runs all at once, on all threads of the runtime.
 pub(super) async fn all<T: Send + 'static>(
     futures: impl Iterator<Item = impl Future<Output = T> + Send + 'static>,
 ) -> Vec<T> {

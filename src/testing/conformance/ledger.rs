@@ -5,11 +5,11 @@ use super::trial::Test;
 use super::{Rule, against_memory, callback, deduplication};
 use crate::ledger::Ledger;
 
-/// Tries all the rules of a [`Ledger`], but for how long it keeps its records.
+/// Tests all rules of a [`Ledger`], except for how long it keeps its records.
 ///
-/// `make` makes an empty ledger. `pass` lets time pass on the ledger's clock:
-/// `tokio::time::advance` where that clock is tokio's and paused, or
-/// `tokio::time::sleep`. It is asked for less than a second in all.
+/// `make` returns an empty ledger. `pass` lets time pass on the ledger's clock: use
+/// `tokio::time::advance` if that is tokio's paused clock, otherwise
+/// `tokio::time::sleep`. All calls together last less than a second.
 ///
 /// # Panics
 /// If the ledger breaks a rule, or fails.

@@ -1,8 +1,7 @@
-//! What every store has to hold, as tests for stores of one's own.
+//! Conformance tests for your own `Ledger` and `ReplayStore`.
 //!
-//! Each function runs all the rules of one port, one after the other, each
-//! against a new and empty store, and panics where one is broken. The name of
-//! the rule goes to the standard error.
+//! Each function tests all rules of one port, each against a new and empty store.
+//! It panics at the first broken rule and prints the rule's name to stderr.
 //!
 //! ```
 //! use std::time::Duration;
@@ -29,7 +28,7 @@ mod trial;
 pub use self::ledger::ledger;
 pub use self::replay::replay_store;
 
-/// Tells which rule is being tried, if it fails.
+/// Prints the rule that is being tested if the test panics.
 struct Rule(&'static str);
 
 impl Drop for Rule {

@@ -7,9 +7,9 @@ use crate::replay::{Claim, ReplayStore, TokenId};
 
 const TENANT: &str = "example.conductor.one";
 
-/// Tries all the rules of a [`ReplayStore`].
+/// Tests all rules of a [`ReplayStore`].
 ///
-/// `make` makes an empty store.
+/// `make` returns an empty store.
 ///
 /// # Panics
 /// If the store breaks a rule, or fails.
@@ -81,7 +81,7 @@ async fn ids(store: &impl ReplayStore, now: SystemTime) {
         &long,
         &nearly,
     ];
-    // Joined without care, some of these would be the same.
+    // A careless concatenation would make some of these equal.
     let tenants = ["a.example", "a.example:a", "b.example"];
     for expected in [Claim::First, Claim::Seen] {
         for tenant in tenants {

@@ -1,4 +1,4 @@
-//! A ledger on trial: its steps, none of which is expected to fail.
+//! The steps of a ledger under test; none may fail.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,14 +12,14 @@ use crate::ledger::{
 
 /// A lease or a pause that does not end during a test.
 pub(super) const LONG: Duration = Duration::from_secs(60 * 60);
-/// One that is over as it begins: what others see when it ran out.
+/// A lease that has expired as it begins.
 pub(super) const OVER: Duration = Duration::ZERO;
-/// One that a test waits for.
+/// A lease or a pause whose end a test waits for.
 pub(super) const SHORT: Duration = Duration::from_millis(300);
 /// Enough to see [`SHORT`] end.
 pub(super) const LONGER: Duration = Duration::from_millis(400);
 
-/// A ledger under test, which is not expected to fail.
+/// A ledger under test.
 pub(super) struct Test<L>(pub(super) Arc<L>);
 
 impl<L> Clone for Test<L> {
@@ -34,7 +34,7 @@ impl<L: Ledger> Test<L> {
         claimed.expect("a reply to a claim")
     }
 
-    /// The claim that starts the delivery's run of this number.
+    /// Claims the delivery, which must start the run of this number.
     #[track_caller]
     pub(super) fn started(claimed: Claimed, run: u32) -> Lease {
         match claimed {
@@ -52,7 +52,7 @@ impl<L: Ledger> Test<L> {
         lease
     }
 
-    /// Both a claim and a look say that it stands like this.
+    /// Asserts that `claim` and `find` agree on how the delivery stands.
     pub(super) async fn stands(&self, key: DeliveryKey, expected: Standing) {
         let found = self.0.find(key).await.expect("a reply to a look");
         assert_eq!(found, Some(expected.clone()));
@@ -111,7 +111,7 @@ impl<L: Ledger> Test<L> {
         self.0.bury(lease, reason).await.expect("a reply")
     }
 
-    /// No step under this lease is taken.
+    /// Asserts that no step succeeds under this lease.
     pub(super) async fn is_lost(&self, lease: Lease) {
         let before = self.0.find(lease.key()).await.expect("a reply");
         let late = RecordedAnswer::new(200, "late");
@@ -128,7 +128,7 @@ impl<L: Ledger> Test<L> {
     }
 }
 
-/// A delivery's key; nearby numbers make nearby keys.
+/// A delivery's key; similar numbers make similar keys.
 pub(super) fn key(number: u8) -> DeliveryKey {
     let mut bytes = [0xA5; 32];
     bytes[31] = number;
@@ -139,14 +139,14 @@ pub(super) fn answer(document: &str) -> RecordedAnswer {
     RecordedAnswer::new(200, Bytes::copy_from_slice(document.as_bytes()))
 }
 
-/// What a store that takes bytes for text, or for short, would spoil.
+/// Bytes that a store would corrupt if it expected text or short values.
 pub(super) fn odd_bytes() -> [Vec<u8>; 5] {
     let every = (0..=u8::MAX).collect();
     let long = (0..=250).cycle().take(250_000).collect();
     [vec![], vec![0], b"\"'\\\r\n{}$1 nil".to_vec(), every, long]
 }
 
-/// The lease of the same delivery, but for one part of its fencing token.
+/// The same lease with one part of its fencing token changed.
 pub(super) fn forged(lease: Lease) -> [Lease; 5] {
     let (key, owner, run) = (lease.key(), lease.owner(), lease.run());
     [

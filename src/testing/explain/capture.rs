@@ -1,4 +1,4 @@
-//! A request as a tool has captured it, and what the tool has done to it.
+//! A captured request, with the capturing tool's changes undone.
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
@@ -8,8 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 /// The most headers that a captured request may have.
 const MAX_HEADERS: usize = 256;
 
-/// A request as it was captured: by a tool on the wire, a proxy's log, or a
-/// program that kept it.
+/// A captured request: from a tool on the wire, a proxy's log, or a program.
 #[derive(Clone)]
 pub struct CapturedRequest {
     pub(super) parts: Parts,
@@ -17,24 +16,23 @@ pub struct CapturedRequest {
     pub(super) remarks: Vec<String>,
 }
 
-/// The bytes are no HTTP/1.1 request. Does not quote them.
+/// The bytes are not an HTTP/1.1 request. The error does not quote them.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("this is no HTTP/1.1 request (request line, headers, empty line, body): {reason}")]
+#[error("not an HTTP/1.1 request (request line, headers, empty line, body): {reason}")]
 pub struct CaptureError {
     reason: String,
 }
 
 impl CapturedRequest {
-    /// Reads the raw bytes of an HTTP/1.1 request: request line, headers, an
-    /// empty line, body.
+    /// Parses the raw bytes of an HTTP/1.1 request: request line, headers, an empty
+    /// line, body.
     ///
-    /// What tools commonly do to a request is undone, and the explanation says
-    /// so: line ends of LF alone, `HTTP/2` in the request line, a missing empty
-    /// line after the headers, bytes behind the end of the body, a body in
-    /// chunks.
+    /// It undoes what tools commonly change, and the explanation says so: line ends
+    /// of LF alone, `HTTP/2` in the request line, a missing empty line after the
+    /// headers, bytes after the body, a chunked body.
     ///
     /// # Errors
-    /// [`CaptureError`] if there is no request in the bytes.
+    /// [`CaptureError`] if the bytes are not a request.
     pub fn parse(raw: &[u8]) -> Result<Self, CaptureError> {
         let mut remarks = Vec::new();
         let raw = with_version_1(raw, &mut remarks);
@@ -43,12 +41,12 @@ impl CapturedRequest {
         } else {
             let completed = [&raw, "\r\n\r\n".as_bytes()].concat();
             let (parts, _) = read_head(&completed)?.ok_or_else(|| error(&"it is empty"))?;
-            remarks.push("no empty line ends the headers: one was added".to_owned());
+            remarks.push("the headers do not end with an empty line: one was added".to_owned());
             (parts, raw.len())
         };
         let (head, body) = raw.split_at_checked(head).unwrap_or((&raw, &[]));
         if !head.windows(2).any(|pair| pair == b"\r\n") {
-            remarks.push("its lines end in LF, not in CRLF as on the wire".to_owned());
+            remarks.push("its lines end with LF, not with CRLF as on the wire".to_owned());
         }
         let body = match unchunked(&mut parts.headers, body, &mut remarks) {
             Some(body) => body,
@@ -68,7 +66,7 @@ impl CapturedRequest {
     }
 }
 
-/// A request that a program has kept whole.
+/// A complete request, kept by a program.
 impl From<Request<Bytes>> for CapturedRequest {
     fn from(request: Request<Bytes>) -> Self {
         let (parts, body) = request.into_parts();
@@ -80,7 +78,7 @@ impl From<Request<Bytes>> for CapturedRequest {
     }
 }
 
-/// Shows neither headers nor body, which hold secrets.
+/// Omits the headers and the body, which hold secrets.
 impl std::fmt::Debug for CapturedRequest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("CapturedRequest")
@@ -97,14 +95,14 @@ fn error(reason: &impl ToString) -> CaptureError {
     }
 }
 
-/// Tools write a request of HTTP/2 like one of HTTP/1.1, but for the version.
+/// Tools write an HTTP/2 request like an HTTP/1.1 request with another version.
 fn with_version_1(raw: &[u8], remarks: &mut Vec<String>) -> Vec<u8> {
     let end = raw.iter().position(|byte| *byte == b'\n');
     let (line, rest) = raw.split_at(end.unwrap_or(raw.len()));
     let line = line.trim_ascii_end();
     for version in [" HTTP/2.0", " HTTP/2", " HTTP/3.0", " HTTP/3"] {
         if let Some(line) = line.strip_suffix(version.as_bytes()) {
-            remarks.push(format!("it is written as one of{version}"));
+            remarks.push(format!("its request line says{version}"));
             let rest = if rest.is_empty() { b"\n" } else { rest };
             return [line, b" HTTP/1.1", rest].concat();
         }
@@ -112,7 +110,7 @@ fn with_version_1(raw: &[u8], remarks: &mut Vec<String>) -> Vec<u8> {
     raw.to_vec()
 }
 
-/// The head and its length; `None` if it does not end.
+/// The head and its length; `None` if the head is incomplete.
 fn read_head(raw: &[u8]) -> Result<Option<(Parts, usize)>, CaptureError> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut head = httparse::Request::new(&mut headers);
@@ -137,8 +135,8 @@ fn read_head(raw: &[u8]) -> Result<Option<(Parts, usize)>, CaptureError> {
     Ok(Some((request.into_parts().0, length)))
 }
 
-/// The body out of its chunks (RFC 9112 §7.1), if it has any. What is missing
-/// at the end is missing in the body.
+/// Decodes a chunked body (RFC 9112 §7.1). A capture that is cut short gives a
+/// shorter body.
 fn unchunked(headers: &mut HeaderMap, raw: &[u8], remarks: &mut Vec<String>) -> Option<Vec<u8>> {
     headers.get(TRANSFER_ENCODING)?;
     let (mut body, mut rest, mut ended) = (Vec::new(), raw, false);
@@ -157,24 +155,26 @@ fn unchunked(headers: &mut HeaderMap, raw: &[u8], remarks: &mut Vec<String>) -> 
         }
     }
     if body.is_empty() && !raw.is_empty() {
-        remarks.push("its body is said to come in chunks, but was captured without".to_owned());
+        remarks.push(
+            "its headers announce a chunked body, but it was captured without chunks".to_owned(),
+        );
         return Some(raw.to_vec());
     }
     if !ended {
-        remarks.push("its body ends before its last chunk: the capture is cut short".to_owned());
+        remarks.push("its body ends before the last chunk: the capture is cut short".to_owned());
     }
-    // As a server hands it on.
+    // As a server passes it on.
     headers.remove(TRANSFER_ENCODING);
     headers.remove(CONTENT_LENGTH);
     Some(body)
 }
 
-/// As much of the bytes as a server reads.
+/// The bytes that a server would read as the body.
 fn declared<'a>(headers: &HeaderMap, raw: &'a [u8], remarks: &mut Vec<String>) -> &'a [u8] {
     let Some(length) = headers.get(CONTENT_LENGTH) else {
         if !raw.is_empty() {
             remarks.push(
-                "it has no Content-Length: all that follows its headers is its body".to_owned(),
+                "it has no Content-Length: all bytes after its headers are its body".to_owned(),
             );
         }
         return raw;

@@ -4,9 +4,9 @@ use std::fmt;
 use crate::rejection::RejectionKind;
 use crate::verify::Check;
 
-/// What a receiver makes of a request, check by check.
+/// The receiver's verdict on a request, check by check.
 ///
-/// Its `Display` is for a person to read, several lines long.
+/// Its `Display` is text for a person, of several lines.
 #[derive(Clone, Debug)]
 pub struct Explanation {
     pub(super) request: String,
@@ -15,35 +15,34 @@ pub struct Explanation {
     pub(super) checks: Vec<(Check, CheckVerdict)>,
 }
 
-/// What became of a check.
+/// The verdict of one check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CheckVerdict {
-    /// All is well.
+    /// The request passes the check.
     Passed,
     /// The receiver refuses the request.
     #[non_exhaustive]
     Failed {
-        /// As the layer says it.
+        /// The layer's rejection.
         kind: RejectionKind,
-        /// What was expected and what came.
+        /// The expected and the actual value.
         why: String,
-        /// What may have happened, and what would help.
+        /// Likely causes and remedies.
         remedies: Vec<String>,
     },
-    /// What is known of the receiver is not enough to say.
+    /// The known settings of the receiver do not suffice for a verdict.
     #[non_exhaustive]
     Unknown {
-        /// What would have to be known.
+        /// The missing settings.
         why: String,
     },
-    /// There is nothing to judge, since something before it is not as it
-    /// should be.
+    /// An earlier failure left nothing to check.
     NotReached,
 }
 
 impl CheckVerdict {
-    /// Whether the receiver refuses the request for it.
+    /// Whether the check failed, so that the receiver refuses the request.
     #[must_use]
     pub fn is_failed(&self) -> bool {
         matches!(self, Self::Failed { .. })
@@ -51,7 +50,7 @@ impl CheckVerdict {
 }
 
 impl Explanation {
-    /// Whether every check has passed: the layer accepts the request.
+    /// Whether every check passed, so that the layer accepts the request.
     #[must_use]
     pub fn is_accepted(&self) -> bool {
         self.checks
@@ -59,8 +58,8 @@ impl Explanation {
             .all(|(_, verdict)| *verdict == CheckVerdict::Passed)
     }
 
-    /// Why the layer refuses the request: the first check that fails says so.
-    /// `None` also if none fails but something is unknown.
+    /// The layer's rejection: that of the first check that fails. `None` if no check
+    /// fails, even if one is unknown.
     #[must_use]
     pub fn rejection(&self) -> Option<RejectionKind> {
         self.checks.iter().find_map(|(_, verdict)| match verdict {
@@ -74,7 +73,7 @@ impl Explanation {
         self.checks.iter().map(|(check, verdict)| (*check, verdict))
     }
 
-    /// What is to be said of the capture itself.
+    /// Remarks on the capture itself.
     #[must_use]
     pub fn remarks(&self) -> &[String] {
         &self.remarks
@@ -111,13 +110,13 @@ impl fmt::Display for Explanation {
                 CheckVerdict::Unknown { why } => {
                     writeln!(f, "  unknown  {check}\n           {why}")?;
                 }
-                CheckVerdict::NotReached => writeln!(f, "  -        {check}: nothing to judge")?,
+                CheckVerdict::NotReached => writeln!(f, "  -        {check}: not reached")?,
             }
         }
         match self.rejection() {
             Some(kind) => write!(f, "refused: {} ({})", kind.status(), kind.code()),
             None if self.is_accepted() => f.write_str("accepted"),
-            None => f.write_str("nothing is wrong so far, but not all is known"),
+            None => f.write_str("undecided: no check fails, but some are unknown"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Says of a captured request what the layer makes of it, check by check.
+//! Explains, check by check, why the layer accepts or refuses a captured request.
 
 mod capture;
 mod explanation;
@@ -23,21 +23,18 @@ pub use crate::verify::Check;
 use crate::verify::{Trial, UnverifiedClaims, Verifier};
 use crate::verify_webhook::VerifyWebhookBuilder;
 
-/// Says of captured requests whether a receiver accepts them, and if not, why
-/// not and what would help.
+/// Explains whether a receiver accepts captured requests, why not, and what helps.
 ///
-/// It makes the layer's own checks, in its order, but goes on after one that
-/// fails, so that all that is wrong comes to light at once. It takes the
-/// receiver's own settings, of which the public URL and the tenants may be left
-/// out: what depends on them is then [unknown](CheckVerdict::Unknown). The
-/// builder's clock is the time of receipt: set a
-/// [`ManualClock`](super::ManualClock) for a request of some time ago.
+/// It runs the layer's own checks in the layer's order, and continues after a failed
+/// one, so that it reports everything that is wrong. It takes the receiver's
+/// settings; you may omit the public URL and the tenants, and the checks that depend
+/// on them are then [unknown](CheckVerdict::Unknown). The builder's clock is the time
+/// of receipt: set a [`ManualClock`](super::ManualClock) for an older request.
 ///
-/// One explainer remembers the tokens of the requests that it was given, and
-/// so notices one that comes again. Explaining has no effect on the receiver's
-/// own replay store.
+/// An explainer remembers the tokens of its requests and detects a reused one. It
+/// does not touch the receiver's replay store.
 ///
-/// Neither token nor signature nor callback URL is in what it says.
+/// Explanations contain no token, signature or callback URL.
 ///
 /// ```
 /// use tower_conductorone::VerifyWebhookLayer;
@@ -68,10 +65,10 @@ pub struct Explainer {
     seen: Vec<Option<(String, String)>>,
 }
 
-/// In the place of what is left out: no token is for it, or by it.
+/// Stands for omitted settings: no token has this issuer or audience.
 const NOBODY: &str = "unknown.invalid";
 
-/// Keys that nobody has.
+/// A source without keys.
 #[derive(Debug)]
 struct NoKeys;
 
@@ -82,10 +79,10 @@ impl KeySource for NoKeys {
 }
 
 impl Explainer {
-    /// An explainer for a receiver of these settings.
+    /// An explainer for a receiver with these settings.
     ///
     /// # Errors
-    /// As [`VerifyWebhookBuilder::build`], but for what is left out.
+    /// As [`VerifyWebhookBuilder::build`], except for omitted settings.
     pub fn new(receiver: VerifyWebhookBuilder) -> Result<Self, ConfigError> {
         let (knows_url, knows_tenants) = (receiver.has_public_url(), receiver.has_tenant());
         let mut receiver = receiver.replay_store(MemoryReplayStore::default());
@@ -103,24 +100,24 @@ impl Explainer {
         })
     }
 
-    /// Makes all checks of one request.
+    /// Runs all checks on one request.
     ///
-    /// A tenant's keys are loaded from where the settings say, if they have to
-    /// be; keys that are out of reach make the signature unknown.
+    /// Loads a tenant's keys from the configured source if needed. If they are
+    /// unavailable, the signature is unknown.
     pub async fn explain(&mut self, request: &CapturedRequest) -> Explanation {
         let mut remarks = request.remarks.clone();
         let mut body = request.body.clone();
         let mut trial = self.verifier.try_all(&request.parts, body.clone()).await;
         if let Some((whole, how)) = restored(request, trial.claims.as_ref()) {
             remarks.push(format!(
-                "its body is shorter than Content-Length says; it is whole again {how}"
+                "its body is shorter than Content-Length says; it is complete {how}"
             ));
             body = whole;
             trial = self.verifier.try_all(&request.parts, body.clone()).await;
         }
         let Trial { verdicts, claims } = trial;
         if let Some(number) = self.seen_before(claims.as_ref()) {
-            remarks.push(format!("it has the token of request {number} of these"));
+            remarks.push(format!("it reuses the token of request {number}"));
         }
         let context = Context {
             verifier: &self.verifier,
@@ -151,7 +148,7 @@ impl Explainer {
             Check::Audience | Check::BoundUrl if !self.knows_url => context.without_public_url(),
             Check::Tenant if !self.knows_tenants => context.without_tenants(),
             Check::Signature if !self.knows_tenants => {
-                context.claims.map(|_| "no tenant's keys are given".into())
+                context.claims.map(|_| "no tenant is configured".into())
             }
             _ => None,
         };
@@ -189,8 +186,8 @@ impl Explainer {
     }
 }
 
-/// The body as the tool got it, if it has since lost line ends: it has then the
-/// length and the hash that it should have.
+/// The original body, if the capture has lost line ends: it must have the declared
+/// length and the token's hash.
 fn restored(
     request: &CapturedRequest,
     claims: Option<&UnverifiedClaims>,

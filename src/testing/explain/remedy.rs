@@ -1,4 +1,4 @@
-//! What may have happened to a request that is refused, and what would help.
+//! Likely causes and remedies for a refused request.
 
 use std::fmt::Write;
 use std::time::{Duration, SystemTime};
@@ -13,7 +13,7 @@ use crate::excerpt::for_log;
 use crate::rejection::RejectionKind as Kind;
 use crate::verify::{Check, PublicUrl, UnverifiedClaims, Verifier, header_agrees};
 
-/// All that there is to draw conclusions from.
+/// The facts on which remedies are based.
 pub(super) struct Context<'a> {
     pub(super) verifier: &'a Verifier,
     pub(super) parts: &'a Parts,
@@ -39,7 +39,7 @@ impl Context<'_> {
     pub(super) fn token(&self) -> Option<String> {
         let claims = self.claims?;
         Some(format!(
-            "token {:?} of {:?} for {:?}, issued {}, good until {}",
+            "token {:?} from {:?} for {:?}, issued {}, valid until {}",
             for_log(claims.token_id()),
             for_log(claims.issuer()),
             for_log(claims.target()),
@@ -50,17 +50,19 @@ impl Context<'_> {
 
     pub(super) fn without_public_url(&self) -> Option<String> {
         let target = for_log(self.claims?.target());
-        let mut why = format!("no public URL is given; the token was made for {target:?}");
+        let mut why = format!("no public URL is configured; the token is for {target:?}");
         if let Some(url) = self.fitting_public_url() {
             // Writing to a string does not fail.
-            let _ = write!(why, ", which is right for the public URL {url}");
+            let _ = write!(why, ", which fits the public URL {url}");
         }
         Some(why)
     }
 
     pub(super) fn without_tenants(&self) -> Option<String> {
         let issuer = for_log(self.claims?.issuer());
-        Some(format!("no tenant is given; the token says {issuer:?}"))
+        Some(format!(
+            "no tenant is configured; the token's iss is {issuer:?}"
+        ))
     }
 
     pub(super) fn remedies(&self, check: Check, kind: Kind) -> Vec<String> {
@@ -74,11 +76,11 @@ impl Context<'_> {
             (Check::BodyHash, Some(claims)) => self.hash(claims),
             (Check::ContentDigest, Some(claims)) => self.digest_header(claims),
             (Check::FirstUse, _) => vec![
-                "ConductorOne tries again with a new token at the latest when this one has expired; a request that comes twice is a capture that somebody has sent again"
+                "ConductorOne retries with a new token, at the latest when this one has expired; a request that comes twice was captured and sent again"
                     .into(),
             ],
             (Check::MediaType | Check::ContentCoding, _) => vec![
-                "ConductorOne sends application/json without a content coding: something on the way has changed it"
+                "ConductorOne sends application/json without a content coding: an intermediary has changed it"
                     .into(),
             ],
             _ => Vec::new(),
@@ -88,12 +90,11 @@ impl Context<'_> {
     fn bearer(&self, kind: Kind) -> Vec<String> {
         match kind {
             Kind::MissingToken if !self.parts.headers.contains_key(AUTHORIZATION) => vec![
-                "a proxy may have taken the header away, or the tool that captured the request"
+                "a proxy, or the tool that captured the request, may have removed the header"
                     .into(),
             ],
             Kind::MissingToken | Kind::MalformedToken => vec![
-                "has the tool that captured the request masked the token, or broken its line?"
-                    .into(),
+                "did the tool that captured the request mask the token, or break its line?".into(),
             ],
             _ => Vec::new(),
         }
@@ -103,7 +104,7 @@ impl Context<'_> {
         let mut known: Vec<_> = self.verifier.tenants.keys().map(|name| &**name).collect();
         known.sort_unstable();
         format!(
-            "configured: {}; if {:?} is yours, add it",
+            "configured: {}; if {:?} is your tenant, add it",
             known.join(", "),
             for_log(claims.issuer())
         )
@@ -111,9 +112,9 @@ impl Context<'_> {
 
     fn signature(&self, kind: Kind, claims: &UnverifiedClaims) -> Vec<String> {
         let mut remedies = vec![match kind {
-            Kind::UnknownKey => "these are another tenant's keys, or the tenant has changed its keys since or before: fetch them anew",
-            Kind::AlgorithmMismatch => "a token whose alg is not its key's is forged",
-            _ => "the token was changed, or signed with another key of this name: it is forged, or from elsewhere",
+            Kind::UnknownKey => "the keys are another tenant's, or older or newer than the token: fetch them again",
+            Kind::AlgorithmMismatch => "the alg is not that of the key: the token is forged",
+            _ => "the token was changed after signing, or signed with another key of the same kid: it is forged, or another tenant's",
         }.to_owned()];
         if let Some(keys) = self
             .verifier
@@ -121,7 +122,7 @@ impl Context<'_> {
             .get(claims.issuer())
             .and_then(|source| source.current())
         {
-            remedies.push(format!("the tenant's keys at hand: {keys}"));
+            remedies.push(format!("the tenant's known keys: {keys}"));
         }
         remedies
     }
@@ -131,16 +132,16 @@ impl Context<'_> {
         let configured = &self.verifier.claims.public_url;
         match self.fitting_public_url() {
             Some(url) => format!(
-                "the token was made for {target:?}, this receiver is configured for {configured} and was called at {path:?}: if {target:?} is the webhook's URL in ConductorOne, set the public URL to {url}"
+                "the token is for {target:?}, this receiver is configured for {configured} and was called at {path:?}: if {target:?} is the webhook's URL in ConductorOne, set the public URL to {url}"
             ),
             None => format!(
-                "the token was made for {target:?}, this receiver is configured for {configured} and was called at {path:?}: no public URL makes them fit; either something on the way has changed the path, or the token was not made for this request"
+                "the token is for {target:?}, this receiver is configured for {configured} and was called at {path:?}: no public URL makes them match; either an intermediary has changed the path, or the token is for another request"
             ),
         }
     }
 
-    /// The public URL with which the token would be for this request: in normal
-    /// form, which has printable ASCII only.
+    /// The public URL that makes token and request match, in normal form, which is
+    /// printable ASCII.
     fn fitting_public_url(&self) -> Option<String> {
         let claims = self.claims?;
         let htu = claims.target().split(['?', '#']).next()?;
@@ -156,18 +157,18 @@ impl Context<'_> {
         let issued = claims.issued_at();
         match (kind, self.now.duration_since(issued)) {
             (Kind::TokenLifetimeTooLong, _) => {
-                "ConductorOne's tokens live for two minutes: this is not one of them".into()
+                "ConductorOne's tokens are valid for two minutes: this is not one of them".into()
             }
             (Kind::TokenExpired, Ok(age)) => format!(
-                "it was received {} after it was issued: the receiver's clock is that much ahead, or the request was held up, or sent again; if it was captured earlier than {}, say when",
+                "it was received {} after it was issued: the receiver's clock is ahead, or the request was delayed or sent again; if it was captured before {}, set that time",
                 seconds(age),
                 moment(self.now),
             ),
             (_, Err(ahead)) => format!(
-                "it was received {} before it was issued: the receiver's clock is that much behind",
+                "it was received {} before it was issued: the receiver's clock is behind",
                 seconds(ahead.duration())
             ),
-            _ => "the times in the token contradict each other: this is not ConductorOne's".into(),
+            _ => "the times in the token contradict each other: it is not ConductorOne's".into(),
         }
     }
 
@@ -175,13 +176,16 @@ impl Context<'_> {
         let digest = claims.body_digest();
         let mut remedies = vec![match rewritten::find(self.body, digest, self.verifier.body.max_bytes) {
             Some(how) => format!(
-                "{how}, the body has the token's hash: something on the way, or the tool that captured the request, has written it anew; the receiver needs the bytes as they were sent"
+                "{how}, the body has the token's hash: an intermediary, or the tool that captured the request, has rewritten it; the receiver needs the bytes as they were sent"
             ),
-            None => "no other line ends or white space give it the token's hash: its content was changed, or it belongs to another token".into(),
+            None => "no change of line ends or white space gives it the token's hash: its content was changed, or it belongs to another token".into(),
         }];
         let has_digest = self.parts.headers.contains_key("content-digest");
         if has_digest && header_agrees(&self.parts.headers, digest) {
-            remedies.push("Content-Digest agrees with the token: it is the body that was changed, after it was sent".into());
+            remedies.push(
+                "Content-Digest agrees with the token: the body was changed after it was sent"
+                    .into(),
+            );
         }
         remedies
     }
@@ -190,10 +194,7 @@ impl Context<'_> {
         if header_agrees(&self.parts.headers, claims.body_digest()) {
             return vec!["it agrees with the token: the body was changed after it was sent".into()];
         }
-        vec![
-            "it agrees with neither the token nor the body: something on the way has written it"
-                .into(),
-        ]
+        vec!["it agrees with neither the token nor the body: an intermediary has set it".into()]
     }
 
     fn path(&self) -> &str {
@@ -204,10 +205,10 @@ impl Context<'_> {
 fn size(kind: Kind) -> Vec<String> {
     match kind {
         Kind::IncompleteBody => vec![
-            "the capture is cut short, or something has consumed or changed the body before the receiver"
+            "the capture is cut short, or the body was consumed or changed before it reached the receiver"
                 .into(),
         ],
-        Kind::BodyTooLarge => vec!["set max_body_bytes higher, if this is genuine".into()],
+        Kind::BodyTooLarge => vec!["if this request is genuine, set max_body_bytes higher".into()],
         _ => Vec::new(),
     }
 }
@@ -215,7 +216,7 @@ fn size(kind: Kind) -> Vec<String> {
 fn moment(time: SystemTime) -> String {
     match Timestamp::try_from(time) {
         Ok(time) => format!("{time:.0}"),
-        Err(_) => "at a time beyond all calendars".into(),
+        Err(_) => "at a time out of range".into(),
     }
 }
 

@@ -1,13 +1,13 @@
-//! What somebody on the way may have done to a body, undone by trial: with the
-//! right hash, the guess is proven.
+//! Finds out how an intermediary has rewritten a body, by trial: a guess with the
+//! right hash is proven.
 
 use sha2::{Digest, Sha256};
 
-/// The deepest nesting that is written anew: no delivery is nested so deeply, and
-/// each level makes every line longer.
+/// The deepest nesting that is tried: no delivery is nested so deeply, and each level
+/// makes every line longer.
 const MAX_NESTING: usize = 128;
 
-/// White space as JSON's writers put it.
+/// The white space of common JSON writers.
 struct Layout {
     what: &'static str,
     after_colon: &'static str,
@@ -65,8 +65,8 @@ const ESCAPES: [(&str, &[(&str, &str)]); 4] = [
     (" and with / not escaped", &[("\\/", "/")]),
 ];
 
-/// What has to be done to the body to give it this hash, if that is one of the
-/// usual things. A body is no longer than `max_bytes`.
+/// The common rewriting that gives the body this hash, if any. Tries no body longer
+/// than `max_bytes`.
 pub(super) fn find(body: &[u8], digest: &[u8; 32], max_bytes: usize) -> Option<String> {
     let is_it = |candidate: &[u8]| Sha256::digest(candidate)[..] == *digest;
     if let Some((_, how)) = line_ends(body)
@@ -100,7 +100,7 @@ pub(super) fn find(body: &[u8], digest: &[u8; 32], max_bytes: usize) -> Option<S
     None
 }
 
-/// The body with other line ends, and what was done to it.
+/// The body with other line ends, each with a description.
 pub(super) fn line_ends(body: &[u8]) -> Vec<(Vec<u8>, &'static str)> {
     let mut candidates = vec![
         ([body, b"\n"].concat(), "with a line end added at its end"),
@@ -138,9 +138,8 @@ fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
 }
 
 impl Layout {
-    /// The same JSON text with this white space between its tokens. Order and
-    /// wording of all else stay as they are. `None` if it is nested too deeply or
-    /// gets too long.
+    /// The same JSON text with this white space between its tokens; all else is
+    /// unchanged. `None` if it is nested too deeply or becomes too long.
     fn write(&self, json: &str, max_bytes: usize) -> Option<String> {
         let mut out = String::with_capacity(json.len());
         let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
@@ -162,7 +161,7 @@ impl Layout {
                     out.push(character);
                     depth += 1;
                     while characters.next_if(char::is_ascii_whitespace).is_some() {}
-                    // An empty one stays on its line.
+                    // An empty object or array stays on its line.
                     is_empty = matches!(characters.peek(), Some('}' | ']'));
                     if !is_empty {
                         self.new_line(&mut out, depth);

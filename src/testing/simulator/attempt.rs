@@ -17,7 +17,7 @@ use crate::testing::gzip;
 /// How long ConductorOne waits for an answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// An attempt to deliver, and what came of it.
+/// An attempt to deliver, and its result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeliveryAttempt {
     pub(super) started: Duration,
@@ -26,7 +26,7 @@ pub struct DeliveryAttempt {
 }
 
 impl DeliveryAttempt {
-    /// How long after the first attempt it was made.
+    /// When it was made, counted from the first attempt.
     #[must_use]
     pub fn started(&self) -> Duration {
         self.started
@@ -38,7 +38,7 @@ impl DeliveryAttempt {
         self.took
     }
 
-    /// What came of it.
+    /// The result.
     #[must_use]
     pub fn result(&self) -> &AttemptResult {
         &self.result
@@ -54,21 +54,21 @@ impl DeliveryAttempt {
     }
 }
 
-/// What came of an attempt.
+/// The result of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AttemptResult {
-    /// A 2xx but 202, and its document if that answers the event.
+    /// A 2xx other than 202, and the document, if it answers the event.
     Document(StatusCode, Result<Reply, ReplyError>),
-    /// Any other status. What comes with it is not looked at.
+    /// Any other status. The body is ignored.
     Status(StatusCode),
-    /// Nothing within 30 s: the receiver's future was dropped.
+    /// No answer within 30 s: the receiver's future was dropped.
     TimedOut,
-    /// The receiver or its answer's body failed, with this message.
+    /// The receiver or the body of its answer failed with this message.
     ConnectionError(String),
 }
 
-/// Sends the request, and waits for the whole answer as long as ConductorOne
+/// Sends the request, and waits for the complete answer for as long as ConductorOne
 /// does.
 pub(super) async fn attempt<S, B>(
     receiver: S,

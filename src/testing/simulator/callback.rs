@@ -1,4 +1,4 @@
-//! Where answers are posted after a 202.
+//! The endpoint for answers after a 202.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -16,23 +16,22 @@ use tower_service::Service;
 use super::instance::Instance;
 use crate::testing::{id, lock};
 
-/// The path of all callback URLs, less the token.
+/// The path of all callback URLs, without the token.
 const PATH: &str = "/api/v1/webhooks/callback/";
 
 /// The longest body that is read.
 const MAX_BODY: usize = 1024 * 1024;
 
-/// ConductorOne's callback endpoint: takes the answers to deliveries, each URL
-/// once.
+/// ConductorOne's callback endpoint: accepts the answer to a delivery, once for each
+/// URL.
 ///
 /// Made by [`Simulator::callbacks`](super::Simulator::callbacks). Receivers in
 /// the same process post to it with [`post`](Self::post), or use it as the
-/// [`Service`] that their client calls; for others there is
-/// [`serve`](Self::serve). What a URL leads to is settled by its path alone.
-/// Clones are the same endpoint.
+/// [`Service`] that their client calls; [`serve`](Self::serve) publishes it for
+/// others. Only the path of a callback URL counts. Clones are the same endpoint.
 ///
-/// A document that is taken is answered 200, any other 400:
-/// [`CallbackRefusal`](super::CallbackRefusal) has the reasons.
+/// It answers 200 to an accepted document and 400 to any other:
+/// [`CallbackRefusal`](super::CallbackRefusal) lists the reasons.
 #[derive(Clone)]
 pub struct CallbackEndpoint {
     shared: Arc<Shared>,
@@ -46,7 +45,7 @@ struct Shared {
 #[derive(Default)]
 struct State {
     instances: HashMap<String, Arc<Instance>>,
-    /// What callback URLs begin with while the endpoint is served.
+    /// The origin of callback URLs while the endpoint is served.
     served: Option<String>,
 }
 
@@ -60,7 +59,7 @@ impl CallbackEndpoint {
         }
     }
 
-    /// A new URL that leads to that delivery.
+    /// A new callback URL for that delivery.
     pub(super) fn open(&self, instance: &Arc<Instance>) -> String {
         let token = id::ksuid();
         let mut state = lock(&self.shared.state);
@@ -76,7 +75,7 @@ impl CallbackEndpoint {
         lock(&self.shared.state).served = origin;
     }
 
-    /// Posts a document to a callback URL, and says what it is answered with.
+    /// Posts a document to a callback URL and returns the status of the answer.
     pub fn post(&self, url: &str, document: impl Into<Bytes>) -> StatusCode {
         match url.parse::<Uri>() {
             Ok(uri) => self.take(uri.path(), document.into()),
@@ -128,8 +127,7 @@ where
     }
 }
 
-/// So that a [`CallbackClient`](crate::callback::CallbackClient) posts to it
-/// without a socket.
+/// Lets a [`CallbackClient`](crate::callback::CallbackClient) post without a socket.
 impl crate::callback::Post for CallbackEndpoint {
     fn post(
         &self,
@@ -143,7 +141,7 @@ impl crate::callback::Post for CallbackEndpoint {
     }
 }
 
-/// Shows no callback URLs.
+/// Omits the callback URLs.
 impl fmt::Debug for CallbackEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CallbackEndpoint")

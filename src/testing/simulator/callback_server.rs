@@ -23,11 +23,11 @@ pub struct CallbackServer {
 }
 
 impl CallbackEndpoint {
-    /// Serves it on a free loopback port until the server is dropped. In the
-    /// meantime new callback URLs lead there, with the scheme `http`.
+    /// Serves it on a free loopback port until the server is dropped. Until then,
+    /// new callback URLs lead to that port, with the scheme `http`.
     ///
     /// # Errors
-    /// If no port can be had.
+    /// If no port is available.
     ///
     /// # Panics
     /// Outside a tokio runtime with I/O.
@@ -49,7 +49,7 @@ impl CallbackServer {
         })
     }
 
-    /// What its callback URLs begin with: `http://127.0.0.1:<port>`.
+    /// The origin of its callback URLs: `http://127.0.0.1:<port>`.
     #[must_use]
     pub fn origin(&self) -> String {
         format!("http://{}", self.address)
@@ -63,7 +63,7 @@ impl Drop for CallbackServer {
     }
 }
 
-/// Serves connections, which end with this future.
+/// Serves connections; dropping the future closes them.
 async fn accept(listener: TcpListener, endpoint: CallbackEndpoint) {
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {

@@ -1,4 +1,4 @@
-//! What ConductorOne knows of a delivery while it goes on, and afterwards.
+//! ConductorOne's state of a delivery, during and after it.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::testing::lock;
 pub(super) struct Instance {
     event: String,
     fired: Instant,
-    /// When the callback time-out is over.
+    /// The end of the callback time-out.
     pub(super) deadline: Instant,
     refuse_early_callbacks: bool,
     state: Mutex<State>,
@@ -31,14 +31,14 @@ struct State {
 
 #[derive(Debug, Default)]
 enum Phase {
-    /// Attempts are made, no 202 was received.
+    /// Attempts are made; no 202 has come.
     #[default]
     Trying,
-    /// A 202 was received.
+    /// A 202 has come.
     Waiting,
-    /// The callback brought this.
+    /// The callback brought this document.
     Completed(Reply),
-    /// It has come to another end.
+    /// It has ended without a callback.
     Closed,
 }
 
@@ -64,7 +64,7 @@ impl Instance {
         self.fired.elapsed()
     }
 
-    /// Takes or refuses a document that was posted to a callback URL.
+    /// Accepts or refuses a document that was posted to a callback URL.
     pub(super) fn take(&self, document: Bytes) -> StatusCode {
         let mut state = lock(&self.state);
         let refusal = match self.judge(&state.phase, document) {
@@ -91,7 +91,7 @@ impl Instance {
         Reply::from_json(&self.event, document).map_err(CallbackRefusal::Document)
     }
 
-    /// A 202 was received.
+    /// Records a 202.
     pub(super) fn wait(&self) {
         let mut state = lock(&self.state);
         if matches!(state.phase, Phase::Trying) {
@@ -99,7 +99,7 @@ impl Instance {
         }
     }
 
-    /// Ends the delivery, and with what, if the callback has completed it.
+    /// Ends the delivery, and returns the document if a callback has completed it.
     pub(super) fn close(&self) -> Option<Reply> {
         let mut state = lock(&self.state);
         if let Phase::Completed(reply) = &state.phase {
@@ -113,7 +113,7 @@ impl Instance {
         matches!(lock(&self.state).phase, Phase::Completed(_))
     }
 
-    /// Waits until the callback completes it, or until then.
+    /// Waits until a callback completes it, at most until `then`.
     pub(super) async fn completed_by(&self, then: Instant) {
         let _ = tokio::time::timeout_at(then, self.completed.notified()).await;
     }

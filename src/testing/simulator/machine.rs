@@ -1,4 +1,4 @@
-//! The way of a delivery, from its first attempt to its end.
+//! A delivery from its first attempt to its end.
 
 use std::error::Error;
 use std::ops::RangeInclusive;
@@ -21,7 +21,7 @@ use super::{Simulator, Switches};
 use crate::event::Reply;
 use crate::testing::Delivery;
 
-/// The most attempts for one delivery.
+/// ConductorOne's limit of attempts for one delivery.
 const MAX_ATTEMPTS: usize = 50;
 
 pub(super) struct Machine {
@@ -95,7 +95,7 @@ impl Machine {
             }
             let next = Instant::now() + self.pause();
             let deadline = self.instance.deadline;
-            // An early callback may come in between, if those are taken.
+            // An early callback may complete it during the pause.
             self.instance.completed_by(next.min(deadline)).await;
             if self.instance.is_completed() || next >= deadline {
                 return self.end(End::Failed(Failure::TimedOut), None);
@@ -127,7 +127,7 @@ impl Machine {
         Duration::from_millis(self.rng.u64(shortest..=longest))
     }
 
-    /// That end, unless the callback has brought a better one before.
+    /// Ends with `end`, unless a callback has completed the delivery.
     fn end(self, end: End, document: Option<Reply>) -> DeliveryReport {
         let (end, document) = match self.instance.close() {
             Some(reply) => (End::CompletedByCallback, Some(reply)),

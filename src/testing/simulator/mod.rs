@@ -1,15 +1,14 @@
-//! ConductorOne's delivery machine, in virtual time.
+//! Simulates ConductorOne's deliveries, in virtual time.
 //!
 //! A [`Simulator`] delivers to any Tower service as ConductorOne does: an
-//! attempt times out after 30 s, and unless it was answered 2xx or 410 it is
-//! followed by another one 3 to 15 s later, up to 50 times, until the callback
-//! time-out. What comes with a 2xx is checked against the event; after a 202
-//! the answer is awaited at the [callback endpoint](CallbackEndpoint). The
+//! attempt times out after 30 s; unless it is answered 2xx or 410, the next one
+//! follows 3 to 15 s later, up to 50 attempts, until the callback time-out. The
+//! document of a 2xx is checked against the event; after a 202, the simulator
+//! waits for it at the [callback endpoint](CallbackEndpoint). The
 //! [`DeliveryReport`] says what happened.
 //!
-//! All of it goes by tokio's clock. With that paused, the worst case of 50
-//! attempts, or of 30 days, takes no time to speak of; a [`VirtualClock`] then
-//! tells both sides the time of day.
+//! The simulator uses tokio's clock. With that paused, 50 attempts or 30 days pass
+//! in milliseconds; a [`VirtualClock`] then tells both sides the time of day.
 //!
 //! ```
 //! use std::convert::Infallible;
@@ -31,7 +30,7 @@
 //! let clock = VirtualClock::starting_at(SystemTime::now());
 //! let simulator = Simulator::new(&tenant).clock(clock);
 //!
-//! // A receiver that takes everything over, and answers an hour later.
+//! // A receiver that answers 202, and an hour later by callback.
 //! let callbacks = simulator.callbacks();
 //! let handler = service_fn(move |request: Request<Full<Bytes>>| {
 //!     let callbacks = callbacks.clone();
@@ -64,7 +63,7 @@
 //! # }
 //! ```
 //!
-//! What ConductorOne's documentation leaves open is in [`Switches`].
+//! [`Switches`] select the behaviour that ConductorOne's documentation leaves open.
 //!
 //! [`VirtualClock`]: crate::testing::VirtualClock
 
@@ -105,8 +104,8 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Delivers like ConductorOne; see the [module](self).
 ///
-/// Clones share the callback endpoint, the chances and the configured webhook's
-/// id.
+/// Clones share the callback endpoint, the random numbers and the id of the
+/// configured webhook.
 #[derive(Clone, Debug)]
 pub struct Simulator {
     clock: Arc<dyn Clock>,
@@ -119,7 +118,7 @@ pub struct Simulator {
 }
 
 impl Simulator {
-    /// A simulator for the deliveries of that tenant.
+    /// A simulator for the deliveries of this tenant.
     #[must_use]
     pub fn new(tenant: &FakeTenant) -> Self {
         Self {
@@ -133,25 +132,25 @@ impl Simulator {
         }
     }
 
-    /// The clock by which the tenant issues tokens; by default a
-    /// [`VirtualClock`] that starts at the system's time.
+    /// Sets the clock for the tenant's tokens; by default a [`VirtualClock`] that
+    /// starts at the system's time.
     #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// How to do what ConductorOne's documentation leaves open.
+    /// Sets the behaviour that ConductorOne's documentation leaves open.
     #[must_use]
     pub fn switches(mut self, switches: Switches) -> Self {
         self.switches = switches;
         self
     }
 
-    /// How long a delivery may take from its first attempt: 8 days by default.
+    /// Sets how long a delivery may take from its first attempt: 8 days by default.
     ///
     /// # Panics
-    /// Unless it is from 1 to 30 days, as ConductorOne wants it.
+    /// Unless it is from 1 to 30 days, ConductorOne's limits.
     #[must_use]
     pub fn callback_timeout(mut self, timeout: Duration) -> Self {
         assert!(
@@ -162,42 +161,41 @@ impl Simulator {
         self
     }
 
-    /// From which range the pause between two attempts is drawn, in
-    /// milliseconds: 3 to 15 s by default. A receiver that needs time to heal
-    /// may get as little as 49 times 3 s.
+    /// Sets the range of the random pauses between attempts, in whole milliseconds:
+    /// 3 to 15 s by default. A receiver that needs time to recover may get only
+    /// 49 pauses of 3 s.
     ///
     /// # Panics
     /// If the range is empty.
     #[must_use]
     pub fn pauses(mut self, range: RangeInclusive<Duration>) -> Self {
-        assert!(!range.is_empty(), "no pause is in an empty range");
+        assert!(!range.is_empty(), "the range of pauses is empty");
         self.pauses = range;
         self
     }
 
-    /// What the chances of the deliveries from now on follow from; by default
-    /// it is another one each time.
+    /// Sets the seed of the random numbers of later deliveries; by default a random
+    /// one.
     #[must_use]
     pub fn seed(self, seed: u64) -> Self {
         *lock(&self.seed) = seed;
         self
     }
 
-    /// Where the answers are posted after a 202.
+    /// The endpoint that receives the answers after a 202.
     #[must_use]
     pub fn callbacks(&self) -> CallbackEndpoint {
         self.endpoint.clone()
     }
 
-    /// Delivers until that has come to an end, good or bad.
+    /// Delivers until the delivery has succeeded or failed.
     ///
-    /// Each attempt is sent to a clone of `receiver`, and is `delivery` with a
-    /// token issued then, and with callback URLs of this simulator's (unless it
-    /// has none). A delivery with a [body](Delivery::body) of its own is sent
-    /// with that, so that only the token is new. All other knobs stand, so a
-    /// forgery stays one.
+    /// Each attempt calls a clone of `receiver` with `delivery`, a new token, and a
+    /// callback URL of this simulator (unless the delivery has none). A delivery with
+    /// its own [body](Delivery::body) keeps it; only the token is new. All other
+    /// settings of the delivery remain, so a forgery stays one.
     ///
-    /// The future can be spawned if the receiver can be sent to another thread.
+    /// The future is `Send` if the receiver, its futures and its bodies are.
     pub fn deliver<S, B>(
         &self,
         receiver: S,
@@ -210,7 +208,7 @@ impl Simulator {
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         let simulator = self.clone();
-        // Now, so that chances do not hang on which future is polled first.
+        // Here, so that the order of polling does not change the random numbers.
         let seed = self.next_seed();
         async move { Machine::new(&simulator, delivery, seed).run(receiver).await }
     }

@@ -1,4 +1,4 @@
-//! What was posted to a callback URL, and what became of it.
+//! A document posted to a callback URL, and the answer to it.
 
 use std::time::Duration;
 
@@ -18,13 +18,13 @@ impl CallbackPost {
         Self { at, refusal }
     }
 
-    /// How long after the first attempt it came.
+    /// When it came, counted from the first attempt.
     #[must_use]
     pub fn at(&self) -> Duration {
         self.at
     }
 
-    /// What it was answered with: 200 if it was taken, else 400.
+    /// The status of the answer: 200 if it was accepted, else 400.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self.refusal {
@@ -44,10 +44,10 @@ impl CallbackPost {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CallbackRefusal {
-    /// It came before a 202 was received; see
+    /// It came before a 202; see
     /// [`refuse_early_callbacks`](super::Switches::refuse_early_callbacks).
     Early,
-    /// The URL was used before, or the delivery has ended otherwise.
+    /// The URL was used before, or the delivery has already ended.
     Over,
     /// The callback time-out was over.
     Expired,

@@ -1,4 +1,4 @@
-//! What became of a delivery, as data.
+//! The outcome of a delivery, as data.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use super::instance::Instance;
 use super::post::CallbackPost;
 use crate::event::{Reply, ReplyError};
 
-/// What became of a delivery. Its `Debug` shows no token, no callback URL and
-/// no document.
+/// The outcome of a delivery. Its `Debug` omits tokens, callback URLs and the
+/// document.
 #[derive(Clone)]
-#[must_use = "it says whether the delivery came to a good end"]
+#[must_use = "it says whether the delivery succeeded"]
 pub struct DeliveryReport {
     pub(super) seed: u64,
     pub(super) attempts: Vec<DeliveryAttempt>,
@@ -29,13 +29,13 @@ impl DeliveryReport {
         &self.end
     }
 
-    /// Whether ConductorOne got its answer, at once or through the callback.
+    /// Whether ConductorOne got its answer, at once or by callback.
     #[must_use]
     pub fn is_success(&self) -> bool {
         !matches!(self.end, End::Failed(_))
     }
 
-    /// The answer that ConductorOne took.
+    /// The document that ConductorOne accepted.
     #[must_use]
     pub fn document(&self) -> Option<&Reply> {
         self.document.as_ref()
@@ -47,20 +47,20 @@ impl DeliveryReport {
         &self.attempts
     }
 
-    /// What was posted to its callback URLs until now, also after the end.
+    /// The documents posted to its callback URLs until now, also after the end.
     #[must_use]
     pub fn callbacks(&self) -> Vec<CallbackPost> {
         self.instance.posts()
     }
 
-    /// How long it went on from the first attempt.
+    /// The time from the first attempt to the end.
     #[must_use]
     pub fn took(&self) -> Duration {
         self.took
     }
 
-    /// Given to [`Simulator::seed`](super::Simulator::seed), it makes the next
-    /// delivery go with the same chances.
+    /// The seed that repeats this delivery's random numbers, for
+    /// [`Simulator::seed`](super::Simulator::seed).
     #[must_use]
     pub fn seed(&self) -> u64 {
         self.seed
@@ -85,22 +85,22 @@ impl fmt::Debug for DeliveryReport {
 pub enum End {
     /// A 2xx came with a document that answers the event.
     Delivered,
-    /// Such a document was posted to the callback URL.
+    /// A document that answers the event was posted to the callback URL.
     CompletedByCallback,
-    /// It failed for good.
+    /// ConductorOne gave up.
     Failed(Failure),
 }
 
-/// Why a delivery failed for good.
+/// Why ConductorOne gave a delivery up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Failure {
     /// The receiver answered 410.
     Gone,
-    /// The document that came with a 2xx does not answer the event.
+    /// A 2xx came with a document that does not answer the event.
     Document(ReplyError),
-    /// None of 50 attempts was answered with 2xx.
+    /// No 2xx came in 50 attempts.
     Attempts,
-    /// The callback time-out was over first.
+    /// The callback time-out ended.
     TimedOut,
 }

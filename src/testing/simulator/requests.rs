@@ -1,4 +1,4 @@
-//! What each attempt of a delivery sends.
+//! The requests of a delivery's attempts.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ const LIFETIME: Duration = Duration::from_secs(120);
 
 pub(super) struct Requests {
     delivery: Delivery,
-    /// Its body, unless that is the caller's and stays as it is.
+    /// Its body, unless the caller has set one, which never changes.
     envelope: Option<Value>,
     switches: Switches,
     clock: Arc<dyn Clock>,
@@ -48,7 +48,7 @@ impl Requests {
             delivery = delivery.webhook_id(id);
         }
         if is_sent {
-            // It is in the envelope, and need not be copied for each attempt.
+            // The envelope has it: no copy for each attempt.
             delivery = delivery.payload(Value::Null);
         }
         let mut requests = Self {
@@ -107,8 +107,7 @@ impl Requests {
     }
 }
 
-/// Writes the same JSON value with its objects' members in any order, and any
-/// white space between.
+/// Writes the same JSON value with random order of members and random white space.
 fn scramble(value: &Value, rng: &mut Rng, out: &mut String) {
     match value {
         Value::Object(members) => {

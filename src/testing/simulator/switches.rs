@@ -1,7 +1,7 @@
-/// What ConductorOne's documentation leaves open, each to be had both ways.
+/// A switch for each behaviour that ConductorOne's documentation leaves open.
 ///
-/// The default is the plainest sender: each switch off. A receiver should be
-/// right whatever they say: run its tests with [`all`](Self::all).
+/// By default all are off, which is the simplest sender. A receiver must work with
+/// every combination: run its tests with [`all`](Self::all).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 #[allow(
@@ -9,25 +9,24 @@
     reason = "they are independent of each other"
 )]
 pub struct Switches {
-    /// Whether an attempt is sent with the token of the one before it, until
-    /// that expires. A token is bound to its body: as long as it is used, the
-    /// whole request stays the same, whatever the other switches say. Otherwise
-    /// each attempt has a token of its own.
+    /// Whether attempts reuse a token until it expires. A token is bound to its body,
+    /// so the whole request stays the same meanwhile, whatever the other switches
+    /// say. Otherwise each attempt has a new token.
     pub reuse_tokens: bool,
-    /// Whether each attempt names another callback URL. They all lead to the
-    /// same delivery, which is completed once.
+    /// Whether each attempt has a new callback URL. All of them lead to the same
+    /// delivery, which is completed once.
     pub change_callback_urls: bool,
-    /// Whether each attempt has the envelope's members in another order, with
-    /// other white space.
+    /// Whether each attempt reorders the envelope's members and changes the white
+    /// space.
     pub change_bodies: bool,
-    /// Whether all deliveries of a simulator have one `webhookId`, that of the
+    /// Whether all deliveries of a simulator share one `webhookId`, that of the
     /// configured webhook. Otherwise each has its own.
     pub share_webhook_ids: bool,
     /// Whether a 2xx whose document does not answer the event is retried.
-    /// Otherwise the delivery has failed for good.
+    /// Otherwise ConductorOne gives the delivery up.
     pub retry_bad_documents: bool,
-    /// Whether a callback is refused with 400 as long as no 202 was received.
-    /// Otherwise it completes the delivery.
+    /// Whether a callback before a 202 is refused with 400. Otherwise it completes
+    /// the delivery.
     pub refuse_early_callbacks: bool,
 }
 
