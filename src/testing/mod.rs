@@ -52,7 +52,7 @@
 //! let tenant = FakeTenant::new("example.conductor.one");
 //! let step = tenant.delivery(ProvisionStep::NAME).unverified_typed();
 //! let outcome = provision(step, DeliveryRun::for_test(2)).await;
-//! assert_eq!(outcome.response().status(), 200);
+//! assert_eq!(outcome.status(), 200);
 //! # }
 //! ```
 //!
