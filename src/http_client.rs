@@ -1,4 +1,4 @@
-//! The HTTP clients that the crate makes for itself.
+//! The HTTP clients of `HttpsFetch` and `HttpsPost`.
 
 use std::env;
 use std::fmt;
@@ -15,23 +15,23 @@ use crate::url::{RedactedUrl, is_loopback};
 
 /// A client for https, and one for plain http with loopback hosts.
 ///
-/// Certificates are checked against the operating system's trust store, the
-/// system's proxies are used (never for loopback hosts), redirects are not
-/// followed, and nothing is tried a second time.
+/// They check certificates against the operating system's trust store, use the
+/// system's proxies (never for loopback hosts), follow no redirects and retry
+/// nothing.
 #[derive(Clone)]
 pub(crate) struct HttpClients {
-    /// The error is that of a machine without CA certificates.
+    /// The error of a machine without CA certificates.
     https: Result<Client, String>,
     loopback: Client,
-    /// `None` for a client of the user's.
+    /// `None` for the user's own client.
     proxy: Option<Arc<Proxy>>,
 }
 
-/// The proxy that the environment names.
+/// The proxy that the environment sets.
 struct Proxy {
-    /// What the client makes of it.
+    /// The proxies that the client uses.
     understood: Matcher,
-    /// For which hosts one is wanted.
+    /// The hosts for which the environment sets a proxy.
     wanted: Matcher,
     unusable: String,
 }
@@ -45,8 +45,8 @@ impl HttpClients {
                 reason(&error)
             )
         });
-        // Without trust in anyone, which plain HTTP does not need: so it works
-        // on a machine that has no CA certificates.
+        // Plain HTTP needs no trust store: so this works on a machine without CA
+        // certificates.
         let loopback = builder(connect_timeout)
             .no_proxy()
             .tls_certs_only([])
@@ -60,7 +60,7 @@ impl HttpClients {
         })
     }
 
-    /// The same client for everything.
+    /// Uses this client for all URLs.
     #[cfg(feature = "reqwest")]
     pub(crate) fn of(client: Client) -> Self {
         Self {
@@ -86,7 +86,7 @@ impl HttpClients {
     }
 }
 
-/// Shows nothing of a client, whose headers may be secrets.
+/// Does not show the clients, whose headers may be secrets.
 impl fmt::Debug for HttpClients {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpClients").finish_non_exhaustive()
@@ -94,9 +94,9 @@ impl fmt::Debug for HttpClients {
 }
 
 impl Proxy {
-    /// In the variables and in the order that the client looks at.
+    /// Reads the variables that the client reads, in the same order.
     fn of_environment() -> Option<Self> {
-        // In a CGI program they come from the client's headers, and none counts.
+        // In a CGI program the caller's headers set them, so the client ignores them.
         if env::var_os("REQUEST_METHOD").is_some() {
             return None;
         }
@@ -116,15 +116,15 @@ impl Proxy {
                 .no(except.unwrap_or_default())
                 .build(),
             unusable: format!(
-                "{name} is {:?}, no proxy that the HTTP client can use: it begins with http://, \
-                 https:// or, with reqwest's feature `socks`, socks5h://",
+                "{name} is {:?}, which the HTTP client cannot use: set a URL that begins with \
+                 http://, https:// or, with reqwest's feature `socks`, socks5h://",
                 RedactedUrl(value)
             ),
         })
     }
 
-    /// The client passes over a proxy of which it makes no sense, and connects
-    /// without: where one is wanted, that is an error.
+    /// The client ignores a proxy setting that it cannot read, and connects directly:
+    /// where a proxy is set, that is an error.
     fn check(&self, uri: &Uri) -> Result<(), &str> {
         if self.wanted.intercept(uri).is_some() && self.understood.intercept(uri).is_none() {
             Err(&self.unusable)
@@ -141,13 +141,13 @@ fn builder(connect_timeout: Duration) -> reqwest::ClientBuilder {
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .referer(false)
-        // Requests are far apart: a connection kept that long is likely to be
-        // dead, and would belong to a runtime that may be gone.
+        // Requests are rare: an idle connection is likely to be dead, and may belong
+        // to a runtime that has ended.
         .pool_max_idle_per_host(0)
         .user_agent(concat!("tower-conductorone/", env!("CARGO_PKG_VERSION")))
 }
 
-/// What went wrong, and a remedy where the client's own text has none.
+/// The error and its sources, with a remedy where the client's text has none.
 pub(crate) fn reason(error: &reqwest::Error) -> String {
     let mut text = error_chain(error);
     if text.contains("unsupported scheme socks") {

@@ -1,4 +1,4 @@
-//! One attempt: what is carried from one to the next, and what an answer means.
+//! One attempt: its outcome, and the progress that is kept between attempts.
 
 use std::time::Duration;
 
@@ -9,11 +9,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Delivered {
-    /// ConductorOne has accepted it.
+    /// ConductorOne accepted it.
     Accepted,
-    /// ConductorOne says that the URL was used before or has expired (400), and
-    /// the outcome of an earlier attempt is not known: most likely, that one was
-    /// accepted.
+    /// ConductorOne answered that the URL was used or has expired (400), and the
+    /// outcome of an earlier attempt is unknown: it was probably accepted.
     ProbablyAccepted,
 }
 
@@ -21,18 +20,18 @@ pub enum Delivered {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AttemptOutcome {
-    /// The document is delivered; there is nothing more to do.
+    /// The document is delivered: make no more attempts.
     Delivered(Delivered),
     /// Make another attempt.
     #[non_exhaustive]
     Retry {
-        /// How long to wait before it.
+        /// How long to wait before the next attempt.
         after: Duration,
     },
 }
 
-/// What the attempts to deliver one document hand on from one to the next.
-/// Plain data, to be stored between them.
+/// What is known about the attempts to deliver one document so far. Plain data, to
+/// store between attempts.
 ///
 /// ```
 /// use tower_conductorone::callback::Progress;
@@ -45,23 +44,23 @@ pub enum AttemptOutcome {
 #[serde(default)]
 #[non_exhaustive]
 pub struct Progress {
-    /// How many attempts were begun. 0 at first.
+    /// How many attempts were begun. Default: 0.
     pub attempts: u32,
-    /// Whether one of them may have been accepted without our knowing. Set it
-    /// if an attempt was begun and its end is lost, such as by a crash.
+    /// Whether the outcome of one of them is unknown: it may have been accepted. Set
+    /// this if an attempt was begun and its outcome lost, for instance by a crash.
     pub uncertain: bool,
 }
 
-/// What a status means.
+/// The meaning of a status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Accepted,
     UsedOrExpired,
-    /// By something on the way, perhaps, which lets another attempt pass.
+    /// Perhaps by a firewall or gateway, which may let another attempt pass.
     Blocked,
     Refused,
     Retry {
-        /// Whether the document may have been accepted all the same.
+        /// Whether the document may have been accepted nevertheless.
         uncertain: bool,
     },
 }
@@ -71,17 +70,16 @@ impl Verdict {
         match status.as_u16() {
             200..=299 => Self::Accepted,
             400 => Self::UsedOrExpired,
-            // These say that nothing was done; the other errors of a server, or
-            // of a gateway before it, leave that open.
-            // The URL is all the authentication that there is: a firewall says that,
-            // or a deployment that has no such route yet.
+            // The URL is the only authentication: a firewall answers this, or a
+            // deployment that has no such route yet.
             401 | 403 | 404 => Self::Blocked,
+            // These mean that nothing was done. Other errors of a server, or of a
+            // gateway before it, leave that open.
             408 | 425 | 429 | 503 => Self::Retry { uncertain: false },
             402..=499 => Self::Refused,
             500..=599 => Self::Retry { uncertain: true },
-            // A redirect would take the document elsewhere. It is more likely a
-            // passing trouble (a page for maintenance, a sign-in on the way)
-            // than for good.
+            // A redirect would send the document elsewhere. It is probably temporary:
+            // a maintenance page, or a proxy's sign-in.
             _ => Self::Retry { uncertain: false },
         }
     }

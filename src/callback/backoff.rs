@@ -1,4 +1,4 @@
-//! When the next attempt is made.
+//! The pauses between attempts.
 
 use std::time::Duration;
 
@@ -8,17 +8,16 @@ const SOONEST_EARLY: Duration = Duration::from_secs(6);
 const LATEST_EARLY: Duration = Duration::from_secs(60);
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 
-/// How long before a document that came too early is sent again. The longer
-/// ConductorOne has been trying already, the less haste there is.
+/// The pause after a document that came too early. It grows with the webhook's
+/// age: the longer ConductorOne has been waiting, the less urgent the document is.
 pub(super) fn early_pause(age: Duration, jitter: f64) -> Duration {
     let whole = (age / 4).clamp(SOONEST_EARLY, LATEST_EARLY);
     whole / 2 + (whole / 2).mul_f64(jitter)
 }
 
-/// How long to wait after that many attempts: half of it certain, the other half
-/// by chance (`jitter`, from 0 to 1), so that many callbacks that failed together
-/// do not come back together. A server that asks for more time gets it, within
-/// reason.
+/// The pause after this many attempts: one half is fixed, the other random
+/// (`jitter`, from 0 to 1), so that callbacks that failed together are not retried
+/// together. A longer `Retry-After` is respected, up to an hour.
 pub(super) fn pause(attempts: u32, retry_after: Option<Duration>, jitter: f64) -> Duration {
     let doublings = attempts.saturating_sub(1);
     let whole = FIRST

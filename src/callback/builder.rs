@@ -1,4 +1,4 @@
-//! How a client is configured; everything is checked here, once.
+//! The settings of a client, checked once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::url::RedactedUrl;
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Builds a [`CallbackClient`]; begun with [`CallbackClient::builder`].
+/// Builds a [`CallbackClient`]. See [`CallbackClient::builder`].
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until it is built"]
 pub struct CallbackClientBuilder {
@@ -39,10 +39,10 @@ impl CallbackClientBuilder {
         }
     }
 
-    /// Where the callback URLs of this tenant may lead, such as
-    /// `https://callbacks.example.com`, in place of its own domain. Several
-    /// origins may be named for one tenant, which is named as for the
-    /// [layer](crate::Tenant::new): by its bare domain in lower case.
+    /// Allows the tenant's callback URLs to lead to this origin, such as
+    /// `https://callbacks.example.com`, instead of the tenant's own domain. A tenant
+    /// may have several origins. Name the tenant as for the
+    /// [layer](crate::Tenant::new): its domain in lower case.
     ///
     /// ```no_run
     /// use tower_conductorone::callback::CallbackClient;
@@ -65,16 +65,16 @@ impl CallbackClientBuilder {
         self
     }
 
-    /// How long after the webhook was [fired](super::Callback::fired_at) the
-    /// document is still sent: the callback time-out that the webhook has at
-    /// ConductorOne. From 1 to 30 days; 8 days by default, as there.
+    /// Sets how long after the webhook was [fired](super::Callback::fired_at) the
+    /// document is still posted: the webhook's callback time-out in ConductorOne.
+    /// From 1 to 30 days; default: 8 days, as in ConductorOne.
     pub fn deadline(mut self, after: Duration) -> Self {
         self.deadline = after;
         self
     }
 
-    /// How long one attempt may take, connecting included. From 1 to 30 s; 10 s
-    /// by default.
+    /// Sets how long one attempt may take, including the connection. From 1 to 30 s;
+    /// default: 10 s.
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.attempt_timeout = timeout;
         self
@@ -90,17 +90,17 @@ impl CallbackClientBuilder {
         self
     }
 
-    /// The clock that tells how long ago a webhook was fired: the system's by
-    /// default. The pauses between attempts are measured on tokio's.
+    /// Sets the clock that tells how long ago a webhook was fired. Default: the
+    /// system's. The pauses between attempts are measured on tokio's clock.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// Checks the configuration and builds the client. Nothing is connected to.
+    /// Checks the settings and builds the client. Opens no connection.
     ///
     /// # Errors
-    /// [`ConfigError`] names the value that is wrong, and what would be right.
+    /// [`ConfigError`] names the wrong value, and what is allowed.
     pub fn build(self) -> Result<CallbackClient, ConfigError> {
         for (name, value, allowed, range) in [
             ("deadline", self.deadline, DAY..=30 * DAY, "1 to 30 days"),
@@ -151,7 +151,7 @@ fn default_post() -> Result<Arc<dyn Post>, ConfigError> {
     ))
 }
 
-/// What a client goes by.
+/// The settings of a client.
 #[derive(Debug)]
 pub(super) struct Settings {
     pub(super) origins: Origins,

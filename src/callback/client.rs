@@ -1,4 +1,4 @@
-//! Posts documents to callback URLs.
+//! The client that posts documents to callback URLs.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,20 +18,20 @@ use crate::event::{Event, Reply};
 use crate::excerpt::one_line;
 use crate::header::read_retry_after;
 
-/// For how long after a webhook was fired ConductorOne may still be trying to
-/// deliver it, and refuse the document with 400 since it has not heard the 202: 50
-/// attempts of 30 s, each with a pause of 15 s, are over after 38 min.
+/// How long after the firing ConductorOne may still be delivering the webhook, and
+/// refuse the document with 400 because it has not received the 202: 50 attempts of
+/// 30 s, each with a pause of 15 s, end after 38 min.
 const EARLY: Duration = Duration::from_secs(45 * 60);
 
 /// Posts documents to callback URLs. Cheap to clone.
 ///
-/// See the [module](super) for what it makes of answers.
+/// See the [module](super) for how it reads answers.
 #[derive(Clone, Debug)]
 pub struct CallbackClient(Arc<Settings>);
 
 impl CallbackClient {
-    /// A client with the defaults: callbacks go to their tenant's own domain,
-    /// for up to 8 days.
+    /// Starts to build a client. By default it posts to the tenant's own domain, for
+    /// up to 8 days.
     pub fn builder() -> CallbackClientBuilder {
         CallbackClientBuilder::new()
     }
@@ -40,22 +40,21 @@ impl CallbackClient {
         Self(Arc::new(settings))
     }
 
-    /// Whether documents may be posted to this callback's URL at all. Connects
-    /// to nothing.
+    /// Checks whether documents may be posted to this callback's URL. Opens no
+    /// connection.
     ///
     /// # Errors
-    /// [`CallbackError::Unusable`] if the URL leads elsewhere than to the
-    /// tenant.
+    /// [`CallbackError::Unusable`] if the URL does not lead to the tenant.
     pub fn check(&self, callback: &Callback) -> Result<(), CallbackError> {
         self.0.origins.check(callback).map(drop)
     }
 
-    /// Whether it is too late for any document.
+    /// Whether the deadline has passed.
     pub(crate) fn is_over(&self, callback: &Callback) -> bool {
         self.time_left(callback).is_zero()
     }
 
-    /// Answers an event of a known type, as [`send`](Self::send) does.
+    /// Sends the reply to an event of a known type, as [`send`](Self::send) does.
     ///
     /// # Errors
     /// As [`send`](Self::send).
@@ -67,17 +66,16 @@ impl CallbackClient {
         self.send(callback.untyped(), &reply.into()).await
     }
 
-    /// Sends a document, with as many attempts as it takes, until the deadline.
-    /// That can be days: give it a task of its own. Dropping it stops the
-    /// attempts.
+    /// Posts a document, and retries until the deadline. That can take days: give it
+    /// a task of its own. Dropping the future stops the attempts.
     ///
-    /// ConductorOne does not expect the document before it was answered 202: call
-    /// this after that. If it did not hear the 202, it refuses the document until
-    /// its next attempt has brought it one: so a 400 is not final before 45 minutes
-    /// after the webhook was [fired](Callback::fired_at).
+    /// Call this after the webhook was answered 202. If ConductorOne did not receive
+    /// the 202, it refuses the document until its next attempt is answered 202: so a
+    /// 400 is not final until 45 minutes after the webhook was
+    /// [fired](Callback::fired_at).
     ///
     /// # Errors
-    /// [`CallbackError`] if the document is not, and will not be, delivered.
+    /// [`CallbackError`] if the document cannot be delivered.
     pub async fn send(
         &self,
         callback: &Callback,
@@ -92,14 +90,14 @@ impl CallbackClient {
         }
     }
 
-    /// Sends a document, once: for a receiver that stores `progress` between
-    /// attempts, so that they go on after a restart.
+    /// Posts a document once. Store `progress` between attempts to continue after a
+    /// restart.
     ///
-    /// If this future is dropped before its end, `progress` says that the
-    /// outcome is not known.
+    /// If this future is dropped before it completes, `progress` says that the
+    /// outcome is unknown.
     ///
     /// # Errors
-    /// [`CallbackError`] if the document is not, and will not be, delivered.
+    /// [`CallbackError`] if the document cannot be delivered.
     pub async fn attempt(
         &self,
         callback: &Callback,
@@ -117,7 +115,7 @@ impl CallbackClient {
                 );
             })?;
         let earlier = *progress;
-        // In case that this future is dropped.
+        // This holds if the future is dropped here.
         *progress = Progress {
             attempts: earlier.attempts.saturating_add(1),
             uncertain: true,
@@ -132,7 +130,7 @@ impl CallbackClient {
         outcome
     }
 
-    /// Where to post, if that is to be done at all.
+    /// The URL to post to, if the document may be posted.
     fn ready(
         &self,
         callback: &Callback,
@@ -140,7 +138,7 @@ impl CallbackClient {
         progress: Progress,
     ) -> Result<Uri, CallbackError> {
         let uri = self.0.origins.check(callback)?;
-        // The reply may be one to another event, and too late is too late.
+        // The reply may be one to another event.
         Reply::from_json(callback.event(), reply.as_bytes().clone())
             .map_err(CallbackError::Document)?;
         if self.time_left(callback).is_zero() {
@@ -193,7 +191,7 @@ impl CallbackClient {
             Err(error) => (!error.is_unsent(), None),
         };
         progress.uncertain |= uncertain;
-        // The last attempt is moved forward so that it ends before the deadline.
+        // The last attempt is made early enough to end before the deadline.
         let left = self.time_left(callback);
         let left = left.saturating_sub(self.0.attempt_timeout);
         if left.is_zero() {
@@ -214,7 +212,7 @@ impl CallbackClient {
     }
 }
 
-/// Says what became of an attempt, and nothing of the URL and the document.
+/// Logs the outcome of an attempt, without the URL and the document.
 fn log(
     callback: &Callback,
     progress: Progress,
@@ -228,10 +226,10 @@ fn log(
             info!(tenant, webhook_id, event, attempt, %answer, ?delivered, "callback delivered");
         }
         Ok(AttemptOutcome::Retry { after }) => {
-            warn!(tenant, webhook_id, event, attempt, %answer, ?after, "callback is tried again");
+            warn!(tenant, webhook_id, event, attempt, %answer, ?after, "callback is retried");
         }
         Err(error) => {
-            warn!(tenant, webhook_id, event, attempt, %answer, %error, "callback failed for good");
+            warn!(tenant, webhook_id, event, attempt, %answer, %error, "callback failed permanently");
         }
     }
 }

@@ -4,30 +4,29 @@ use http::StatusCode;
 
 use crate::event::ReplyError;
 
-/// Why a document was not, and will not be, delivered.
+/// Why a document cannot be delivered.
 ///
-/// None of it passes: another attempt would end alike. It shows neither the URL
-/// nor the document.
+/// Every variant is permanent: another attempt would fail alike. It shows neither
+/// the URL nor the document.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallbackError {
-    /// The callback URL is not one of the tenant's; nothing was connected to.
+    /// The callback URL does not lead to the tenant; no connection was opened.
     #[error("the callback URL cannot be used: {reason}")]
     #[non_exhaustive]
     Unusable {
-        /// What is wrong with it.
+        /// What is wrong with the URL.
         reason: &'static str,
     },
-    /// The document does not answer the event; nothing was connected to.
+    /// The document does not answer the event; no connection was opened.
     #[error("the document does not answer the event")]
     Document(#[source] ReplyError),
-    /// ConductorOne says that the URL was used before or has expired (400), no
-    /// earlier attempt of this delivery can have been the one, and ConductorOne can
-    /// no longer be waiting for a 202.
-    #[error("the callback URL was used before or has expired")]
+    /// ConductorOne answered that the URL was used or has expired (400). No earlier
+    /// attempt can have been accepted, and ConductorOne no longer waits for a 202.
+    #[error("the callback URL was used already or has expired")]
     UsedOrExpired,
-    /// The document is refused for good, with a status from 402 to 499 that no
-    /// passing trouble explains.
+    /// ConductorOne refused the document, with a status from 402 to 499 that does
+    /// not mean a temporary failure.
     #[error("the callback was refused with {status}")]
     #[non_exhaustive]
     Refused {
@@ -38,8 +37,7 @@ pub enum CallbackError {
     #[error("the deadline for the callback has passed")]
     #[non_exhaustive]
     DeadlinePassed {
-        /// Whether one of the attempts may have been accepted all the same: its
-        /// outcome is not known.
+        /// Whether the outcome of an attempt is unknown: it may have been accepted.
         uncertain: bool,
     },
 }

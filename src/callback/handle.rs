@@ -1,4 +1,4 @@
-//! What has to be kept of a webhook to answer it later.
+//! The handle with which a webhook is answered later.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -7,15 +7,15 @@ use serde::{Deserialize, Serialize};
 use super::{CallbackUrl, TypedCallback};
 use crate::event::Event;
 
-/// What has to be kept of a webhook to answer it later.
+/// A handle with which a webhook is answered later, made by
+/// [`Webhook::callback`](crate::Webhook::callback).
 ///
-/// It is made by [`Webhook::callback`](crate::Webhook::callback), and can be stored with serde, in a form
-/// that later versions of the crate will read, too. **The stored form holds the
-/// callback URL**, with which anybody can answer in the receiver's place: keep
-/// it like a password. `Debug` does not show it.
+/// It can be stored with serde, in a form that later versions of the crate read,
+/// too. **The stored form holds the callback URL**, with which anyone can answer in
+/// the receiver's place: protect it like a password. `Debug` does not show it.
 ///
-/// Whoever can change what is stored can send the document elsewhere, too: the
-/// tenant, by which the URL is judged, is stored beside it.
+/// Protect the stored form from changes, too: it holds the tenant against which the
+/// URL is checked, so anyone who can change both can redirect the document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Stored", into = "Stored")]
 pub struct Callback {
@@ -77,20 +77,20 @@ impl Callback {
         &self.webhook_id
     }
 
-    /// Where the document is to be posted.
+    /// The URL to post the document to.
     #[must_use]
     pub fn url(&self) -> &CallbackUrl {
         &self.url
     }
 
-    /// When the webhook was fired, to the second: when its token was issued.
-    /// ConductorOne may have tried before that, for up to 40 minutes.
+    /// When the webhook was fired, to the second: the time its token was issued.
+    /// ConductorOne's first attempt may be up to 40 minutes earlier.
     #[must_use]
     pub fn fired_at(&self) -> SystemTime {
         self.fired_at
     }
 
-    /// The same with the type of its event, if that is `E`.
+    /// Adds the event's type; `None` if the event is not `E`.
     #[must_use]
     pub fn typed<E: Event>(self) -> Option<TypedCallback<E>> {
         TypedCallback::new(self)
@@ -122,7 +122,7 @@ impl TryFrom<Stored> for Callback {
             event: stored.event,
             webhook_id: stored.webhook_id,
             url: CallbackUrl::new(stored.callback_url),
-            fired_at: time(stored.fired_at).ok_or("firedAt is no time")?,
+            fired_at: time(stored.fired_at).ok_or("firedAt is not a valid time")?,
         })
     }
 }

@@ -1,17 +1,16 @@
-//! Answering later: the callback URL of a webhook, and the client that posts
-//! to it.
+//! Posts answers to callback URLs, up to days after the webhook.
 //!
-//! A handler that cannot answer within ConductorOne's 30 seconds keeps a
-//! [`Callback`], answers 202 ([`Outcome::accepted`](crate::event::Outcome::accepted)),
-//! and sends the document when it is there. The callback can be stored, and used
-//! days later in another process:
+//! A handler that needs longer than ConductorOne's 30 seconds keeps a [`Callback`],
+//! answers 202 ([`Outcome::accepted`](crate::event::Outcome::accepted)), and posts
+//! the document when it is ready. The callback can be stored, and used in another
+//! process:
 //!
 //! ```
 //! use tower_conductorone::Webhook;
 //! use tower_conductorone::callback::{Callback, CallbackClient, CallbackError, Delivered};
 //! use tower_conductorone::event::{Comment, ProvisionReply, ProvisionStep};
 //!
-//! // While the webhook is handled:
+//! // In the handler:
 //! fn keep(webhook: &Webhook) -> Option<String> {
 //!     serde_json::to_string(&webhook.callback()?).ok() // a secret: store it as one
 //! }
@@ -22,8 +21,8 @@
 //!     let callback = callback.typed::<ProvisionStep>().ok_or("another event")?;
 //!     match client.answer(&callback, ProvisionReply::complete(Comment::none())).await {
 //!         Ok(Delivered::Accepted) => println!("done"),
-//!         Ok(_) => println!("done, as far as can be known"),
-//!         Err(CallbackError::UsedOrExpired) => println!("answered before, or too late"),
+//!         Ok(_) => println!("probably done"),
+//!         Err(CallbackError::UsedOrExpired) => println!("answered already, or too late"),
 //!         Err(error) => return Err(error.into()),
 //!     }
 //!     Ok(())
@@ -31,7 +30,7 @@
 //! # let _ = (keep, finish);
 //! ```
 //!
-//! An answer to another event does not compile:
+//! A reply to another event does not compile:
 //!
 //! ```compile_fail,E0308
 //! use tower_conductorone::callback::{CallbackClient, TypedCallback};
@@ -39,38 +38,37 @@
 //!
 //! async fn finish(client: &CallbackClient, callback: &TypedCallback<ProvisionStep>) {
 //!     let reply = ApprovalReply::approve(Comment::none());
-//!     client.answer(callback, reply).await; // not an answer to that
+//!     client.answer(callback, reply).await; // not a reply to this event
 //! }
 //! ```
 //!
-//! # What becomes of the document
+//! # How answers are read
 //!
-//! ConductorOne takes one document for each URL. [`CallbackClient::send`] posts
-//! until it knows what became of it:
+//! ConductorOne accepts one document for each URL. [`CallbackClient::send`] posts
+//! until the outcome is known:
 //!
-//! | what came | what it means |
+//! | answer | outcome |
 //! | --- | --- |
 //! | 2xx | [`Delivered::Accepted`] |
-//! | 400 within 45 min of the [firing](Callback::fired_at) | tried again within a minute: ConductorOne may not have heard the 202 yet |
-//! | 400 later | [`CallbackError::UsedOrExpired`]; after an attempt whose outcome is not known, [`Delivered::ProbablyAccepted`] |
-//! | 401, 403, 404 | tried again: a firewall or a deployment on the way may have said it |
-//! | 408, 425, 429, 5xx, 3xx | tried again; a redirect is never followed |
-//! | no answer: no connection, broken off, time-out | tried again |
+//! | 400 within 45 min of the [firing](Callback::fired_at) | retried within a minute: ConductorOne may not have received the 202 yet |
+//! | 400 later | [`CallbackError::UsedOrExpired`]; after an attempt whose outcome is unknown, [`Delivered::ProbablyAccepted`] |
+//! | 401, 403, 404 | retried: a firewall or a deployment may have answered |
+//! | 408, 425, 429, 5xx, 3xx | retried; redirects are never followed |
+//! | none: no connection, connection lost, time-out | retried |
 //! | any other 4xx | [`CallbackError::Refused`] |
 //!
-//! Attempts follow one another after 1 to 2 s, then 2 to 4 s, and so on up to 15
-//! minutes, or later where `Retry-After` asks for it (up to an hour), until the
-//! [deadline](CallbackClientBuilder::deadline). The first three are over within
-//! 36 s, if no `Retry-After` holds them up. A receiver that has to survive a
-//! restart makes [single attempts](CallbackClient::attempt) and keeps the
-//! [`Progress`].
+//! Retries follow after 1 to 2 s, then 2 to 4 s, and so on up to 15 minutes, or
+//! later if `Retry-After` says so (up to an hour), until the
+//! [deadline](CallbackClientBuilder::deadline). Without `Retry-After`, the first
+//! three attempts end within 36 s. A receiver that must survive a restart makes
+//! [single attempts](CallbackClient::attempt) and stores the [`Progress`].
 //!
-//! # Where documents go
+//! # Where documents are posted
 //!
-//! To the tenant's own domain, over https at port 443, and nowhere else, unless
-//! [another origin](CallbackClientBuilder::origin) is configured for the tenant.
-//! That is checked before anything is connected to;
-//! [`check`](CallbackClient::check) does only that.
+//! To the tenant's own domain, over https on port 443, and nowhere else, unless
+//! [other origins](CallbackClientBuilder::origin) are configured for the tenant.
+//! The URL is checked before a connection is opened; [`check`](CallbackClient::check)
+//! makes this check alone.
 
 mod attempt;
 mod backoff;

@@ -1,4 +1,4 @@
-//! Where a tenant's callback URLs may lead.
+//! Checks where callback URLs lead.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use crate::config_error::ConfigError;
 use crate::domain::check_domain;
 use crate::url::{RedactedUrl, is_loopback};
 
-/// The origins that were configured. A tenant without any has its own domain.
+/// The configured origins. A tenant without any has its own domain.
 #[derive(Debug, Default)]
 pub(super) struct Origins(HashMap<String, Vec<Url>>);
 
@@ -34,17 +34,19 @@ impl Origins {
 
     /// The callback's URL, if a document may be posted to it.
     ///
-    /// It is read by the very parser that the HTTP client uses, and what comes
-    /// back is in normal form: no second reading can find another host in it.
+    /// It is parsed by the HTTP client's own parser and returned in normal form, so
+    /// that the client cannot find another host in it.
     pub(super) fn check(&self, callback: &Callback) -> Result<Uri, CallbackError> {
         let unusable = CallbackError::unusable;
         let text = callback.url().expose_secret();
-        // That parser passes over white space and takes backslashes for slashes.
+        // That parser ignores white space and reads backslashes as slashes.
         if !text
             .bytes()
             .all(|byte| byte.is_ascii_graphic() && byte != b'\\')
         {
-            return Err(unusable("it has characters that no URL has"));
+            return Err(unusable(
+                "it contains characters that are not allowed in a URL",
+            ));
         }
         let url = Url::parse(text).map_err(|_| unusable("it is not an absolute URL"))?;
         if has_userinfo(text, &url) {
@@ -75,8 +77,8 @@ fn is_same_origin(one: &Url, other: &Url) -> bool {
         && one.port_or_known_default() == other.port_or_known_default()
 }
 
-/// Whether a URL has a user name or password, also an empty one. The parser takes
-/// any number of slashes before them, none included.
+/// Whether a URL has a user name or password, even an empty one. The parser accepts
+/// any number of slashes before them, including none.
 fn has_userinfo(text: &str, url: &Url) -> bool {
     let (_, rest) = text.split_once(':').unwrap_or_default();
     let authority = rest.trim_start_matches('/').split(['/', '?', '#']).next();

@@ -11,16 +11,16 @@ use crate::future::BoxFuture;
 
 /// Makes the POST requests of a [`CallbackClient`](super::CallbackClient).
 ///
-/// An implementation moves bytes and judges nothing: the client checks the URL
-/// before, looks at the status and headers after, decides what is tried again,
-/// and gives up after its time limit by dropping the future.
+/// An implementation only sends the request: the client checks the URL before,
+/// reads the status and headers after, decides about retries, and drops the future
+/// after its time limit.
 ///
-/// The request's URL and body are secrets: they must not be logged.
+/// The request's URL and body are secrets: never log them.
 pub trait Post: fmt::Debug + Send + Sync + 'static {
-    /// Sends `request`, once, and gives back whatever the server answers, error
-    /// statuses included. The answer's body is of no interest.
+    /// Sends `request` once and returns the server's answer without its body,
+    /// including error statuses.
     ///
-    /// Redirects must not be followed, and nothing be tried again.
+    /// Do not follow redirects, and do not retry.
     ///
     /// # Errors
     /// [`PostError`] if there was no answer.
@@ -33,7 +33,7 @@ impl<P: Post + ?Sized> Post for Arc<P> {
     }
 }
 
-/// Why a POST got no answer, and whether it may have arrived all the same.
+/// Why a POST got no answer, and whether the server may have received it.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{reason}")]
 pub struct PostError {
@@ -42,10 +42,10 @@ pub struct PostError {
 }
 
 impl PostError {
-    /// Nothing of the request was sent: no connection was had.
+    /// Nothing was sent, for instance because the connection failed.
     ///
-    /// The reason is logged: it must not contain secrets. Control characters
-    /// are escaped and an overlong reason is cut off.
+    /// The reason is logged: it must not contain secrets. Control characters are
+    /// escaped and a long reason is truncated.
     pub fn unsent(reason: impl fmt::Display) -> Self {
         Self {
             reason: one_line(&reason.to_string()),
@@ -53,7 +53,7 @@ impl PostError {
         }
     }
 
-    /// The request may have been received, or not. The reason is as for
+    /// The server may have received the request. The reason is as for
     /// [`unsent`](Self::unsent).
     pub fn unknown(reason: impl fmt::Display) -> Self {
         Self {
@@ -62,7 +62,7 @@ impl PostError {
         }
     }
 
-    /// Whether it is certain that nothing was sent.
+    /// Whether nothing was sent, for certain.
     #[must_use]
     pub fn is_unsent(&self) -> bool {
         self.unsent

@@ -1,4 +1,4 @@
-//! A callback that knows what it may be answered with.
+//! A callback with the type of its event.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -6,10 +6,9 @@ use std::marker::PhantomData;
 use super::Callback;
 use crate::event::Event;
 
-/// A [`Callback`] of an event of the type `E`: only an `E::Reply` can be sent to
-/// it, with [`CallbackClient::answer`](super::CallbackClient::answer).
-///
-/// It is made by [`Callback::typed`].
+/// A [`Callback`] of an event of type `E`, made by [`Callback::typed`].
+/// [`CallbackClient::answer`](super::CallbackClient::answer) takes only an
+/// `E::Reply` for it.
 pub struct TypedCallback<E> {
     callback: Callback,
     event: PhantomData<fn() -> E>,
@@ -25,7 +24,7 @@ impl<E: Event> TypedCallback<E> {
 }
 
 impl<E> TypedCallback<E> {
-    /// The callback itself, for instance to store it.
+    /// The callback without the type, for instance to store it.
     #[must_use]
     pub fn untyped(&self) -> &Callback {
         &self.callback

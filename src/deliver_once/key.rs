@@ -1,7 +1,5 @@
 //! Which deliveries are one and the same.
 
-use sha2::{Digest, Sha256};
-
 use super::canonical::canonical;
 use crate::ledger::DeliveryKey;
 use crate::verify::Webhook;
@@ -9,6 +7,7 @@ use crate::verify::Webhook;
 /// How deliveries are told apart.
 pub(super) type KeyOf = dyn Fn(&Webhook) -> DeliveryKey + Send + Sync;
 
+// Here, since a ledger knows no webhooks.
 impl DeliveryKey {
     /// The key of the delivery that brought this webhook: a digest of the
     /// tenant, [`webhookId`](Webhook::id), the event and the payload's value, in
@@ -40,17 +39,5 @@ impl DeliveryKey {
             webhook.event().as_bytes(),
             &canonical,
         ])
-    }
-
-    /// The key of what these parts say together: their SHA-256, each with its
-    /// length before it, so that two lists never run into one.
-    #[must_use]
-    pub fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Self {
-        let mut hash = Sha256::new();
-        for part in parts {
-            hash.update((part.len() as u64).to_be_bytes());
-            hash.update(part);
-        }
-        Self::from_bytes(hash.finalize().into())
     }
 }

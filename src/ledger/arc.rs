@@ -1,4 +1,4 @@
-//! A ledger that several hold.
+//! A ledger shared behind an `Arc`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::future::BoxFuture;
 
-/// For layers that share a ledger in one process.
+/// Lets the layers of one process share a ledger.
 impl<L: Ledger + ?Sized> Ledger for Arc<L> {
     fn claim(
         &self,

@@ -1,7 +1,7 @@
 use std::error::Error;
 
-/// The ledger could not say whether a step was taken, or had no room for
-/// another delivery.
+/// A ledger cannot tell whether a step was taken, or has no room for another
+/// delivery.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct LedgerError {
@@ -12,7 +12,7 @@ pub struct LedgerError {
 }
 
 impl LedgerError {
-    /// An error with a message for the log: without secrets.
+    /// An error with this message, which is logged: it must not contain secrets.
     pub fn new(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
@@ -21,8 +21,8 @@ impl LedgerError {
         }
     }
 
-    /// An error of a ledger that has no room for another delivery. Unlike others
-    /// it is told to the caller at once: to ask again in a moment is of no use.
+    /// An error of a ledger that has no room for another delivery. Unlike after
+    /// other errors, the claim is not repeated: the request is refused at once.
     pub fn full(message: impl Into<String>) -> Self {
         Self {
             is_full: true,
@@ -36,7 +36,7 @@ impl LedgerError {
         self.is_full
     }
 
-    /// The same with its cause.
+    /// Adds the cause.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());

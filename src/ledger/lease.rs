@@ -1,15 +1,15 @@
-//! The names under which a ledger knows deliveries, and who acts on them.
+//! How a ledger identifies deliveries and those who work on them.
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 
 use sha2::{Digest, Sha256};
 
-/// What makes a delivery this one: the layer that receives it, the tenant that
-/// sends it, and a digest of the rest, which is equal for the same delivery only.
+/// Identifies a delivery: the layer that receives it, the tenant that sends it, and
+/// a digest that only attempts of the same delivery share.
 ///
-/// A ledger finds the promised deliveries of a layer by its name, and may limit
-/// how much of it one tenant fills.
+/// A ledger finds the promised deliveries of a layer by the layer's name, and may
+/// limit the space of each tenant.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DeliveryKey {
     layer: Name,
@@ -18,7 +18,7 @@ pub struct DeliveryKey {
 }
 
 impl DeliveryKey {
-    /// The key with this digest, of the layer and the tenant without a name.
+    /// A key with this digest, for a layer and a tenant without a name.
     #[must_use]
     pub const fn from_bytes(digest: [u8; 32]) -> Self {
         Self {
@@ -26,6 +26,18 @@ impl DeliveryKey {
             tenant: Name::NONE,
             digest,
         }
+    }
+
+    /// The key of these parts together: their SHA-256, each preceded by its length,
+    /// so that different lists never give the same key.
+    #[must_use]
+    pub fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        let mut hash = Sha256::new();
+        for part in parts {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        Self::from_bytes(hash.finalize().into())
     }
 
     /// The key with the same digest for this layer and this tenant.
@@ -57,7 +69,7 @@ impl DeliveryKey {
     }
 }
 
-/// The digest.
+/// Writes the digest in hexadecimal digits.
 impl fmt::Debug for DeliveryKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         hex(f, &self.digest)
@@ -69,23 +81,23 @@ impl fmt::Debug for DeliveryKey {
 pub struct Name([u8; 8]);
 
 impl Name {
-    /// That of what has no name.
+    /// The name of a layer or tenant that has none.
     pub const NONE: Self = Self([0; 8]);
 
-    /// The short form of this name.
+    /// Hashes a name.
     #[must_use]
     pub fn of(name: &str) -> Self {
         let digest = Sha256::digest(name);
         Self(digest.first_chunk().copied().unwrap_or_default())
     }
 
-    /// The name with these bytes, as they were stored.
+    /// A name from its stored bytes.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 8]) -> Self {
         Self(bytes)
     }
 
-    /// Its bytes, to be stored.
+    /// The bytes, to store.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 8] {
         &self.0
@@ -98,28 +110,28 @@ impl fmt::Debug for Name {
     }
 }
 
-/// Who acts: a random id, made anew for each claim and each take.
+/// Who holds a lease: a random id, new for each claim and each take.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Owner([u8; 16]);
 
 impl Owner {
-    /// An owner that no other process or moment has.
+    /// A new random owner, unique among all processes.
     #[must_use]
     pub fn random() -> Self {
-        // The standard library's keys come from the operating system: nobody
-        // has to guess them, but no two processes may have the same.
+        // The standard library's keys come from the operating system. They need not
+        // be secret, only differ between processes.
         let state = RandomState::new();
         let (high, low) = (state.hash_one(0_u8), state.hash_one(1_u8));
         Self(((u128::from(high) << 64) | u128::from(low)).to_be_bytes())
     }
 
-    /// The owner with these bytes, as they were stored.
+    /// An owner from its stored bytes.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
     }
 
-    /// Its bytes, to be stored.
+    /// The bytes, to store.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 16] {
         &self.0
@@ -136,11 +148,10 @@ fn hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
     bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
 }
 
-/// What entitles its holder to act on a delivery, until another takes over.
+/// The right to work on a delivery, until another owner takes over.
 ///
-/// Owner, run and attempt are its fencing token: a ledger compares them with
-/// those of the record, and so refuses a holder that was replaced without
-/// noticing it.
+/// Owner, run and attempt are its fencing token: a ledger compares them with the
+/// record, and so refuses a holder that was replaced and does not know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Lease {
     key: DeliveryKey,
@@ -150,7 +161,7 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// For ledgers: the lease that they hand out.
+    /// For implementations of [`Ledger`](super::Ledger).
     #[must_use]
     pub const fn new(key: DeliveryKey, owner: Owner, run: u32, attempt: u32) -> Self {
         Self {
@@ -173,15 +184,15 @@ impl Lease {
         self.owner
     }
 
-    /// Which run of the delivery's work this is, or ended with the answer: 1 is
-    /// the first. A later one follows a run that failed or was cut off.
+    /// The number of this run, or of the run that ended with the answer. The first
+    /// is 1; a later one follows a run that failed or was interrupted.
     #[must_use]
     pub const fn run(&self) -> u32 {
         self.run
     }
 
-    /// Which attempt to send the answer this is: 1 is the first, and 0 is the
-    /// work itself.
+    /// The number of this attempt to post the answer. The first is 1; 0 during a
+    /// run.
     #[must_use]
     pub const fn attempt(&self) -> u32 {
         self.attempt

@@ -14,37 +14,36 @@ use super::{
 };
 use crate::future::BoxFuture;
 
-/// How many expired records one claim removes at most, so that none has to wait
-/// for thousands.
+/// The most expired records that one claim removes, so that no claim waits for the
+/// removal of thousands.
 const REMOVED_AT_ONCE: usize = 32;
 
-/// After which ConductorOne does not ask for a delivery again, in milliseconds.
+/// After this time ConductorOne makes no more attempts, in milliseconds.
 const MIN_FINISHED: Millis = Retention::MIN_FINISHED.as_secs() * 1_000;
 
 /// A bounded [`Ledger`] in this process's memory: the default.
 ///
-/// **Limits** are for each tenant: one that fills its share does not take room from
-/// the others. When a tenant's share is full, its oldest finished deliveries give
-/// way to new ones, once they are 45 minutes old
-/// ([`Retention::MIN_FINISHED`]): ConductorOne asks for none of them again. Beyond
-/// that nothing is forgotten before its time: a delivery that it does not know is
-/// refused with an error, which is answered 503, and those that it knows go on.
-/// Only verified deliveries get here. A record takes about 500 bytes besides what
-/// callers keep in it; memory is taken as records come, not ahead.
+/// **Limits** apply to each tenant: a tenant that fills its share takes no room from
+/// the others. When the share is full, new deliveries replace the tenant's oldest
+/// finished ones that are at least 45 minutes old ([`Retention::MIN_FINISHED`]):
+/// ConductorOne attempts none of them again. If there are none, a new delivery is
+/// refused with an error and answered 503; known deliveries continue. Only verified
+/// deliveries are recorded. A record takes about 500 bytes plus its delivery and
+/// answer; memory is allocated per record, not in advance.
 ///
 /// # What a crash loses
-/// All of it, as does a restart:
+/// A crash or a restart loses all records:
 ///
-/// - A delivery under way, not promised, comes again and runs from the start,
-///   as its first run.
-/// - An answered delivery whose answer was not heard comes again, and runs a
-///   second time.
-/// - A promised delivery is lost: ConductorOne waits for a callback that will
-///   not come.
+/// - ConductorOne retries a running delivery that is not promised, and it runs
+///   from the start, as its first run.
+/// - ConductorOne retries an answered delivery whose answer it did not receive,
+///   and it runs a second time.
+/// - A promised delivery is lost: ConductorOne waits for a callback that is never
+///   sent.
 ///
-/// It serves one process: of replicas that share the traffic, each would do the
-/// work. Where any of this matters, use a ledger that outlives the process and
-/// that the replicas share.
+/// It serves one process: replicas behind a load balancer would each do the work.
+/// Where this matters, use a ledger that outlives the process and that the
+/// replicas share.
 pub struct MemoryLedger {
     retention: Retention,
     max_records: usize,
@@ -56,11 +55,11 @@ pub struct MemoryLedger {
 #[derive(Default)]
 struct Book {
     records: HashMap<DeliveryKey, Record>,
-    /// All of them, by when they may be forgotten.
+    /// All records, by when they expire.
     expiry: BTreeSet<(Millis, DeliveryKey)>,
-    /// The promised ones, by layer and by when they may be taken.
+    /// The promised deliveries, by layer and by when they may be taken over.
     due: BTreeSet<(Name, Millis, DeliveryKey)>,
-    /// What each tenant has of it.
+    /// The share of each tenant.
     shares: HashMap<Name, Share>,
 }
 
@@ -70,19 +69,18 @@ struct Share {
     records: usize,
     /// The sum of all payloads.
     bytes: usize,
-    /// Those that are not promised, by when they ended or may be run again.
+    /// The deliveries that are not promised, by when they ended or may run again.
     idle: BTreeSet<(Millis, DeliveryKey)>,
 }
 
 impl MemoryLedger {
-    /// How many deliveries of one tenant the default ledger knows at most.
+    /// The default of [`max_records`](Self::max_records): 200,000 deliveries.
     pub const DEFAULT_MAX_RECORDS: usize = 200_000;
 
-    /// How many bytes of one tenant's deliveries and answers the default ledger
-    /// keeps: 256 MiB.
+    /// The default of [`max_bytes`](Self::max_bytes): 256 MiB.
     pub const DEFAULT_MAX_BYTES: usize = 256 << 20;
 
-    /// A ledger that keeps its records for this long.
+    /// A ledger with this retention.
     #[must_use]
     pub fn new(retention: Retention) -> Self {
         Self {
@@ -94,16 +92,16 @@ impl MemoryLedger {
         }
     }
 
-    /// How many deliveries of one tenant it knows at most.
+    /// Sets how many deliveries of one tenant are kept at most. Default: 200,000.
     #[must_use]
     pub fn max_records(mut self, max_records: usize) -> Self {
         self.max_records = max_records;
         self
     }
 
-    /// From how many bytes of a tenant's deliveries and answers on its new
-    /// deliveries are refused. Those that it knows still end, so it may hold more
-    /// by what they add.
+    /// Sets from how many bytes of deliveries and answers a tenant's new deliveries
+    /// are refused. Default: 256 MiB. Known deliveries still end, and what they add
+    /// may exceed the limit.
     #[must_use]
     pub fn max_bytes(mut self, max_bytes: usize) -> Self {
         self.max_bytes = max_bytes;
@@ -127,7 +125,7 @@ impl MemoryLedger {
         act(&mut book, self.steps())
     }
 
-    /// One step at the record of a key, as one future.
+    /// One step on the record of a key.
     fn step<'a, R: Send + 'a>(
         &'a self,
         key: DeliveryKey,
@@ -163,8 +161,8 @@ impl MemoryLedger {
         })
     }
 
-    /// A tenant's share, if it has no room for another delivery, nor anything
-    /// that may give way to it.
+    /// A tenant's share, if it has no room for another delivery and nothing that
+    /// may be replaced.
     fn full_share<'a>(&self, book: &'a mut Book, tenant: Name, now: Millis) -> Option<&'a Share> {
         for _ in 0..=REMOVED_AT_ONCE {
             let share = book.shares.get(&tenant)?;
@@ -246,8 +244,8 @@ impl Book {
     }
 }
 
-/// What is kept for a day must not keep a larger buffer alive, of which it may be
-/// a part.
+/// Copies bytes, which may be part of a larger buffer that a record would keep
+/// alive for a day.
 fn copied(bytes: &Bytes) -> Bytes {
     Bytes::copy_from_slice(bytes)
 }

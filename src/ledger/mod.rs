@@ -1,8 +1,40 @@
-//! What is known of each delivery: the memory of deduplication.
+//! Remembers deliveries, so that each is handled once.
 //!
-//! ConductorOne tries a delivery up to 50 times, and a server may run as many
-//! replicas. A [`Ledger`] says which of them works at a delivery, keeps the
-//! answer for all the others, and keeps accepted work until it is done.
+//! ConductorOne makes up to 50 attempts for a delivery, and any replica may
+//! receive them. A [`Ledger`] decides which replica works on the delivery, keeps
+//! the answer for duplicates, and keeps promised work until it is done.
+//! [`MemoryLedger`] is the default.
+//!
+//! A delivery that is answered at once takes two calls:
+//!
+//! ```
+//! use std::time::Duration;
+//! use tower_conductorone::ledger::{
+//!     Claimed, DeliveryKey, Finished, Ledger, MemoryLedger, Owner, RecordedAnswer, Standing,
+//! };
+//!
+//! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+//! let ledger = MemoryLedger::default();
+//! let key = DeliveryKey::from_bytes([7; 32]); // identifies the delivery
+//! let term = Duration::from_secs(45);
+//!
+//! let Claimed::Started(lease) = ledger.claim(key, Owner::random(), term).await? else {
+//!     panic!("nobody has claimed it before");
+//! };
+//! assert_eq!(lease.run(), 1);
+//! // ... the handler runs here, once ...
+//! let answer = RecordedAnswer::new(200, r#"{"version":"v1"}"#);
+//! assert_eq!(ledger.finish(lease, answer.clone()).await?, Finished::Answered);
+//!
+//! // ConductorOne did not receive the answer, and retries:
+//! let again = ledger.claim(key, Owner::random(), term).await?;
+//! assert_eq!(again, Claimed::Standing(Standing::Answered(answer)));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # States
 //!
 //! ```text
 //!          claim              finish
@@ -17,56 +49,26 @@
 //!                      taken       bury: a promised delivery is dead
 //! ```
 //!
-//! - **running**: one [`Lease`] lets its holder do the work. It is renewed while
-//!   the work lasts; once it ran out, or was released, the next claim starts the
-//!   next run.
-//! - **answered**: over, and every duplicate gets the same answer.
-//! - **promised**: ConductorOne was told 202 and never asks again, so the ledger
-//!   keeps what the work can be done again with, and hands it out by
-//!   [`take`](Ledger::take) whenever no lease holds it, for a run to
+//! - **running**: one [`Lease`] lets its holder do the work, and is renewed while
+//!   the work lasts. After the lease expires or is released, the next claim
+//!   starts the next run.
+//! - **answered**: final. Every duplicate gets the same answer.
+//! - **promised**: ConductorOne was answered 202 and makes no more attempts. The
+//!   ledger keeps what is needed to repeat the work. When no lease holds the
+//!   delivery, [`take`](Ledger::take) hands it out, and a run may
 //!   [begin](Ledger::begin).
-//! - **stored**: the work is done, its answer not yet posted to the callback
-//!   URL. It is never run again, only sent.
+//! - **stored**: the work is done, and its answer is not yet posted to the
+//!   callback URL. The work never runs again; only the answer is posted.
 //!
-//! A delivery that is answered at once costs two calls:
+//! # Guarantees
 //!
-//! ```
-//! use std::time::Duration;
-//! use tower_conductorone::ledger::{
-//!     RecordedAnswer, Claimed, DeliveryKey, Finished, Ledger, MemoryLedger, Owner, Standing,
-//! };
+//! While the store is linearizable, at most one lease of a delivery is in force,
+//! an answer never changes, the holder of a lost lease can write nothing, and a
+//! promised delivery is kept until its callback's deadline.
 //!
-//! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
-//! let ledger = MemoryLedger::default();
-//! let key = DeliveryKey::from_bytes([7; 32]); // a digest of what makes it this delivery
-//! let term = Duration::from_secs(45);
-//!
-//! let Claimed::Started(lease) = ledger.claim(key, Owner::random(), term).await? else {
-//!     panic!("nobody has claimed it before");
-//! };
-//! assert_eq!(lease.run(), 1);
-//! // ... the handler runs here, once ...
-//! let answer = RecordedAnswer::new(200, r#"{"version":"v1"}"#);
-//! assert_eq!(ledger.finish(lease, answer.clone()).await?, Finished::Answered);
-//!
-//! // ConductorOne did not hear it, and asks again:
-//! let again = ledger.claim(key, Owner::random(), term).await?;
-//! assert_eq!(again, Claimed::Standing(Standing::Answered(answer)));
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! # })?;
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
-//!
-//! # What it guarantees, and what it cannot
-//!
-//! While the store behind it is linearizable, at most one lease of a delivery is
-//! in force, an answer once given never changes, who lost the lease can write
-//! nothing, and a promised delivery is not forgotten before its callback's
-//! deadline.
-//!
-//! It cannot reach into a handler. One that is cut off by a crash, or goes on
-//! although its lease ran out, may have done some of its work; the next run
-//! repeats it, and is told by [`Lease::run`] that it is not the first.
+//! A ledger cannot undo what a handler did. A handler that crashes, or continues
+//! after its lease expired, may have done part of its work. The next run repeats
+//! it, and [`Lease::run`] tells that it is not the first.
 
 mod arc;
 mod error;
@@ -94,39 +96,40 @@ pub use self::retention::{Retention, RetentionError};
 pub(crate) use self::state::millis;
 use crate::future::BoxFuture;
 
-/// Remembers deliveries, each in one record.
+/// Keeps one record for each delivery.
 ///
-/// **Atomic.** Every method is one atomic step at one record. Those that take a
-/// [`Lease`] are a compare-and-set: they change the record only if it is that
-/// very lease that holds it, else they answer `Lost` and change nothing.
+/// **Atomic.** Every method is one atomic step on one record. A method that takes
+/// a [`Lease`] is a compare-and-set: if that lease does not hold the record, it
+/// changes nothing and returns `Lost`.
 ///
 /// **Time.** Leases and pauses are measured on the store's clock, which all
-/// replicas share, never on the caller's. None is longer than 2 hours. A lease that ran out, but which nobody
-/// took over, still holds: its holder may renew it, or finish.
+/// replicas share, never on the caller's. None is longer than 2 hours. A lease
+/// that expired still holds until another owner takes over: its holder may renew
+/// it, or finish.
 ///
-/// **Repeatable.** Who does not hear the reply of a step may take it again with
-/// the same arguments: a step that has been taken answers the same the second
-/// time. Only [`take`](Self::take) and [`resume`](Self::resume) do not: what
-/// they handed out unheard comes back when the lease has run out, and counts as no
-/// run.
+/// **Idempotent.** If the reply to a step is lost, repeat the step with the same
+/// arguments: it returns the same reply. Only [`take`](Self::take) and
+/// [`resume`](Self::resume) do not: if their reply is lost, the delivery is due
+/// again when the lease expires, and no run is counted.
 ///
 /// **Retention.** A record is kept for [`Retention::finished`] after its last
-/// step, and a promised one at least until [`Retention::callback`] after the
+/// step, and a promised one at least for [`Retention::callback`] after the
 /// promise.
 ///
-/// Everything in it is opaque to a ledger. Deliveries and answers are secrets:
-/// they belong into no log.
+/// A ledger does not interpret deliveries and answers. They are secrets: never log
+/// them.
 ///
 /// # Errors
-/// Every method fails with [`LedgerError`] if it cannot be said whether the step
-/// was taken. A store that is out of reach should say so within a few seconds.
-/// A request is then answered 503, and ConductorOne tries it again.
+/// Every method returns [`LedgerError`] if it cannot tell whether the step was
+/// taken. If the store is out of reach, return the error within a few seconds:
+/// the request is answered 503, and ConductorOne retries it.
 pub trait Ledger: fmt::Debug + Send + Sync + 'static {
-    /// Starts a run of a delivery, if none is under way and none has ended it.
+    /// Starts a run of a delivery, unless one is in progress or the delivery has
+    /// ended.
     ///
     /// A delivery that is new, or whose unpromised run lost its lease or was
-    /// released, is [`Started`](Claimed::Started) with the next number. The owner
-    /// that holds the lease already gets it again, for a fresh `term`: so use a
+    /// released, is [`Started`](Claimed::Started) with the next run number. An
+    /// owner that holds the lease already gets it again, for a new `term`: use a
     /// new [`Owner`] for each claim, and the same one to repeat a claim whose
     /// reply was lost. Otherwise nothing changes.
     fn claim(
@@ -136,40 +139,40 @@ pub trait Ledger: fmt::Debug + Send + Sync + 'static {
         term: Duration,
     ) -> BoxFuture<'_, Result<Claimed, LedgerError>>;
 
-    /// How a delivery stands, without changing it; `None` if it is unknown. For
-    /// those who wait for the end of another replica's run.
+    /// Returns a delivery's state without changing it; `None` if the delivery is
+    /// unknown. A duplicate polls this while another replica runs the delivery.
     fn find(&self, key: DeliveryKey) -> BoxFuture<'_, Result<Option<Standing>, LedgerError>>;
 
     /// Extends a lease to `term` from now.
     fn renew(&self, lease: Lease, term: Duration) -> BoxFuture<'_, Result<Hold, LedgerError>>;
 
-    /// Promises that the work will be done, before 202 is answered: `delivery`
-    /// is what any process can do it with. The run goes on under its lease.
+    /// Records the promise to do the work, before 202 is answered. With
+    /// `delivery`, any process can do it. The run continues under its lease.
     fn promise(&self, lease: Lease, delivery: Bytes) -> BoxFuture<'_, Result<Hold, LedgerError>>;
 
-    /// Ends a run with its answer. The answer of a promised delivery is stored
-    /// for its callback, and the lease goes on as that of the first attempt to
-    /// send it; any other is what every duplicate gets from now on.
+    /// Ends a run with its answer. Duplicates get this answer from now on. The
+    /// answer of a promised delivery is instead stored for its callback, and the
+    /// lease becomes that of the first attempt to post it.
     fn finish(
         &self,
         lease: Lease,
         answer: RecordedAnswer,
     ) -> BoxFuture<'_, Result<Finished, LedgerError>>;
 
-    /// Gives up a run without an answer: the next one may start after `pause`,
-    /// by a claim or, if it was promised, by [`take`](Self::take).
+    /// Ends a run without an answer. The next run may start after `pause`: by a
+    /// claim or, if the delivery is promised, by [`take`](Self::take).
     fn release(&self, lease: Lease, pause: Duration) -> BoxFuture<'_, Result<Hold, LedgerError>>;
 
-    /// Replaces what is kept with a promise, if the delivery is promised or its
-    /// answer stored: a later attempt of ConductorOne may have brought another
-    /// callback URL. Whoever holds the lease keeps it. Otherwise nothing changes.
+    /// Replaces the `delivery` of a promise, if the delivery is promised or its
+    /// answer stored: a later attempt of ConductorOne may bring another callback
+    /// URL. The lease does not change. Otherwise nothing changes.
     fn refresh(&self, key: DeliveryKey, delivery: Bytes) -> BoxFuture<'_, Result<(), LedgerError>>;
 
     /// Takes over one promised delivery of this layer that no lease holds, if there
-    /// is any: the longest due first, as far as the store can tell. A run of it may
-    /// then [begin](Self::begin), or its next attempt to send the answer is made.
+    /// is one: the longest due first, if the store can tell. The caller then
+    /// [begins](Self::begin) a run, or makes the next attempt to post the answer.
     ///
-    /// A record that a newer version of the store has written is left alone.
+    /// Skips records that a newer version of the store wrote.
     fn take(
         &self,
         layer: Name,
@@ -177,8 +180,8 @@ pub trait Ledger: fmt::Debug + Send + Sync + 'static {
         term: Duration,
     ) -> BoxFuture<'_, Result<Option<Taken>, LedgerError>>;
 
-    /// Takes over this delivery as [`take`](Self::take) does, if it is promised
-    /// and due, and no lease holds it.
+    /// Takes over this delivery, as [`take`](Self::take) does, if it is promised,
+    /// due, and held by no lease.
     fn resume(
         &self,
         key: DeliveryKey,
@@ -186,17 +189,17 @@ pub trait Ledger: fmt::Debug + Send + Sync + 'static {
         term: Duration,
     ) -> BoxFuture<'_, Result<Option<Taken>, LedgerError>>;
 
-    /// Begins the next run of a promised delivery that was taken over: its number
-    /// counts from here on, not from [`take`](Self::take), which nobody may have
-    /// heard. The lease is another one, for `term` from now.
+    /// Begins the next run of a promised delivery that was taken over. The run is
+    /// counted here, not in [`take`](Self::take), whose reply may have been lost.
+    /// Returns a new lease, for `term` from now.
     fn begin(
         &self,
         lease: Lease,
         term: Duration,
     ) -> BoxFuture<'_, Result<Option<Lease>, LedgerError>>;
 
-    /// Gives up an attempt to send the stored answer: the next one may start
-    /// after `pause`. `posted` says whether this one may have posted it.
+    /// Ends an attempt to post the stored answer. The next one may start after
+    /// `pause`. `posted` says whether this attempt may have posted the answer.
     fn postpone(
         &self,
         lease: Lease,
@@ -204,11 +207,12 @@ pub trait Ledger: fmt::Debug + Send + Sync + 'static {
         posted: Posted,
     ) -> BoxFuture<'_, Result<Hold, LedgerError>>;
 
-    /// Ends a stored delivery: ConductorOne has got its answer.
+    /// Ends a stored delivery: ConductorOne has received its answer.
     fn called_back(&self, lease: Lease) -> BoxFuture<'_, Result<Hold, LedgerError>>;
 
-    /// Ends a promised or stored delivery that can no longer succeed. The reason
-    /// is for whoever looks into the store: short, and without secrets.
+    /// Ends a promised or stored delivery that can no longer succeed. Keep the
+    /// reason short and free of secrets: it is kept for operators who inspect the
+    /// store.
     fn bury<'a>(
         &'a self,
         lease: Lease,

@@ -1,4 +1,4 @@
-//! What a ledger keeps and says.
+//! What a ledger stores, and what its steps return.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::Lease;
 
-/// How a run ended: the status and the response document.
+/// The answer with which a run ended: an HTTP status and a response document.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct RecordedAnswer {
     status: u16,
@@ -15,7 +15,7 @@ pub struct RecordedAnswer {
 }
 
 impl RecordedAnswer {
-    /// The answer with this HTTP status and document.
+    /// An answer with this HTTP status and document.
     #[must_use]
     pub fn new(status: u16, document: impl Into<Bytes>) -> Self {
         Self {
@@ -30,7 +30,7 @@ impl RecordedAnswer {
         self.status
     }
 
-    /// The document, byte for byte as it was given.
+    /// The document, byte for byte.
     #[must_use]
     pub const fn document(&self) -> &Bytes {
         &self.document
@@ -47,32 +47,33 @@ impl fmt::Debug for RecordedAnswer {
     }
 }
 
-/// What became of a claim.
+/// The reply to [`Ledger::claim`](super::Ledger::claim).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Claimed {
     /// A run starts under this lease: do the work.
     Started(Lease),
-    /// There is nothing to start, as the delivery stands like this.
+    /// No run starts: the delivery is in this state.
     Standing(Standing),
 }
 
-/// How a delivery stands.
+/// The state of a delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Standing {
-    /// A run is under way, under a lease that is in force.
+    /// A run is in progress, under a lease that is in force.
     Running,
-    /// The last run was released or lost its lease, without a promise: a claim
-    /// starts the next one, after the pause that was asked for.
+    /// The last run was released or lost its lease, without a promise. A claim
+    /// starts the next run, after the pause given to
+    /// [`release`](super::Ledger::release).
     Released,
-    /// 202 was promised: the answer goes to the callback URL.
+    /// ConductorOne was answered 202: the answer goes to the callback URL.
     Promised,
-    /// Over, with this answer.
+    /// Ended with this answer.
     Answered(RecordedAnswer),
-    /// Over: promised, and ConductorOne has got the answer.
+    /// Ended: ConductorOne received the answer at the callback URL.
     CalledBack,
-    /// Over: promised, and given up for this reason.
+    /// Ended: promised, then given up for this reason.
     Dead(Arc<str>),
 }
 
@@ -82,22 +83,22 @@ pub enum Standing {
 pub enum Hold {
     /// It was taken.
     Held,
-    /// It was not: the lease no longer holds the delivery, or the delivery's
-    /// state has no such step.
+    /// It was not taken: the lease no longer holds the delivery, or the
+    /// delivery's state does not allow the step.
     Lost,
 }
 
-/// What became of a run's answer.
+/// The reply to [`Ledger::finish`](super::Ledger::finish).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[must_use]
 pub enum Finished {
-    /// It is the answer of the delivery.
+    /// The answer is recorded as the delivery's answer.
     Answered,
-    /// It is stored, since 202 was promised: send it to the callback URL, under
-    /// this lease.
+    /// The answer is stored, because ConductorOne was answered 202: post it to the
+    /// callback URL, under this lease.
     Stored(Lease),
-    /// It does not count: another has taken over, and [`find`](super::Ledger::find)
-    /// tells what there is to answer.
+    /// The answer is discarded, because another owner took over:
+    /// [`find`](super::Ledger::find) returns the delivery's state.
     Lost,
 }
 
@@ -116,16 +117,16 @@ pub enum Posted {
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Taken {
-    /// Under which to go on.
+    /// The lease under which to continue.
     pub lease: Lease,
-    /// What was kept with the promise.
+    /// The `delivery` given with the promise.
     pub delivery: Bytes,
-    /// What is to be done.
+    /// The work to do.
     pub work: Work,
 }
 
 impl Taken {
-    /// For ledgers: what they hand out.
+    /// For implementations of [`Ledger`](super::Ledger).
     #[must_use]
     pub const fn new(lease: Lease, delivery: Bytes, work: Work) -> Self {
         Self {
@@ -147,21 +148,21 @@ impl fmt::Debug for Taken {
     }
 }
 
-/// What is to be done with a promised delivery.
+/// The work to do for a promised delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Work {
-    /// The work has to be done again.
+    /// Run the handler again.
     Run,
-    /// It is done: its answer has to be sent.
+    /// The handler has run: post its answer.
     Send {
-        /// What the run ended with.
+        /// The stored answer.
         answer: RecordedAnswer,
         /// Whether an earlier attempt may have posted it.
         posted: Posted,
     },
 }
 
-/// Bytes that are shown by their number alone.
+/// Shows only how many bytes there are.
 pub(super) struct Redacted<'a>(pub(super) &'a [u8]);
 
 impl fmt::Debug for Redacted<'_> {

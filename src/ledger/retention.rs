@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-/// How long a ledger keeps what it knows.
+/// How long a ledger keeps its records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
     finished: Duration,
@@ -8,13 +8,13 @@ pub struct Retention {
 }
 
 impl Retention {
-    /// The shortest time for which answers are kept: 45 minutes. ConductorOne
-    /// may go on for 37: 50 attempts of 30 s, with 49 pauses of up to 15 s.
+    /// The shortest time for which answers are kept: 45 minutes. ConductorOne may
+    /// retry for 37 minutes: 50 attempts of 30 s, with 49 pauses of up to 15 s.
     pub const MIN_FINISHED: Duration = Duration::from_secs(45 * 60);
 
-    /// Answers are kept for `finished`, and promised work is kept until its
-    /// callback's deadline, `callback` after the promise. Set the latter to no
-    /// less than what ConductorOne is configured to wait.
+    /// Keeps answers for `finished`, and promised work until its callback's
+    /// deadline, `callback` after the promise. Set `callback` to at least the
+    /// callback time-out configured in ConductorOne.
     ///
     /// # Errors
     /// [`RetentionError`] unless `finished` is 45 minutes to 30 days, and
@@ -35,15 +35,15 @@ impl Retention {
         self.finished
     }
 
-    /// How long after its promise a delivery is kept at least, to which
-    /// [`finished`](Self::finished) is added.
+    /// How long a delivery is kept after its promise, at least.
+    /// [`finished`](Self::finished) is added to it.
     #[must_use]
     pub const fn callback(&self) -> Duration {
         self.callback
     }
 }
 
-/// 24 hours, and 8 days for callbacks: ConductorOne's own default.
+/// 24 hours for answers, and 8 days for callbacks, as in ConductorOne.
 impl Default for Retention {
     fn default() -> Self {
         Self {
@@ -57,11 +57,11 @@ const fn days(count: u64) -> Duration {
     Duration::from_secs(count * 24 * 60 * 60)
 }
 
-/// A time for which a ledger cannot keep its records.
+/// A [`Retention`] out of range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RetentionError {
-    /// Answers would be forgotten while ConductorOne still tries, or never.
+    /// Answers must outlast ConductorOne's attempts, and may not be kept forever.
     #[error("answers must be kept for 45 minutes to 30 days, not {0:?}")]
     Finished(Duration),
     /// ConductorOne waits 1 to 30 days for a callback.

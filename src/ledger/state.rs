@@ -1,8 +1,8 @@
-//! A delivery's states, and every step between them: without I/O, without a
-//! clock, and the same for whatever store the records are kept in.
+//! The steps of a ledger as pure functions: no I/O and no clock, and the same for
+//! every store.
 //!
-//! A step takes the record as it is and gives the record to be written, if it
-//! changes, with the reply. A store makes it atomic, and supplies the time.
+//! A step takes the record and returns the record to write, if it changes, and the
+//! reply. The store makes the step atomic, and supplies the time.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,20 +19,20 @@ use super::{
 /// A moment, in milliseconds of the store's clock.
 pub(crate) type Millis = u64;
 
-/// No lease and no pause is longer: 2 hours. What seems to end later was written
+/// The longest lease or pause: 2 hours. One that seems to end later was written
 /// before the store's clock was set back, and counts as over.
 const LONGEST: Millis = 2 * 60 * 60 * 1_000;
 
-/// What is known of one delivery.
+/// One delivery.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Record {
-    /// The last lease: who has it, or had it.
+    /// The current lease, or the last one.
     pub(crate) lease: Lease,
-    /// Whether that lease still holds, be it in force or overdue.
+    /// Whether that lease still holds, in force or expired.
     pub(crate) held: bool,
-    /// When another may take over: at the end of the lease, or of the pause.
+    /// When another owner may take over: at the end of the lease or the pause.
     pub(crate) due_at: Millis,
-    /// When the record may be forgotten.
+    /// When the record expires.
     pub(crate) expires_at: Millis,
     pub(crate) stage: Stage,
 }
@@ -66,10 +66,10 @@ impl fmt::Debug for Promise {
     }
 }
 
-/// The record to be written, if any, and the reply.
+/// The record to write, if any, and the reply.
 pub(crate) type Step<R> = (Option<Record>, R);
 
-/// The steps, at a moment and under a retention.
+/// The steps, at this time and with this retention.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Steps {
     pub(crate) now: Millis,
@@ -87,7 +87,7 @@ impl Steps {
         let run = match self.live(record) {
             None => 1,
             Some(record) => match record.stage {
-                // Its claim again: the first reply was lost.
+                // A repeated claim: the first reply was lost.
                 Stage::Running(None) if record.held && record.lease.owner() == owner => {
                     record.lease.run()
                 }
@@ -162,7 +162,7 @@ impl Steps {
                 let stored = self.record(first, true, record.due_at, stage);
                 (Some(stored), Finished::Stored(first))
             }
-            // The same again: the first reply was lost.
+            // A repeated step: the first reply was lost.
             Stage::Answered(known) if record.lease == lease && *known == answer => {
                 (None, Finished::Answered)
             }
@@ -218,7 +218,7 @@ impl Steps {
         let run = lease.run().saturating_add(1);
         let next = Lease::new(lease.key(), lease.owner(), run, 0);
         match self.live(record) {
-            // Or the same again: the first reply was lost.
+            // Or a repeated step: the first reply was lost.
             Some(record) if record.is_held_by(lease) || record.is_held_by(next) => {
                 match &record.stage {
                     stage @ Stage::Running(Some(_)) => {
@@ -232,7 +232,7 @@ impl Steps {
         }
     }
 
-    /// The same for one record; which one is due is the store's to find.
+    /// Takes over one record. The store finds the one that is due.
     pub(crate) fn take(
         self,
         record: Option<&Record>,
@@ -256,7 +256,7 @@ impl Steps {
             } => {
                 let attempt = last.attempt().saturating_add(1);
                 let lease = Lease::new(last.key(), owner, last.run(), attempt);
-                // Who held it last went away in the middle of an attempt.
+                // Its last holder crashed during an attempt.
                 let posted = if record.held {
                     Posted::Perhaps
                 } else {
@@ -339,7 +339,7 @@ impl Steps {
         }
     }
 
-    /// Whatever a store has not got round to deleting is gone all the same.
+    /// Ignores a record that has expired and is not deleted yet.
     fn live(self, record: Option<&Record>) -> Option<&Record> {
         record.filter(|record| self.now < record.expires_at)
     }
@@ -369,7 +369,7 @@ impl Steps {
 
     fn record(self, lease: Lease, held: bool, due_at: Millis, stage: Stage) -> Record {
         let last = match &stage {
-            // After its deadline it is of no use, however often it is taken.
+            // It is useless after its deadline, however often it is taken over.
             Stage::Running(Some(promise)) | Stage::Stored { promise, .. } => promise.until,
             _ => due_at.max(self.now),
         };
@@ -398,7 +398,7 @@ impl Record {
         self.held && self.lease == lease
     }
 
-    /// When [`Steps::take`] may hand it out, if ever.
+    /// When [`Steps::take`] may take it over, if ever.
     pub(crate) fn takeable_at(&self) -> Option<Millis> {
         match self.stage {
             Stage::Running(Some(_)) | Stage::Stored { .. } => Some(self.due_at),
@@ -406,7 +406,7 @@ impl Record {
         }
     }
 
-    /// How much of what callers gave it holds.
+    /// The size of its delivery, answer and reason.
     pub(crate) fn payload_bytes(&self) -> usize {
         match &self.stage {
             Stage::Running(None) | Stage::CalledBack => 0,
@@ -420,7 +420,7 @@ impl Record {
     }
 }
 
-/// Milliseconds, rounded up: a short time is not none.
+/// Milliseconds, rounded up: a short time must not become zero.
 pub(crate) fn millis(duration: Duration) -> Millis {
     Millis::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(Millis::MAX)
 }

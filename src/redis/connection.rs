@@ -16,27 +16,27 @@ use super::store::describe;
 
 /// How long a server may take to accept a connection.
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
-/// How long connecting may take in all: looking names up, and asking Sentinels one
-/// after the other.
+/// How long connecting may take in all: resolving names, and asking one Sentinel
+/// after another.
 const CONNECT_LIMIT_IN_ALL: Duration = Duration::from_secs(15);
 /// How long a server may take to reply.
 const REPLY_LIMIT: Duration = Duration::from_secs(3);
-/// How long a server may be silent to a caller who then gives up.
+/// If a caller gives up after this time without a reply, the connection is dropped.
 const SILENCE_LIMIT: Duration = Duration::from_millis(100);
 
-/// A connection to the Redis server that takes the writes, for as long as the
-/// process lives: clones share it.
+/// A connection to the Redis server that accepts writes. It reconnects for as long
+/// as the process lives, and clones share it.
 ///
-/// It connects with the first command. Whenever the server hangs up, does not
-/// reply within 3 seconds or before the caller gives up, or turns out to be a
-/// replica after a fail-over, the command fails and the next one connects anew:
-/// to wherever the server's name then leads, or the Sentinels then say.
+/// The first command opens the connection. If the server closes it, does not reply
+/// within 3 seconds or before the caller gives up, or has become a replica after a
+/// fail-over, the command fails and the next one reconnects: to the address that
+/// the server's name then resolves to, or that the Sentinels then give.
 ///
-/// It connects in a task of its own, for all commands that wait for it. A caller
-/// that gives up sooner does not stop that: a later command finds the connection
-/// made. A server may take 2 seconds to accept a connection, and several Sentinels
-/// 15 seconds in all. No command is queued while there is no connection, nor
-/// repeated. Where the server tells that it may evict keys, a warning is logged.
+/// A task of its own connects, for all commands that wait. A caller that gives up
+/// does not stop it, and later commands use the connection. Connecting to a server
+/// may take 2 seconds, and 15 seconds in all with several Sentinels. Commands are
+/// never queued while there is no connection, and never repeated. If the server is
+/// configured to evict keys, a warning is logged.
 #[derive(Clone)]
 pub struct RedisConnection {
     shared: Arc<Shared>,
@@ -48,11 +48,11 @@ struct Shared {
     link: Mutex<Link>,
 }
 
-/// The way to the server, as far as there is one.
+/// The state of the connection.
 #[derive(Default)]
 struct Link {
     state: State,
-    /// How often it has connected.
+    /// How many connections were opened.
     serial: u64,
 }
 
@@ -60,7 +60,7 @@ struct Link {
 enum State {
     #[default]
     Down,
-    /// This tells how it ended.
+    /// The receiver gets the outcome.
     Connecting(watch::Receiver<Option<RedisResult<Live>>>),
     Up(Live),
 }
@@ -73,19 +73,19 @@ struct Live {
 
 enum Server {
     At(Client),
-    /// Whichever the Sentinels name.
+    /// The master that the Sentinels name.
     Of(tokio::sync::Mutex<SentinelClient>),
 }
 
 impl RedisConnection {
-    /// A connection to one server: by its URL, such as
-    /// `redis://user:password@redis.example.com:6379/0`, or by all that
-    /// [`redis::ConnectionInfo`] can say.
+    /// A connection to one server, given by its URL, such as
+    /// `redis://user:password@redis.example.com:6379/0`, or by a
+    /// [`redis::ConnectionInfo`].
     ///
     /// TLS (`rediss://`) needs the feature `redis-tls`.
     ///
     /// # Errors
-    /// [`RedisError`] if it is no such URL. It does not repeat the URL.
+    /// [`RedisError`] if the URL is invalid. It does not contain the URL.
     pub fn to_server(server: impl IntoConnectionInfo) -> Result<Self, RedisError> {
         let info = server.into_connection_info()?;
         // Small commands of many requests share the connection.
@@ -95,8 +95,9 @@ impl RedisConnection {
         Ok(Self::new(Server::At(client), db))
     }
 
-    /// A connection to the master that Sentinels name, made with the crate
-    /// `redis`: for [`SentinelServerType::Master`](redis::sentinel::SentinelServerType).
+    /// A connection to the master that Sentinels name. Build the client with the
+    /// crate `redis`, for
+    /// [`SentinelServerType::Master`](redis::sentinel::SentinelServerType).
     #[must_use]
     pub fn to_master(sentinels: SentinelClient) -> Self {
         Self::new(Server::Of(tokio::sync::Mutex::new(sentinels)), 0)
@@ -113,7 +114,7 @@ impl RedisConnection {
         }
     }
 
-    /// The connection there is, or the one that is being made.
+    /// The open connection, or the one that is being opened.
     async fn live(&self) -> RedisResult<Live> {
         let mut connecting = {
             let mut link = self.shared.link();
@@ -129,8 +130,8 @@ impl RedisConnection {
         };
         match connecting.wait_for(Option::is_some).await.as_deref() {
             Ok(Some(outcome)) => outcome.clone(),
-            // It panicked, or its runtime has ended.
-            Ok(None) | Err(_) => Err((ErrorKind::Io, "connecting broke off").into()),
+            // The task panicked, or its runtime ended.
+            Ok(None) | Err(_) => Err((ErrorKind::Io, "connecting was aborted").into()),
         }
     }
 
@@ -142,14 +143,14 @@ impl RedisConnection {
         }
     }
 
-    /// Leaves a connection that is of no use any more, if nobody else has.
+    /// Drops the connection if this error means that it is useless.
     fn leave_if_useless(&self, serial: u64, error: &RedisError) {
         let useless = match error.kind() {
             ErrorKind::Io
             | ErrorKind::Parse
             | ErrorKind::AuthenticationFailed
             | ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown) => true,
-            // Before Redis 7, what a script's command failed with is in the text.
+            // Before Redis 7, the text has the error of a script's command.
             ErrorKind::Server(ServerErrorKind::ResponseError) => {
                 let detail = error.detail().unwrap_or_default();
                 detail.contains("-READONLY")
@@ -167,7 +168,7 @@ impl Shared {
         self.link.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Leaves this connection, unless that has been done.
+    /// Drops this connection, unless it was replaced already.
     fn leave(&self, serial: u64) {
         let mut link = self.link();
         if matches!(&link.state, State::Up(live) if live.serial == serial) {
@@ -176,7 +177,7 @@ impl Shared {
     }
 }
 
-/// Connects in a task of its own: whoever waits for it may have less time.
+/// Connects in a task of its own: its callers may have less time.
 fn connect(shared: Arc<Shared>) -> watch::Receiver<Option<RedisResult<Live>>> {
     let (tell, outcome) = watch::channel(None);
     let attempt = Connecting(shared);
@@ -185,16 +186,16 @@ fn connect(shared: Arc<Shared>) -> watch::Receiver<Option<RedisResult<Live>>> {
         let connected = match connected {
             Ok(Ok(connection)) => Ok(attempt.succeed(connection)),
             Ok(Err(error)) => Err(error),
-            Err(_elapsed) => Err((ErrorKind::Io, "no connection in time").into()),
+            Err(_elapsed) => Err((ErrorKind::Io, "no connection within 15 s").into()),
         };
-        // First of all the next command may connect anew.
+        // Before the outcome is known, so that the next command can reconnect.
         drop(attempt);
         tell.send_replace(Some(connected));
     });
     outcome
 }
 
-/// An attempt to connect. However it ends, the next command may begin another.
+/// An attempt to connect. When it ends, the next command may start another.
 struct Connecting(Arc<Shared>);
 
 impl Connecting {
@@ -219,8 +220,8 @@ impl Drop for Connecting {
     }
 }
 
-/// A command whose reply is awaited. If the caller gives up sooner than the
-/// connection would, the connection is left all the same: it may be dead.
+/// A command that waits for its reply. If the caller gives up first, the connection
+/// is dropped: it may be dead.
 struct Awaited<'a> {
     connection: &'a RedisConnection,
     serial: u64,
@@ -228,7 +229,7 @@ struct Awaited<'a> {
 }
 
 impl Awaited<'_> {
-    /// There is a reply, or an error.
+    /// The reply or an error came.
     fn over(self) {
         mem::forget(self);
     }
@@ -270,22 +271,22 @@ impl Server {
     }
 }
 
-/// TLS takes the process's provider of cryptography, and the crate `redis` panics
-/// where rustls cannot tell which that is.
+/// TLS uses the process's provider of cryptography, and the crate `redis` panics if
+/// rustls cannot determine it.
 #[cfg(feature = "redis-tls")]
 fn provide_cryptography() {
     use rustls::crypto::{CryptoProvider, aws_lc_rs};
 
     if CryptoProvider::get_default().is_none() {
-        // Another thread may have been first: then there is one all the same.
+        // If another thread was first, a provider is installed nevertheless.
         let _ = aws_lc_rs::default_provider().install_default();
     }
 }
 
-/// Says so if the server would throw records away that are still needed.
+/// Warns if the server may evict records that are still needed.
 async fn warn_of_eviction(connection: &mut MultiplexedConnection) {
     let asked = redis::cmd("INFO").arg("memory").to_owned();
-    // One that does not tell may be right all the same.
+    // The server may be configured well even if it does not answer.
     let Ok(memory) = asked.query_async::<InfoDict>(connection).await else {
         return;
     };
@@ -293,7 +294,7 @@ async fn warn_of_eviction(connection: &mut MultiplexedConnection) {
     if let Some(policy) = policy.filter(|policy| policy != "noeviction") {
         tracing::warn!(
             policy,
-            "Redis evicts keys when memory is short, and so forgets deliveries: \
+            "Redis evicts keys when memory is short, which loses deliveries: \
              set maxmemory-policy noeviction"
         );
     }

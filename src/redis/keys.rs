@@ -4,18 +4,18 @@ use std::fmt::Write;
 
 use crate::ledger::{DeliveryKey, Name};
 
-/// Into how many parts the deliveries are divided. The keys of a part have a
-/// hash tag in common (`{07}`), so that they are in one slot of a Redis Cluster
-/// and one script may change several; the parts are in different slots.
+/// The number of shards. The keys of a shard share a hash tag (`{07}`), so that they
+/// are in one slot of a Redis Cluster and one script may change several of them; the
+/// shards are in different slots.
 pub(super) const SHARDS: u8 = 16;
 
-/// The deliveries of one layer in one of the parts.
+/// The deliveries of one layer in one shard.
 pub(super) struct Shard {
-    /// What the names of its keys begin with.
+    /// The prefix of its keys.
     prefix: String,
-    /// The name of an index: the promised deliveries, by when they are due.
+    /// The key of an index: the promised deliveries, by when they are due.
     pub(super) due: String,
-    /// The same, by when their records end.
+    /// The key of an index: the same, by when their records expire.
     pub(super) ends: String,
 }
 
@@ -30,13 +30,13 @@ impl Shard {
         }
     }
 
-    /// That of a delivery.
+    /// The shard of a delivery.
     pub(super) fn of(prefix: &str, key: DeliveryKey) -> Self {
         let [first, ..] = key.as_bytes();
         Self::new(prefix, first % SHARDS, key.layer())
     }
 
-    /// The name of the record with this id.
+    /// The key of the record with this id.
     pub(super) fn record(&self, id: &str) -> String {
         format!("{}{id}", self.prefix)
     }

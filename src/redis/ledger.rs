@@ -31,23 +31,23 @@ static POSTPONE: Script = script!("time", "record", "lease", "postpone");
 static CALLED_BACK: Script = script!("time", "record", "lease", "called_back");
 static BURY: Script = script!("time", "record", "lease", "bury");
 
-/// When a delivery is looked at again that was due, but not to be taken: it had no
-/// record, or one that cannot be read.
+/// The pause before a due delivery is examined again that could not be taken: its
+/// record was absent or unreadable.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
-/// How many of those one look passes over at most, in each part.
+/// The most such deliveries that one look skips in each shard.
 const PASSED_OVER: usize = 100;
 
 /// A [`Ledger`] in Redis or Valkey, for all replicas of a receiver.
 ///
-/// Every step is one script, which is atomic, and one round trip, measured on the
-/// server's clock: a delivery that is answered at once costs two.
-/// [`take`](Ledger::take) alone asks the 16 parts into which the deliveries are
-/// divided, one by one, until one has something due, which takes a second step. A
-/// step fails within 5 seconds if Redis does not reply, and may have been taken all
-/// the same.
+/// Every step is one script: atomic, one round trip, and timed by the server's
+/// clock. A delivery that is answered at once costs two round trips.
+/// [`take`](Ledger::take) alone asks the 16 shards one by one until one has a due
+/// delivery, and needs one more round trip to take it. A step fails after 5 seconds
+/// if Redis does not reply; it may have been taken nevertheless.
 ///
-/// See the [module](super) for what it needs and what it cannot guarantee.
+/// Cloning is cheap if cloning the connection is. See the [module](super) for the
+/// requirements, and for what Redis can lose.
 #[derive(Clone)]
 pub struct RedisLedger<C = RedisConnection> {
     store: Store<C>,
@@ -55,12 +55,11 @@ pub struct RedisLedger<C = RedisConnection> {
 }
 
 impl RedisLedger {
-    /// A ledger in the server with this URL, as
-    /// [`RedisConnection::to_server`] takes it. It connects with the first
-    /// step, so a receiver starts without its Redis, too.
+    /// A ledger in the server with this URL; see [`RedisConnection::to_server`]. The
+    /// first step connects, so a receiver starts even if Redis is down.
     ///
     /// # Errors
-    /// [`RedisError`] if it is no such URL. It does not repeat the URL.
+    /// [`RedisError`] if the URL is invalid. It does not contain the URL.
     pub fn at(server: impl IntoConnectionInfo) -> Result<Self, RedisError> {
         RedisConnection::to_server(server).map(Self::new)
     }
@@ -68,7 +67,7 @@ impl RedisLedger {
 
 impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisLedger<C> {
     /// A ledger on a connection: a [`RedisConnection`], which a replay store may
-    /// share, that of a Redis Cluster, or any other whose clones share it.
+    /// share, a Redis Cluster's, or any other whose clones share one connection.
     #[must_use]
     pub fn new(connection: C) -> Self {
         Self {
@@ -77,25 +76,25 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisLedger<C> {
         }
     }
 
-    /// What the names of its keys begin with, by default `c1:`. Receivers of
-    /// different webhooks that share a Redis need a prefix each.
+    /// Sets the prefix of its keys. Default: `c1:`. Receivers of different webhooks
+    /// that share a Redis each need their own prefix.
     ///
-    /// In a Redis Cluster it should have no braces, which name the part of a key
-    /// that decides on its slot.
+    /// In a Redis Cluster use no braces: they mark the part of a key that determines
+    /// its slot.
     #[must_use]
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.store.prefix = prefix.into();
         self
     }
 
-    /// How long it keeps its records, by default [`Retention::default`].
+    /// Sets how long records are kept. Default: [`Retention::default`].
     #[must_use]
     pub fn retention(mut self, retention: Retention) -> Self {
         self.retention = retention;
         self
     }
 
-    /// A step at the record of a delivery.
+    /// A step on the record of a delivery.
     async fn step<T: FromRedisValue>(
         &self,
         script: &Script,
@@ -142,7 +141,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisLedger<C> {
         self.step(script, lease.key(), &args).await
     }
 
-    /// The same, if it has no more to say than whether it was taken.
+    /// A step under a lease that replies only whether it was taken.
     async fn hold(
         &self,
         script: &Script,
@@ -163,7 +162,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisLedger<C> {
         owner: Owner,
         term: Duration,
     ) -> Result<Option<Taken>, LedgerError> {
-        // Replicas that look at the same time look into different ones.
+        // Replicas that look at the same time start with different shards.
         let mut shards: Vec<u8> = (0..keys::SHARDS).collect();
         fastrand::shuffle(&mut shards);
         let begun = Instant::now();
@@ -173,8 +172,8 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisLedger<C> {
             match self.take_of(&shard, owner, term).await {
                 Ok(Some(taken)) => return Ok(Some(taken)),
                 Ok(None) => {}
-                // One that is spoilt, or on its way to another node, does not hold
-                // up the others. A server that is silent does.
+                // A shard that is broken, or moving to another node, does not block
+                // the others. A server that does not reply does.
                 Err(error) if begun.elapsed() < TIME_LIMIT => failed = Some(error),
                 Err(error) => return Err(error),
             }
@@ -200,8 +199,8 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisLedger<C> {
             match taken {
                 Ok(None) => {}
                 Ok(Some(taken)) => return Ok(Some(taken)),
-                // One record that is spoilt does not hold up the others.
-                Err(error) => tracing::error!(%error, "a due delivery cannot be taken"),
+                // An unreadable record does not block the others.
+                Err(error) => tracing::error!(%error, "cannot take over a due delivery"),
             }
         }
         Ok(None)

@@ -1,4 +1,4 @@
-//! A ledger and a replay store in Redis or Valkey, shared by all replicas of a
+//! Stores deliveries and token ids in Redis or Valkey, for all replicas of a
 //! receiver.
 //!
 //! ```no_run
@@ -18,43 +18,45 @@
 //! # }
 //! ```
 //!
-//! # What the server has to be
+//! # Requirements for the server
 //!
-//! - **Redis 6.2 or newer, or Valkey.** Alone; with Sentinels, by
-//!   [`RedisConnection::to_master`]; or as a Redis Cluster, by the
-//!   `ClusterConnection` of the crate `redis` (its feature `cluster-async`), which
-//!   goes into [`RedisLedger::new`] and [`RedisReplayStore::new`].
-//! - **Open to its user** for `EVALSHA`, `EVAL`, `SET`, `GET` and `INFO`, and in
-//!   scripts for `TIME`, `DEL` and the commands of hashes, sorted sets and expiry.
-//! - **`maxmemory-policy noeviction`.** Every key expires by itself, and every
-//!   policy but this one removes others when memory is short: a delivery would
-//!   then run again, or be lost. With it, what is new is refused meanwhile (503),
-//!   what is under way goes on, and what crashed replicas have left waits.
-//! - **Trusted.** It holds callback URLs, each of which lets its bearer answer
-//!   for the receiver once, and the deliveries and answers themselves. So it
-//!   wants a password, TLS on networks that are shared, and no other users of
-//!   these keys.
+//! - **Redis 6.2 or newer, or Valkey**: a single server; a master named by Sentinels
+//!   ([`RedisConnection::to_master`]); or a Redis Cluster: pass the
+//!   `ClusterConnection` of the crate `redis` (its feature `cluster-async`) to
+//!   [`RedisLedger::new`] and [`RedisReplayStore::new`].
+//! - **Permissions** for `EVALSHA`, `EVAL`, `SET`, `GET` and `INFO`, and in scripts
+//!   for `TIME`, `DEL` and the commands of hashes, sorted sets and expiry.
+//! - **`maxmemory-policy noeviction`**. Every key expires by itself. Any other policy
+//!   removes keys when memory is short, so that deliveries run again or are lost.
+//!   With `noeviction` new deliveries are refused meanwhile (503), running ones
+//!   continue, and recovery waits.
+//! - **Protected access**: a password, TLS on shared networks, and no other users of
+//!   these keys. The server holds deliveries, answers and callback URLs, each of
+//!   which lets its bearer answer once in the receiver's place.
 //!
 //! # TLS
 //!
-//! `rediss://` needs the feature `redis-tls`: rustls, with the system's trust
-//! store unless the [`ConnectionInfo`](redis::ConnectionInfo) has certificates. It
-//! uses the process's `rustls::crypto::CryptoProvider`; if none is installed when
-//! the first connection is made, that of aws-lc-rs is installed.
+//! `rediss://` needs the feature `redis-tls`: rustls, with the system's trust store
+//! unless the [`ConnectionInfo`](redis::ConnectionInfo) has certificates. It uses
+//! the process's `rustls::crypto::CryptoProvider`. If none is installed when the
+//! first connection is opened, it installs that of aws-lc-rs.
 //!
-//! # What it cannot guarantee
+//! # What Redis can lose
 //!
-//! What Redis has acknowledged it may lose: a **crash** loses the writes since the
-//! last `fsync` (a second's with `appendonly yes`, none with `appendfsync always`,
-//! and without an append-only file all since the last snapshot), and a
-//! **fail-over** loses those that the replica had not got yet, since replication
-//! is asynchronous. A lost claim lets a delivery run twice, at the same time even;
-//! a lost answer lets it run again; a lost token id lets that token pass once
-//! more; a lost promise loses the delivery, if the receiver that was at work on it
-//! goes down as well. `WAIT` would make that rarer, not impossible, for one more
-//! round trip; this crate does not use it.
+//! A **crash** loses the writes since the last `fsync`: those of a second with
+//! `appendonly yes`, none with `appendfsync always`, and all since the last snapshot
+//! without an append-only file. A **fail-over** loses the writes that the replica had
+//! not received, since replication is asynchronous.
 //!
-//! Leases end by the server's clock: one that is set forward ends them early.
+//! - A lost claim lets a delivery run twice, even at the same time.
+//! - A lost answer lets the delivery run again.
+//! - A lost token id lets that token pass once more.
+//! - A lost promise loses the delivery if its receiver crashes, too.
+//!
+//! `WAIT` would make this rarer, not impossible, for one more round trip; this crate
+//! does not use it.
+//!
+//! Leases are measured on the server's clock: setting it forward ends them early.
 
 mod connection;
 mod keys;

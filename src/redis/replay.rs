@@ -11,28 +11,28 @@ use crate::future::BoxFuture;
 use crate::ledger::Owner;
 use crate::replay::{Claim, ReplayStore, ReplayStoreError, TokenId};
 
-/// How much longer than its token an id is kept: for replicas whose clocks are
-/// behind, and so would let the token pass for longer.
+/// How much longer than its token an id is kept: a replica whose clock is behind
+/// accepts the token for longer.
 const CLOCKS_APART: Duration = Duration::from_secs(5 * 60);
-/// How long a claim that failed waits before it is tried again.
+/// The pause before a failed claim is retried.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// A [`ReplayStore`] in Redis or Valkey, for all replicas of a receiver.
 ///
-/// A claim is one `SET … NX`, and with it one round trip. The id is kept for five
-/// minutes longer than its token can pass, since the replicas' clocks may differ.
+/// A claim is one `SET … NX`, one round trip. The id is kept five minutes longer than
+/// its token is valid, since the replicas' clocks may differ.
 ///
-/// ConductorOne tries a delivery at most 50 times, every few seconds: with an
-/// outage that is answered at once, all of them are used up within minutes. So a
-/// claim that fails is tried again, each second, for 15 seconds in all or as
-/// long as its [`patience`](Self::patience) says, before the request is answered
-/// 503. A server that is full is not tried again: that seldom passes so soon. A
-/// claim knows its own id again if an earlier try was carried out unheard. The
-/// layer's own limit,
+/// ConductorOne makes at most 50 attempts, a few seconds apart: if an outage is
+/// answered at once, they are used up within minutes. So a failed claim is retried
+/// every second, for 15 seconds or the configured [`patience`](Self::patience),
+/// before the request is answered 503. It is not retried if the server's memory is
+/// full, which rarely passes so soon. A claim recognises its own id if the reply to
+/// an earlier try was lost. The layer's limit,
 /// [`replay_store_timeout`](crate::VerifyWebhookBuilder::replay_store_timeout), leaves
 /// 5 seconds for the last try.
 ///
-/// See the [module](super) for what it needs and what it cannot guarantee.
+/// Cloning is cheap if cloning the connection is. See the [module](super) for the
+/// requirements, and for what Redis can lose.
 #[derive(Clone)]
 pub struct RedisReplayStore<C = RedisConnection> {
     store: Store<C>,
@@ -40,23 +40,22 @@ pub struct RedisReplayStore<C = RedisConnection> {
 }
 
 impl RedisReplayStore {
-    /// For how long a claim is tried by default: 15 seconds.
+    /// The default of [`patience`](Self::patience): 15 seconds.
     pub const DEFAULT_PATIENCE: Duration = Duration::from_secs(15);
 
-    /// A store in the server with this URL, as [`RedisConnection::to_server`]
-    /// takes it. It connects with the first claim, so a receiver starts without
-    /// its Redis, too.
+    /// A store in the server with this URL; see [`RedisConnection::to_server`]. The
+    /// first claim connects, so a receiver starts even if Redis is down.
     ///
     /// # Errors
-    /// [`RedisError`] if it is no such URL. It does not repeat the URL.
+    /// [`RedisError`] if the URL is invalid. It does not contain the URL.
     pub fn at(server: impl IntoConnectionInfo) -> Result<Self, RedisError> {
         RedisConnection::to_server(server).map(Self::new)
     }
 }
 
 impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisReplayStore<C> {
-    /// A store on a connection: a [`RedisConnection`], which a ledger may share,
-    /// that of a Redis Cluster, or any other whose clones share it.
+    /// A store on a connection: a [`RedisConnection`], which a ledger may share, a
+    /// Redis Cluster's, or any other whose clones share one connection.
     #[must_use]
     pub fn new(connection: C) -> Self {
         Self {
@@ -65,17 +64,17 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisReplayStore<C> {
         }
     }
 
-    /// What the names of its keys begin with, by default `c1:`, before `jti:`.
-    /// Receivers with different public URLs may share a prefix: a token is for
-    /// one of them only.
+    /// Sets the prefix of its keys, which precedes `jti:`. Default: `c1:`. Receivers
+    /// with different public URLs may share a prefix: a token is valid for one of
+    /// them only.
     #[must_use]
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.store.prefix = prefix.into();
         self
     }
 
-    /// For how long a claim is tried while Redis is out of reach, until its last try
-    /// begins; zero is once.
+    /// Sets for how long a claim is retried while Redis is out of reach, until the
+    /// last try begins. Default: 15 seconds; zero disables retries.
     #[must_use]
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
@@ -83,7 +82,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisReplayStore<C> {
     }
 
     async fn claim_patiently(&self, name: &str, life: Duration) -> Result<Claim, RedisError> {
-        // Whose claim it was, for one that is not sure.
+        // Tells this claim from another's, if a reply was lost.
         let claimant = Owner::random();
         let begun = Instant::now();
         loop {
@@ -137,7 +136,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> ReplayStore for RedisRep
     ) -> BoxFuture<'a, Result<Claim, ReplayStoreError>> {
         Box::pin(async move {
             let TokenId { tenant, jti } = id;
-            // With its length, no tenant can be taken for part of an id.
+            // The length keeps a tenant from being read as part of an id.
             let name = format!("{}jti:{}:{tenant}:{jti}", self.store.prefix, tenant.len());
             let life = until.duration_since(now).unwrap_or_default();
             let claimed = self.claim_patiently(&name, life + CLOCKS_APART).await;

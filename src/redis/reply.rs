@@ -1,4 +1,4 @@
-//! What the scripts reply, read.
+//! Reads the replies of the scripts.
 
 use bytes::Bytes;
 
@@ -8,7 +8,7 @@ use crate::ledger::{
     Taken, Work,
 };
 
-/// A list of words and of what callers keep; nothing, if a script says no.
+/// A list of words and stored bytes; `None` if the script refused.
 pub(super) type Reply = Option<Vec<Bytes>>;
 
 pub(super) fn claimed(
@@ -100,5 +100,5 @@ fn text(bytes: &Bytes) -> Result<&str, LedgerError> {
 }
 
 pub(super) fn unreadable() -> LedgerError {
-    LedgerError::new("a record in Redis is not one of this ledger's")
+    LedgerError::new("cannot read a record in Redis: this ledger did not write it")
 }

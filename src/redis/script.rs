@@ -5,13 +5,13 @@ use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, ServerErrorKind};
 
 use super::store::Store;
 
-/// A step as a Lua script: Redis runs nothing else meanwhile.
+/// A step as a Lua script, which Redis runs atomically.
 pub(super) struct Script {
     code: &'static str,
     hash: LazyLock<String>,
 }
 
-/// What a script works on.
+/// The arguments of a script.
 pub(super) struct Call<'a> {
     pub(super) keys: &'a [&'a str],
     pub(super) args: &'a [&'a [u8]],
@@ -25,9 +25,9 @@ impl Script {
         }
     }
 
-    /// Runs it by its hash: one round trip. Only a server that has restarted, or
-    /// has never seen it, is sent the script itself. (That goes to the server
-    /// of these keys; `SCRIPT LOAD` would need all of a cluster.)
+    /// Runs the script by its hash: one round trip. A server that does not know it is
+    /// sent the script itself. (`EVAL` goes to the server of these keys; `SCRIPT LOAD`
+    /// would need every node of a cluster.)
     pub(super) async fn run<C: ConnectionLike + Clone, T: FromRedisValue>(
         &self,
         store: &Store<C>,
@@ -51,7 +51,7 @@ impl Call<'_> {
     }
 }
 
-/// The script of these files, one after the other.
+/// The script made of these files in order.
 macro_rules! script {
     ($($file:literal),+) => {{
         const CODE: &str = concat!($(include_str!(concat!("scripts/", $file, ".lua")), "\n"),+);

@@ -6,10 +6,10 @@ use tokio::time::timeout;
 
 use crate::ledger;
 
-/// How long a command may take in all, whatever the connection's own limits.
+/// How long a command may take in all, in addition to the connection's own limits.
 pub(super) const TIME_LIMIT: Duration = Duration::from_secs(5);
 
-/// Some keys of a server: those that begin with the prefix.
+/// The keys of a server that begin with the prefix.
 #[derive(Clone)]
 pub(super) struct Store<C> {
     pub(super) connection: C,
@@ -24,12 +24,12 @@ impl<C: ConnectionLike + Clone> Store<C> {
         }
     }
 
-    /// The reply to a command.
+    /// Sends a command and returns its reply.
     pub(super) async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, RedisError> {
         let mut connection = self.connection.clone();
         match timeout(TIME_LIMIT, command.query_async(&mut connection)).await {
             Ok(reply) => reply,
-            Err(_) => Err((ErrorKind::Io, "no answer in time").into()),
+            Err(_) => Err((ErrorKind::Io, "no reply within 5 s").into()),
         }
     }
 }
@@ -39,10 +39,10 @@ pub(super) fn is_full(error: &RedisError) -> bool {
     error.code() == Some("OOM")
 }
 
-/// What an error says that is fit for a log.
+/// The part of an error's text that may be logged.
 ///
-/// A server that does not know a command quotes what it was given: a key, or a
-/// callback URL. So nothing is repeated from the first quotation on.
+/// A server that does not know a command quotes its arguments, such as a key or a
+/// callback URL. So the text is cut off at the first quotation mark.
 pub(super) fn describe(error: &RedisError) -> String {
     let text = error.to_string();
     let quotation = [" '", " `", " \""]
@@ -53,7 +53,7 @@ pub(super) fn describe(error: &RedisError) -> String {
     said.to_owned()
 }
 
-/// Milliseconds, rounded up, as far as Lua's numbers are exact: 35,000 years.
+/// Milliseconds, rounded up, and limited to where Lua's numbers are exact: 35,000 years.
 pub(super) fn millis(duration: Duration) -> u64 {
     ledger::millis(duration).min(1 << 50)
 }

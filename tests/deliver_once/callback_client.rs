@@ -716,7 +716,7 @@ async fn each_attempt_is_told_without_secrets() {
     let elsewhere = callback(&format!("https://{SECRET}.example/{SECRET}"));
     for (callback, act, level, said) in [
         (&own, status(200), "INFO", "answer=200 OK"),
-        (&own, status(400), "WARN", "used before or has expired"),
+        (&own, status(400), "WARN", "used already or has expired"),
         (&own, status(422), "WARN", "refused with 422"),
         (&own, status(404), "WARN", "answer=404 Not Found"),
         (&own, status(503), "WARN", "answer=503 Service Unavailable"),

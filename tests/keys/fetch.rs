@@ -436,7 +436,7 @@ async fn child_behind_a_proxy() {
 /// without a proxy, from a network where that may be forbidden.
 #[test]
 fn a_proxy_that_cannot_be_used_is_an_error_and_not_passed_over() {
-    const UNUSABLE: &str = "no proxy that the HTTP client can use";
+    const UNUSABLE: &str = "which the HTTP client cannot use";
     for (variables, expected) in [
         (
             &[("HTTPS_PROXY", "socks://u:s3cret@127.0.0.1:1")][..],

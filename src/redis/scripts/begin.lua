@@ -1,7 +1,7 @@
 -- Begins the next run of a promised delivery.
 
 local next = after(run)
--- Or the same again: the first reply was lost.
+-- Or a repeated step: the first reply was lost.
 local is_known = ours or is_lease(record, owner, next, '0')
 if attempt ~= '0' or not is_known or not record.held or not record.deadline
     or record.stage ~= 'running' then

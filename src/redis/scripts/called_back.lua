@@ -1,4 +1,4 @@
--- Ends a stored delivery: ConductorOne has got its answer.
+-- Ends a stored delivery: ConductorOne has received its answer.
 
 if ours and record.held and record.stage == 'stored' then
   close(record, 'called_back')

@@ -1,4 +1,4 @@
--- Starts a run, if none is under way and none has ended the delivery.
+-- Starts a run, unless one is in progress or the delivery has ended.
 
 local owner, term = ARGV[3], ARGV[4]
 local record = read()
@@ -8,7 +8,7 @@ if record then
   if record.stage ~= 'running' or record.deadline then
     return standing(record)
   elseif record.held and record.owner == owner then
-    -- Its claim again: the first reply was lost.
+    -- A repeated claim: the first reply was lost.
     run = record.run
   elseif is_over(record) then
     run = after(record.run)

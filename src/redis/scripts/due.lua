@@ -1,10 +1,9 @@
--- The name of the longest due of a shard's promised deliveries, if one is due.
+-- The id of the longest due of a shard's promised deliveries, if one is due.
 --
--- Its record is for the next script, which declares it. Whether there is a record
--- is not asked here: while a cluster moves a slot, keys that are there may seem
--- absent. An entry goes when its record has ended, and until then it is only put
--- off: one whose record is absent, unreadable or of a newer version does not stand
--- in the way of the others.
+-- The next script declares and reads its record. This one does not check that the
+-- record exists: while a cluster moves a slot, existing keys may seem absent. An
+-- entry is removed when its record has expired, and postponed until then: a record
+-- that is absent, unreadable or of a newer version does not block the others.
 
 local index, ends, pause = KEYS[1], KEYS[2], tonumber(ARGV[1])
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', ends, '-inf', now, 'LIMIT', 0, 100)) do

@@ -1,4 +1,4 @@
--- How a delivery stands.
+-- The state of a delivery.
 
 local record = read()
 no_newer(record)

@@ -11,12 +11,12 @@ if record.stage == 'running' and ours and record.held then
     close(record, 'answered', 'status', status, 'document', document)
     return 'answered'
   end
-  -- The lease goes on as that of the first attempt to send it.
-  record.stage, record.attempt, record.sent = 'stored', '1', 'no'
+  -- The lease becomes that of the first attempt to post it.
+  record.stage, record.attempt, record.posted = 'stored', '1', 'no'
   write(record, 'status', status, 'document', document)
   return 'stored'
 end
--- The same again: the first reply was lost.
+-- A repeated step: the first reply was lost.
 if record.stage == 'answered' and ours and is_answer() then
   return 'answered'
 elseif record.stage == 'stored' and record.held and attempt == '0'

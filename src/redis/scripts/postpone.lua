@@ -1,4 +1,4 @@
--- Gives up an attempt to send the answer.
+-- Ends an attempt to post the answer.
 
 if not ours or record.stage ~= 'stored' then
   return false
@@ -6,7 +6,7 @@ end
 if record.held then
   record.held, record.due = false, after_pause(ARGV[6])
   if ARGV[7] == 'perhaps' then
-    record.sent = 'perhaps'
+    record.posted = 'perhaps'
   end
   write(record)
 end

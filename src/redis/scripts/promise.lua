@@ -1,4 +1,4 @@
--- Promises that the work will be done, and keeps what it can be done with.
+-- Records the promise to do the work, with the delivery to do it with.
 
 local delivery, deadline = ARGV[6], now + tonumber(ARGV[7])
 if not ours or not record.held or record.stage ~= 'running' then

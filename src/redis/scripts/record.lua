@@ -1,18 +1,18 @@
--- What every step at a record begins with: how a record is read and written.
+-- Common to all steps on a record: reads and writes it.
 
 -- The record, and two indexes of its shard and layer: the promised deliveries by
--- when they are due, and by when their records end.
+-- when they are due, and by when their records expire.
 local key, index, ends = KEYS[1], KEYS[2], KEYS[3]
--- How long a record is kept after its last step, and the record's name there.
+-- How long a record is kept after its last step, and its id in the indexes.
 local retention, id = tonumber(ARGV[1]), ARGV[2]
--- The form in which this version writes records.
+-- The version of the record's format.
 local version = 1
 
--- The delivery's record, without what callers keep in it; nil if there is none.
--- With a deadline, which is the callback's, it is promised.
+-- The delivery's record without its delivery and answer; nil if there is none. With
+-- a deadline, which is the callback's, it is promised.
 local function read()
   local fields = {
-    'stage', 'owner', 'run', 'attempt', 'held', 'due', 'deadline', 'sent', 'version',
+    'stage', 'owner', 'run', 'attempt', 'held', 'due', 'deadline', 'posted', 'version',
   }
   local values = redis.call('HMGET', key, unpack(fields))
   if not values[1] then
@@ -25,12 +25,12 @@ local function read()
   record.held = record.held == '1'
   record.due = tonumber(record.due)
   record.deadline = tonumber(record.deadline)
-  -- Nothing is known of it but that it is there.
+  -- Then nothing else in it can be interpreted.
   record.newer = tonumber(record.version) > version
   return record
 end
 
--- For a step that has no other answer: it fails.
+-- Fails a step that cannot reply to a newer record.
 local function no_newer(record)
   if record and record.newer then
     error('the record is of a newer version')
@@ -41,12 +41,12 @@ local function is_over(record)
   return record.due <= now or record.due > now + longest
 end
 
--- When a lease or a pause of that length ends.
+-- When a lease or a pause of this length ends.
 local function after_pause(length)
   return now + math.min(tonumber(length), longest)
 end
 
--- Keeps a key until then at least.
+-- Keeps a key at least until this time.
 local function keep(name, expires)
   local left = redis.call('PTTL', name)
   if left < 0 or now + left < expires then
@@ -54,18 +54,18 @@ local function keep(name, expires)
   end
 end
 
--- Writes a record and what callers keep in it, as names and values by turns.
+-- Writes a record, with more fields as alternating names and values.
 local function write(record, ...)
-  -- After its deadline a promise is of no use, however often it is taken.
+  -- A promise is useless after its deadline, however often it is taken over.
   local expires = (record.deadline or math.max(now, record.due)) + retention
-  -- First what may fail, since Redis takes nothing back.
+  -- First what may fail, since Redis does not roll back.
   if record.deadline then
     redis.call('ZADD', index, string.format('%.0f', record.due), id)
     redis.call('ZADD', ends, string.format('%.0f', expires), id)
     keep(index, expires)
     keep(ends, expires)
     redis.call('HSET', key, 'deadline', string.format('%.0f', record.deadline),
-      'sent', record.sent or 'no')
+      'posted', record.posted or 'no')
   end
   redis.call('HSET', key, 'version', version, 'stage', record.stage, 'owner', record.owner,
     'run', record.run, 'attempt', record.attempt, 'held', record.held and '1' or '0',
@@ -73,7 +73,7 @@ local function write(record, ...)
   redis.call('PEXPIREAT', key, string.format('%.0f', expires))
 end
 
--- Ends a delivery: of what was there before, nothing but the last lease is kept.
+-- Ends a delivery, and keeps only its last lease.
 local function close(record, stage, ...)
   redis.call('DEL', key)
   if record.deadline then
@@ -93,7 +93,7 @@ local function after(number)
   return string.format('%.0f', math.min(number + 1, 4294967295))
 end
 
--- How a delivery stands, as a reply.
+-- The state of a delivery, as a reply.
 local function standing(record)
   if record.deadline then
     return {'promised'}

@@ -1,4 +1,4 @@
--- Replaces what is kept with a promise.
+-- Replaces the delivery of a promise.
 
 local record = read()
 if record and not record.newer and record.deadline then

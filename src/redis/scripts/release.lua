@@ -1,4 +1,4 @@
--- Gives up a run without an answer.
+-- Ends a run without an answer.
 
 if not ours or record.stage ~= 'running' then
   return false
