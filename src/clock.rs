@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-/// Tells the time against which a token's `exp`, `nbf` and `iat` are judged.
+/// Provides the time with which a token's `exp`, `nbf` and `iat` are compared.
 ///
 /// [`SystemClock`] is the default; tests use a settable one. Durations (time
 /// limits, the age of keys) do not come from here: they are measured on

@@ -6,8 +6,8 @@ use crate::keys::{KeySet, KeySetError};
 
 /// Takes the keys of a JWKS that the application holds already.
 ///
-/// Each key is judged by itself, as in [`KeySet::from_json`]. Two things that a
-/// `JwkSet` does not keep cannot be judged: the private members of a key that
+/// Each key is checked by itself, as in [`KeySet::from_json`]. Two things that a
+/// `JwkSet` does not keep cannot be checked: the private members of a key that
 /// should not have been published, and the name of an `alg` that `jsonwebtoken`
 /// does not know. A key with such an `alg` is skipped, unless it is an Ed25519
 /// key, which RFC 9864 has say `Ed25519`.

@@ -1,4 +1,4 @@
-//! The port through which key sets are fetched, and reading them from a file.
+//! The port that fetches key sets, and its implementation for files.
 
 use std::error::Error;
 use std::fmt;
@@ -12,20 +12,20 @@ use http::{Request, Response};
 use crate::excerpt::one_line;
 use crate::future::BoxFuture;
 
-/// Makes the GET requests of a [`JwksCache`](super::JwksCache).
+/// Sends the GET requests of a [`JwksCache`](super::JwksCache).
 ///
-/// An implementation moves bytes and judges nothing: the cache itself looks at
-/// the status, the headers and the document, limits how often it asks, and
-/// gives up after its time limit by dropping the future.
+/// An implementation transfers bytes and checks nothing. The cache checks the
+/// status, the headers and the document, limits the number of requests, and
+/// drops the future after its time limit.
 pub trait Fetch: fmt::Debug + Send + Sync + 'static {
-    /// Sends `request`, a GET with the URL and conditional headers, and gives
-    /// back whatever the server answers, error statuses included.
+    /// Sends `request`, a GET with the URL and conditional headers, and returns
+    /// the response, whatever its status.
     ///
-    /// Redirects must not be followed. An answer whose body is longer than
-    /// `max_body` bytes is an error, and reading stops there.
+    /// It must not follow redirects. It must not read more than `max_body` bytes;
+    /// a longer body is an error.
     ///
     /// # Errors
-    /// [`FetchError`] if no complete answer could be had.
+    /// [`FetchError`] if there is no complete response.
     fn fetch(
         &self,
         request: Request<()>,
@@ -43,7 +43,7 @@ impl<F: Fetch + ?Sized> Fetch for Arc<F> {
     }
 }
 
-/// Why a fetch got no complete answer.
+/// Why a fetch returned no complete response.
 #[derive(Clone, Debug)]
 pub struct FetchError {
     reason: String,
@@ -51,9 +51,9 @@ pub struct FetchError {
 }
 
 impl FetchError {
-    /// An error with its reason, which is logged and shown in
-    /// [`KeyHealth`](super::KeyHealth): it must not contain secrets. Control
-    /// characters are escaped and an overlong reason is cut off.
+    /// Creates an error. The reason is logged and shown in
+    /// [`KeyHealth`](super::KeyHealth), so it must not contain secrets. Control
+    /// characters are escaped, and a reason over 400 bytes is cut.
     pub fn new(reason: impl fmt::Display) -> Self {
         Self {
             reason: one_line(&reason.to_string()),
@@ -61,8 +61,8 @@ impl FetchError {
         }
     }
 
-    /// The same error with its cause, which the reason should not repeat. It is
-    /// logged and shown like the reason.
+    /// Adds the cause, which the reason should not repeat. It is logged and shown
+    /// after the reason.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.source = Some(Arc::from(source.into()));
@@ -70,7 +70,7 @@ impl FetchError {
     }
 
     pub(super) fn too_large(max_body: usize) -> Self {
-        Self::new(format_args!("the answer is longer than {max_body} bytes"))
+        Self::new(format_args!("the response is longer than {max_body} bytes"))
     }
 }
 
@@ -87,8 +87,8 @@ impl Error for FetchError {
     }
 }
 
-/// Reads a key set from a file, whatever URL is asked for, so that a file gets
-/// the same cache, limits and tolerance as a URL.
+/// Reads a key set from a file and ignores the request's URL. So the cache, its
+/// limits and its tolerance of failures are the same for a file and a URL.
 #[derive(Clone, Debug)]
 pub(super) struct FileFetch {
     path: PathBuf,
@@ -101,7 +101,7 @@ impl FileFetch {
 
     /// Reads the file, blocking.
     pub(super) fn read(&self, max_body: usize) -> Result<Vec<u8>, FetchError> {
-        // Opening a pipe would block for as long as nobody writes to it.
+        // Opening a pipe blocks until something writes to it.
         if !std::fs::metadata(&self.path).map_err(unread)?.is_file() {
             return Err(FetchError::new("it is not a file"));
         }
@@ -129,7 +129,7 @@ impl Fetch for FileFetch {
         Box::pin(async move {
             tokio::task::spawn_blocking(move || file.read(max_body))
                 .await
-                .unwrap_or_else(|_| Err(FetchError::new("reading the file was broken off")))
+                .unwrap_or_else(|_| Err(FetchError::new("reading the file was cancelled")))
                 .map(|bytes| Response::new(Bytes::from(bytes)))
         })
     }

@@ -1,4 +1,4 @@
-//! Fetching key sets over HTTPS, with reqwest.
+//! Fetches key sets over HTTPS with reqwest.
 
 use std::time::Duration;
 
@@ -13,34 +13,33 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Fetches over HTTPS with reqwest and rustls: the default [`Fetch`].
 ///
-/// Certificates are checked against the operating system's trust store, the
-/// system's proxy settings (`HTTPS_PROXY`, `NO_PROXY`, …) are honoured,
-/// redirects are not followed, no cookies are kept, and no connection is kept
-/// open between the rare fetches. Connecting may take 2 seconds. A proxy that
-/// cannot be used, such as `socks://…`, is an error and never passed over; one
-/// that begins with `socks5h://` needs reqwest's feature `socks`.
+/// It checks certificates against the operating system's trust store, uses the
+/// system's proxy settings (`HTTPS_PROXY`, `NO_PROXY`, …), follows no redirects,
+/// stores no cookies, and closes each connection after the fetch. Connecting may
+/// take 2 seconds. A proxy that it does not support, such as `socks://…`, is an
+/// error; `socks5h://…` needs reqwest's feature `socks`.
 ///
-/// Plain HTTP is spoken with loopback hosts only, and never through a proxy.
+/// It uses plain HTTP for loopback hosts only, and without a proxy.
 #[derive(Clone, Debug)]
 pub struct HttpsFetch {
     clients: HttpClients,
 }
 
 impl HttpsFetch {
-    /// A fetcher with a client of its own.
+    /// Creates a fetcher with its own HTTP client.
     ///
-    /// On a machine without CA certificates this succeeds, and fetching from an
-    /// `https` URL then fails with an error that says so.
+    /// This succeeds on a machine without CA certificates; fetching an `https` URL
+    /// then fails with an error that says so.
     ///
     /// # Errors
-    /// [`FetchError`] if no HTTP client can be set up at all.
+    /// [`FetchError`] if no HTTP client can be created.
     pub fn new() -> Result<Self, FetchError> {
         let clients = HttpClients::new(CONNECT_TIMEOUT).map_err(FetchError::new)?;
         Ok(Self { clients })
     }
 
-    /// A fetcher that uses your own client, for instance one that trusts a
-    /// private CA or goes through a proxy.
+    /// Creates a fetcher that uses your client, for instance one that trusts a
+    /// private CA.
     ///
     /// ```no_run
     /// use std::time::Duration;
@@ -61,9 +60,9 @@ impl HttpsFetch {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
-    /// The client is used as it is, for `https` and for plain HTTP with loopback
-    /// hosts: its own settings decide about proxies, cookies, connections and the
-    /// time for connecting.
+    /// The client is used unchanged, for `https` and for plain HTTP to loopback
+    /// hosts: its own settings apply to proxies, cookies, connections and the time
+    /// limit for connecting.
     ///
     /// Switch redirects off, as above. If the client follows one, the fetch fails
     /// and the keys are not used, but the request to the other server has been
@@ -117,6 +116,6 @@ impl Fetch for HttpsFetch {
 }
 
 fn failed(error: reqwest::Error) -> FetchError {
-    // The URL is named by whoever reports the error; its query may be private.
+    // Without the URL, whose query may be private; the cache logs the rest of it.
     FetchError::new(reason(&error.without_url()))
 }

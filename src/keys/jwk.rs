@@ -1,4 +1,4 @@
-//! One JSON Web Key (RFC 7517), judged and prepared for verification.
+//! Checks a JSON Web Key (RFC 7517) and prepares it for verification.
 
 use std::fmt;
 
@@ -15,8 +15,8 @@ use serde_json::value::RawValue;
 /// The longest `kid`, in bytes, that a key or a token may carry.
 pub(crate) const MAX_KID_BYTES: usize = 256;
 
-/// A longer modulus, or a wider exponent, only serves to make verification slow:
-/// an 8192-bit key costs 70 times a 2048-bit one.
+/// A longer modulus or a wider exponent makes verification slow: an 8192-bit key
+/// costs 70 times as much as a 2048-bit one.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
 const RSA_EXPONENT_BITS: usize = 32;
 
@@ -33,8 +33,8 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// The algorithm that a JOSE header or a JWK calls `name`, one of `RS256`,
-    /// `ES256`, `EdDSA` and `Ed25519` (RFC 9864). Case counts.
+    /// Parses the `alg` of a JOSE header or a JWK: `RS256`, `ES256`, `EdDSA` or
+    /// `Ed25519` (RFC 9864), case-sensitive.
     #[must_use]
     pub fn from_header_name(name: &str) -> Option<Self> {
         match name {
@@ -62,17 +62,17 @@ impl fmt::Display for Algorithm {
     }
 }
 
-/// Why a key of a set is not used.
+/// Why a key of a set cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SkipReason {
     /// The entry is not a JSON object.
     #[error("the key is not a JSON object")]
     NotAnObject,
-    /// A member appears twice, or the name of one cannot be read.
-    #[error("a member appears twice or has a broken name")]
+    /// A member appears twice, or a member's name is invalid.
+    #[error("a member appears twice or has an invalid name")]
     Ambiguous,
-    /// A member that the key type needs is absent.
+    /// A member that the key type requires is missing.
     #[error("member {0:?} is missing")]
     Missing(&'static str),
     /// A member does not have the JSON type that RFC 7517 gives it.
@@ -81,8 +81,8 @@ pub enum SkipReason {
     /// `kid` is empty or longer than 256 bytes.
     #[error("\"kid\" is empty or longer than 256 bytes")]
     KeyId,
-    /// The key is, or contains, a secret that should never be published.
-    #[error("the key holds private or symmetric key material, which must not be published")]
+    /// The key has private or symmetric key material.
+    #[error("the key has private or symmetric key material, which must not be published")]
     Secret,
     /// `use` is not `sig`.
     #[error("\"use\" is not \"sig\"")]
@@ -96,16 +96,16 @@ pub enum SkipReason {
     /// `crv` is neither `P-256` for an EC key nor `Ed25519` for an OKP key.
     #[error("\"crv\" is neither \"P-256\" (EC) nor \"Ed25519\" (OKP)")]
     Curve,
-    /// `alg` is not the algorithm that keys of this type are used with.
-    #[error("\"alg\" is not {0}, the algorithm for this type of key")]
+    /// `alg` is not the algorithm of this type of key.
+    #[error("\"alg\" is not {0}, the algorithm of this type of key")]
     Algorithm(Algorithm),
-    /// A member is not base64url without padding in its one canonical form.
+    /// A member is not canonical base64url without padding.
     #[error("member {0:?} is not canonical base64url without padding")]
     Base64(&'static str),
     /// The RSA modulus does not have 2048 to 4096 bits.
     #[error("the RSA modulus has {0} bits instead of 2048 to 4096")]
     RsaModulusSize(usize),
-    /// The RSA modulus is an even number.
+    /// The RSA modulus is even.
     #[error("the RSA modulus is even")]
     RsaModulusEven,
     /// The RSA public exponent is even, below 3, or wider than 32 bits.
@@ -120,24 +120,24 @@ pub enum SkipReason {
     /// The Ed25519 point is not in its canonical encoding (RFC 8032 section 5.1.3).
     #[error("the Ed25519 point is not encoded canonically")]
     NotCanonical,
-    /// The Ed25519 point has a small order: anyone could sign for it.
+    /// The Ed25519 point has a small order, so that anyone can forge signatures.
     #[error("the Ed25519 point has a small order")]
     SmallOrder,
-    /// The cryptographic library refuses the key.
-    #[error("the cryptographic library refuses the key")]
+    /// The cryptographic library rejects the key.
+    #[error("the cryptographic library rejects the key")]
     Refused,
 }
 
-/// A key that may be used, prepared once for all the verifications to come.
+/// A usable key, prepared once for all verifications.
 pub(super) struct Prepared {
     pub(super) algorithm: Algorithm,
     pub(super) public: ParsedPublicKey,
 }
 
-/// Judges one entry of a set's `keys`. The key ID, where it can be read, serves
-/// to name the key even if it is refused.
+/// Checks one entry of a set's `keys`. Returns the key ID, if it is valid, for a
+/// skipped key too.
 pub(super) fn import(entry: &RawValue) -> (Option<String>, Result<Prepared, SkipReason>) {
-    // A struct's `Deserialize` also takes an array, member by member.
+    // A struct's `Deserialize` also accepts an array of the members.
     if !entry.get().starts_with('{') {
         return (None, Err(SkipReason::NotAnObject));
     }
@@ -150,9 +150,9 @@ pub(super) fn import(entry: &RawValue) -> (Option<String>, Result<Prepared, Skip
     }
 }
 
-/// The members that count; all others, such as `x5c` and `x5u`, are skipped
-/// over unread. Each is kept raw, so that an error can name the one at fault
-/// and no parser's message quotes what might be a secret.
+/// The members that matter; all others, such as `x5c` and `x5u`, are ignored. Each
+/// is kept raw, so that an error can name the invalid one, and no parser's message
+/// quotes a secret.
 #[derive(serde::Deserialize)]
 struct Jwk<'a> {
     #[serde(borrow, default, deserialize_with = "present")]
@@ -193,8 +193,7 @@ struct Jwk<'a> {
     k: Option<IgnoredAny>,
 }
 
-/// Any value at all, `null` included: `Option` alone would take a `null` for an
-/// absent member.
+/// Any value, `null` included: `Option` alone reads `null` as a missing member.
 fn present<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -240,7 +239,7 @@ impl Jwk<'_> {
         .any(Option::is_some)
     }
 
-    /// RFC 7517 sections 4.2 to 4.4: what the key says that it is for.
+    /// Checks the key's declared purpose (RFC 7517 sections 4.2 to 4.4).
     fn check_purpose(&self, algorithm: Algorithm) -> Result<(), SkipReason> {
         let purpose: Option<String> = optional(self.use_, "use")?;
         if purpose.is_some_and(|purpose| purpose != "sig") {
@@ -260,7 +259,7 @@ impl Jwk<'_> {
     /// RFC 7518 section 6.3.1.
     fn rsa(&self) -> Result<ParsedPublicKey, SkipReason> {
         let (n, e) = (octets(self.n, "n")?, octets(self.e, "e")?);
-        // Some issuers write the sign octet of an ASN.1 integer.
+        // Some issuers include the sign octet of an ASN.1 integer.
         let (n, e) = (without_leading_zeros(&n), without_leading_zeros(&e));
         let bits = bit_length(n);
         if !RSA_BITS.contains(&bits) {
@@ -272,7 +271,7 @@ impl Jwk<'_> {
         if !is_odd(e) || !(2..=RSA_EXPONENT_BITS).contains(&bit_length(e)) {
             return Err(SkipReason::RsaExponent);
         }
-        // By way of DER, since aws-lc checks a parsed key once more.
+        // Through DER, so that aws-lc checks the parsed key.
         let der: PublicKeyX509Der<'_> = RsaPublicKeyComponents { n, e }
             .as_der()
             .map_err(|_| SkipReason::Refused)?;
@@ -342,7 +341,7 @@ fn without_leading_zeros(number: &[u8]) -> &[u8] {
     number.get(zeros..).unwrap_or_default()
 }
 
-/// Of a big-endian number without leading zero octets.
+/// The bit length of a big-endian number without leading zero octets.
 fn bit_length(number: &[u8]) -> usize {
     number
         .first()
@@ -353,15 +352,14 @@ fn is_odd(number: &[u8]) -> bool {
     number.last().is_some_and(|last| last % 2 == 1)
 }
 
-/// Refuses the encodings of points that a strict verifier must not trust.
+/// Refuses points that are not canonically encoded or have a small order.
 ///
 /// An encoding is the coordinate y, 255 bits, little-endian, and the sign of x
 /// in the topmost bit. It is canonical if y < p = 2^255 - 19 and the sign of
-/// x = 0 is not "negative"; RFC 8032 asks for both, aws-lc for neither.
+/// x = 0 is not "negative". RFC 8032 requires both; aws-lc checks neither.
 ///
-/// The curve has eight points whose order divides its cofactor 8. A "signature"
-/// that holds for any message at all is easily made up for them. Their orders
-/// are 1 (y = 1), 2 (y = -1), 4 (y = 0, both signs) and 8 (the last two values
+/// The curve has eight points whose order divides its cofactor 8. For these,
+/// anyone can make a signature that holds for any message. Their orders are 1 (y = 1), 2 (y = -1), 4 (y = 0, both signs) and 8 (the last two values
 /// of y below, which are each other's negative, both signs): the roots of the
 /// division polynomials, found by multiplying points with the order of the
 /// prime subgroup. x = 0 occurs only at y = 1 and y = -1, so refusing these

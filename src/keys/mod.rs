@@ -1,18 +1,18 @@
-//! Where the public keys of a tenant come from.
+//! Loads, checks and caches the public keys of a tenant.
 //!
-//! A [`KeySource`] hands out the [`KeySet`] in force. There are two:
-//! [`JwksCache`], which keeps a set fetched through a small [`Fetch`] port
-//! fresh, and [`StaticKeys`], which never change.
+//! A [`KeySource`] provides the [`KeySet`] in force. The crate has two:
+//! [`JwksCache`] fetches a JWKS through a [`Fetch`] and keeps it fresh;
+//! [`StaticKeys`] never change.
 //!
 //! ```
 //! use tower_conductorone::keys::KeySet;
 //!
 //! let jwks = br#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"2026-01",
 //!     "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},
-//!     {"kty":"oct","kid":"odd","k":"c2VjcmV0"}]}"#;
+//!     {"kty":"oct","kid":"shared","k":"c2VjcmV0"}]}"#;
 //! let keys = KeySet::from_json(jwks)?;
 //! assert_eq!(keys.len(), 1);
-//! assert_eq!(keys.skipped().len(), 1); // the good keys work, the odd one is named
+//! assert_eq!(keys.skipped().len(), 1); // an unusable key does not affect the others
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -43,27 +43,26 @@ pub(crate) use self::set::VerifyError;
 pub use self::set::{KeyInfo, KeySet, KeySetError, SkippedKey, StaticKeys};
 use crate::future::BoxFuture;
 
-/// Hands out the public keys of one tenant.
+/// Provides the public keys of one tenant.
 ///
 /// Only [`current`](KeySource::current) is required. It is called for every
 /// request whose token names the tenant, so it must not block.
 pub trait KeySource: fmt::Debug + Send + Sync + 'static {
-    /// The keys in force; `None` if they have to be loaded first.
+    /// Returns the keys in force, or `None` if they have not been loaded.
     fn current(&self) -> Option<Arc<KeySet>>;
 
-    /// Keys newer than `seen`, which was missing (`None`) or held no key that
-    /// verifies the token at hand.
+    /// Returns keys newer than `seen`: `None` if no keys were loaded, else keys
+    /// that do not verify the token of the request.
     ///
-    /// The source decides whether to fetch. Giving back `seen` itself says that
-    /// there is nothing newer: the token is then refused.
+    /// The source decides whether to fetch. It returns `seen` itself if there are
+    /// no newer keys; the token is then refused.
     ///
-    /// Anybody can send tokens of unknown keys. So it must not cost much, and not
-    /// keep an unbounded number of requests waiting.
+    /// Anyone can send a token that names an unknown key: keep this cheap, and
+    /// bound the number of requests that wait.
     ///
     /// # Errors
-    /// [`KeysUnavailable`] if the keys are out of reach for now; the request is
-    /// then answered 503, so that ConductorOne retries. Where keys are in force,
-    /// it means that only their age keeps the token from being refused.
+    /// [`KeysUnavailable`] if newer keys cannot be loaded now, although there may
+    /// be some. The request is answered 503, so that ConductorOne retries.
     fn renew<'a>(
         &'a self,
         seen: Option<&'a Arc<KeySet>>,
@@ -71,20 +70,21 @@ pub trait KeySource: fmt::Debug + Send + Sync + 'static {
         let _ = seen;
         let current = self.current();
         Box::pin(async move {
-            current
-                .ok_or_else(|| KeysUnavailable::new("no keys are loaded", Duration::from_secs(1)))
+            current.ok_or_else(|| {
+                KeysUnavailable::new("no keys have been loaded", Duration::from_secs(1))
+            })
         })
     }
 
-    /// Loads the keys anew, now, whatever the limits on fetching say.
+    /// Loads the keys now, regardless of the limits on fetching.
     ///
     /// # Errors
-    /// [`KeysUnavailable`] if that fails; keys loaded earlier stay in force.
+    /// [`KeysUnavailable`] if that fails. Keys loaded earlier stay in force.
     fn refresh(&self) -> BoxFuture<'_, Result<Arc<KeySet>, KeysUnavailable>> {
         self.renew(None)
     }
 
-    /// Completes once keys are loaded, however long that takes.
+    /// Completes when keys are loaded. It retries without a limit.
     fn ready(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {
             while self.current().is_none() {
@@ -96,8 +96,7 @@ pub trait KeySource: fmt::Debug + Send + Sync + 'static {
         })
     }
 
-    /// What there is to know about the keys: for a readiness probe or a page
-    /// for operators.
+    /// Describes the keys, for a readiness probe or a page for operators.
     fn health(&self) -> KeyHealth {
         KeyHealth::of(self.current().as_deref())
     }
@@ -128,17 +127,17 @@ impl<S: KeySource + ?Sized> KeySource for Arc<S> {
     }
 }
 
-/// The keys are out of reach for now.
+/// The keys cannot be loaded for now.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("{reason}; try again in {retry_after:?}")]
+#[error("{reason}; retry in {retry_after:?}")]
 pub struct KeysUnavailable {
     reason: Arc<str>,
     retry_after: Duration,
 }
 
 impl KeysUnavailable {
-    /// An error with its reason (which goes to the log, never into an answer)
-    /// and the time after which another try makes sense: a second at least.
+    /// Creates an error. The reason is logged and never sent in a response; the
+    /// time after which to retry is at least a second.
     pub fn new(reason: impl Into<Arc<str>>, retry_after: Duration) -> Self {
         Self {
             reason: reason.into(),
@@ -146,13 +145,13 @@ impl KeysUnavailable {
         }
     }
 
-    /// Why the keys are out of reach.
+    /// Why the keys cannot be loaded.
     #[must_use]
     pub fn reason(&self) -> &str {
         &self.reason
     }
 
-    /// The time after which another try makes sense.
+    /// The time after which to retry.
     #[must_use]
     pub fn retry_after(&self) -> Duration {
         self.retry_after
@@ -167,18 +166,18 @@ pub struct KeyHealth {
     pub usable: bool,
     /// The keys in force.
     pub keys: Vec<KeyInfo>,
-    /// The keys of the set that are not used, each with the reason.
+    /// The keys of the set that cannot be used, each with the reason.
     pub skipped: Vec<SkippedKey>,
-    /// How long ago the keys were last loaded with success.
+    /// The time since the keys were last loaded.
     pub age: Option<Duration>,
-    /// Failed loads since then.
+    /// The number of failed loads since then.
     pub failures: u32,
-    /// Why the last load failed; `None` once one has succeeded.
+    /// Why the last load failed; `None` if it succeeded.
     pub last_error: Option<Arc<str>>,
 }
 
 impl KeyHealth {
-    /// The health of a source that has loaded `keys` and never failed.
+    /// The health of a source that has loaded `keys` and has not failed.
     #[must_use]
     pub fn of(keys: Option<&KeySet>) -> Self {
         Self {

@@ -9,16 +9,16 @@ use serde_json::value::RawValue;
 use super::KeySource;
 use super::jwk::{self, Algorithm, Prepared, SkipReason};
 
-/// The most keys that a set may have.
+/// How many keys a set may have.
 const MAX_KEYS: usize = 64;
 
-/// The most keys that are tried for a token whose `kid` several keys share.
+/// How many keys are tried for a token whose `kid` several keys share.
 const MAX_TRIED_WITH_KID: usize = 4;
 
-/// The most keys that are tried for a token without `kid`.
+/// How many keys are tried for a token without `kid`.
 const MAX_TRIED_WITHOUT_KID: usize = 3;
 
-/// The most skipped keys that an error lists.
+/// How many skipped keys an error lists.
 const MAX_LISTED: usize = 8;
 
 #[cfg(test)]
@@ -27,7 +27,7 @@ thread_local! {
     pub(crate) static TRIED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
-/// An immutable set of public keys, ready for verification. Cheap to clone.
+/// An immutable set of public keys, prepared for verification. Cheap to clone.
 #[derive(Clone)]
 pub struct KeySet {
     inner: Arc<Inner>,
@@ -44,21 +44,21 @@ struct Key {
     public: ParsedPublicKey,
 }
 
-/// What a key of a set is called and used for.
+/// The ID and the algorithm of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KeyInfo {
-    /// The key ID, if it has one: at most 256 bytes, of any characters.
+    /// The key ID, if any: at most 256 bytes, of any characters.
     pub kid: Option<String>,
-    /// The one algorithm that the key verifies.
+    /// The only algorithm that the key verifies.
     pub algorithm: Algorithm,
 }
 
-/// A key of a set that is not used.
+/// A key of a set that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SkippedKey {
-    /// The key ID, if there is a legible one.
+    /// The key ID, if it is valid.
     pub kid: Option<String>,
     /// What is wrong with the key.
     pub reason: SkipReason,
@@ -67,7 +67,7 @@ pub struct SkippedKey {
 impl fmt::Display for SkippedKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kid {
-            // `Debug` escapes what could forge a line of the log.
+            // `Debug` escapes line breaks, which could forge a log entry.
             Some(kid) => write!(f, "key {kid:?}: {}", self.reason),
             None => write!(f, "key without id: {}", self.reason),
         }
@@ -87,15 +87,15 @@ pub enum KeySetError {
     )]
     #[non_exhaustive]
     NotAKeySet {
-        /// The line of the document where reading it ended, from 1 on.
+        /// The line of the document at which parsing stopped, starting with 1.
         line: usize,
-        /// The column of that line.
+        /// The column in that line.
         column: usize,
     },
     /// The set has more than 64 keys.
     #[error("the key set has {0} keys; at most {MAX_KEYS} are allowed")]
     TooManyKeys(usize),
-    /// The set has no key that can be used; these are the ones that it has.
+    /// The set has no key that can be used: it has these.
     #[error("the key set has no usable key{}", Listed(.0))]
     NoUsableKey(Vec<SkippedKey>),
 }
@@ -117,8 +117,8 @@ impl fmt::Display for Listed<'_> {
 /// Why no key of a set verifies a signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum VerifyError {
-    /// No key has the token's `kid`; without `kid`, none verifies it. A newer
-    /// set may have one.
+    /// No key has the token's `kid`, or, for a token without `kid`, no key verifies
+    /// it. A newer set may.
     UnknownKey,
     /// The keys with the token's `kid` are for another algorithm.
     AlgorithmMismatch,
@@ -129,13 +129,13 @@ pub(crate) enum VerifyError {
 impl KeySet {
     /// Reads a JWKS document.
     ///
-    /// Every key is judged by itself: one that is unknown, broken, private,
-    /// symmetric, too weak, or for something else is [skipped](Self::skipped)
-    /// and the good ones work.
+    /// Each key is checked by itself. A key that is invalid, private, symmetric, too
+    /// weak, of an unknown type or for another purpose is [skipped](Self::skipped),
+    /// and does not affect the others.
     ///
     /// # Errors
-    /// [`KeySetError`] if the document is not a key set, has more than 64 keys,
-    /// or none that can be used.
+    /// [`KeySetError`] if the document is not a key set, has more than 64 keys, or
+    /// has no usable key.
     pub fn from_json(document: &[u8]) -> Result<Self, KeySetError> {
         let text = std::str::from_utf8(document).map_err(|_| KeySetError::NotUtf8)?;
         let entries = entries(text)?;
@@ -168,8 +168,7 @@ impl KeySet {
         self.inner.keys.len()
     }
 
-    /// Whether there is no usable key. Never the case for a set that was read
-    /// from a document.
+    /// Whether there is no usable key: always false, since such a set is an error.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.inner.keys.is_empty()
@@ -183,16 +182,15 @@ impl KeySet {
         })
     }
 
-    /// The keys that are not used, each with the reason.
+    /// The keys that cannot be used, each with the reason.
     #[must_use]
     pub fn skipped(&self) -> &[SkippedKey] {
         &self.inner.skipped
     }
 
-    /// Whether one of the keys made `signature` over `message`.
+    /// Checks whether one of the keys made `signature` over `message`.
     ///
-    /// The algorithm was fixed when the key was imported; the token's `alg`
-    /// only has to agree with it.
+    /// The import fixed each key's algorithm; the token's `alg` must equal it.
     pub(crate) fn verify(
         &self,
         kid: Option<&str>,
@@ -232,8 +230,7 @@ impl KeySet {
         }
     }
 
-    /// Whether both sets have the same keys, in the same order, and the same
-    /// faults.
+    /// Whether both sets have the same keys and skipped keys, in the same order.
     pub(crate) fn same_as(&self, other: &Self) -> bool {
         let same = |(a, b): (&Key, &Key)| {
             a.kid == b.kid && a.algorithm == b.algorithm && a.public.as_ref() == b.public.as_ref()
@@ -246,7 +243,7 @@ impl KeySet {
     }
 }
 
-/// The keys and what is wrong with the others, on one line.
+/// The keys, and why the others are skipped, on one line.
 impl fmt::Display for KeySet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, Key { kid, algorithm, .. }) in self.inner.keys.iter().enumerate() {
@@ -272,7 +269,7 @@ impl fmt::Debug for KeySet {
     }
 }
 
-/// The entries of the document's array `keys`, each unread.
+/// The entries of the document's array `keys`, not yet parsed.
 fn entries(text: &str) -> Result<Vec<&RawValue>, KeySetError> {
     #[derive(serde::Deserialize)]
     struct Document<'a> {
@@ -280,29 +277,29 @@ fn entries(text: &str) -> Result<Vec<&RawValue>, KeySetError> {
         keys: Vec<&'a RawValue>,
     }
 
-    // A struct's `Deserialize` also takes an array, member by member.
+    // A struct's `Deserialize` also accepts an array of the members.
     if !text.trim_ascii_start().starts_with('{') {
         return Err(KeySetError::NotAKeySet { line: 1, column: 1 });
     }
     serde_json::from_str::<Document<'_>>(text)
         .map(|document| document.keys)
-        // Not the parser's own message: it may quote the document.
+        // The parser's message may quote the document.
         .map_err(|error| KeySetError::NotAKeySet {
             line: error.line(),
             column: error.column(),
         })
 }
 
-/// A fixed set of keys, for instance out of the program's configuration.
+/// A fixed set of keys, for instance from the program's configuration.
 ///
-/// A token that none of them verifies is refused; nothing is ever fetched.
+/// A token that none of them verifies is refused. It never fetches.
 #[derive(Clone, Debug)]
 pub struct StaticKeys {
     keys: Arc<KeySet>,
 }
 
 impl StaticKeys {
-    /// A source that always gives `keys`.
+    /// Creates a source that always returns `keys`.
     #[must_use]
     pub fn new(keys: KeySet) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! Which of a set's keys verify what.
+//! Tests which keys of a set verify a signature.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -142,8 +142,8 @@ fn each_algorithm_verifies_its_own_signatures() {
     }
 }
 
-/// A signature in ASN.1 is what TLS libraries make; a JWS has two plain numbers
-/// (RFC 7518 section 3.4).
+/// TLS libraries make signatures in ASN.1; a JWS has two plain numbers (RFC 7518
+/// section 3.4).
 #[test]
 fn an_es256_signature_has_64_bytes() {
     use aws_lc_rs::signature::ECDSA_P256_SHA256_ASN1_SIGNING;
@@ -172,7 +172,7 @@ fn a_good_key_works_among_bad_ones() {
     assert_eq!((keys.len(), keys.skipped().len()), (1, 4));
     let outcome = keys.verify(Some("good"), Algorithm::Es256, MESSAGE, &good.sign(MESSAGE));
     assert_eq!(outcome, Ok(()));
-    // A skipped key is as good as none.
+    // A skipped key verifies nothing.
     let outcome = keys.verify(
         Some("private"),
         Algorithm::Es256,
@@ -256,9 +256,8 @@ fn a_modulus_may_have_leading_zeros() {
     assert_eq!(outcome, Ok(()));
 }
 
-/// What the small-order points would allow: with y = 1 as the key, R = 1 and
-/// S = 0 are a "signature" of everything. aws-lc accepts it, so the import must
-/// refuse the key.
+/// With the small-order point y = 1 as the key, R = 1 and S = 0 are a signature of
+/// every message. aws-lc accepts it, so the import must refuse the key.
 #[test]
 fn a_small_order_key_would_verify_anything() {
     use aws_lc_rs::signature::{ED25519, ParsedPublicKey};

@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 
 use super::{Algorithm, KeySet};
 
-/// Runs every vector of a file and gives those on which this crate and the file
-/// disagree: "valid" must verify, and anything else must not.
+/// Runs every vector of a file and returns those on which this crate and the file
+/// disagree: "valid" must verify, and all others must not.
 fn disagreements(algorithm: Algorithm, file: &str, vectors: u64) -> Vec<u64> {
     let file: Value = serde_json::from_str(file).unwrap();
     assert_eq!(
         file["numberOfTests"], vectors,
-        "the file is not the one that was looked at"
+        "the file has another number of vectors"
     );
     let mut disagreements = Vec::new();
     for group in file["testGroups"].as_array().unwrap() {

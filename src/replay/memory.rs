@@ -10,38 +10,36 @@ use crate::future::BoxFuture;
 
 /// A bounded [`ReplayStore`] in this process's memory: the default.
 ///
-/// It holds a keyed 128-bit digest for each live id, not the id. An id is
-/// dropped once its token could no longer pass, never before: when a tenant's
-/// share of the store is full of live ids, a claim of that tenant's fails, which
-/// is answered 503 at once, rather than forgetting one silently. Only tokens that a
-/// tenant signed get here, and no tenant takes room from the others.
+/// It stores a keyed 128-bit digest of each live ID. It forgets an ID when its
+/// token has expired, and never earlier: a claim fails when the tenant's capacity
+/// is used up, and the request is answered 503. Each tenant has its own capacity,
+/// and only tokens that the tenant signed use it.
 ///
-/// It guards one process: replicas that share the traffic need a store that
-/// they share, and a restart forgets (a token lives two minutes).
+/// It protects one process: replicas that share the traffic need a shared store.
+/// It does not survive a restart (a token lives two minutes).
 pub struct MemoryReplayStore {
     capacity: usize,
     keys: [RandomState; 2],
     tenants: Mutex<HashMap<Box<str>, LiveIds>>,
 }
 
-/// The ids of one tenant.
+/// The IDs of one tenant.
 #[derive(Default)]
 struct LiveIds {
     live: HashSet<u128>,
-    /// All of them, by the second after which they may go, the earliest on top.
+    /// The same IDs by the second after which they may be forgotten, earliest first.
     ends: BinaryHeap<Reverse<(u64, u128)>>,
-    /// The latest such second of an id that is gone. Whatever ends by then may
-    /// have been used: by a request that is slower than the clock, or before
-    /// the clock was set back.
+    /// The latest such second of a forgotten ID. A token that ends by then may have
+    /// been used: the request may be slow, or the clock may have been set back.
     forgotten: Option<u64>,
 }
 
 impl MemoryReplayStore {
-    /// How many live ids of each tenant the default store holds.
+    /// The default capacity: how many live IDs the store holds for each tenant.
     pub const DEFAULT_CAPACITY: usize = 100_000;
 
-    /// A store for at most `capacity` live ids of each tenant, about 80 bytes each.
-    /// Memory is taken as ids come, not ahead.
+    /// Creates a store for at most `capacity` live IDs of each tenant. Each ID takes
+    /// about 80 bytes, allocated when it is claimed.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
         Self {
@@ -73,7 +71,7 @@ impl MemoryReplayStore {
         }
         if ids.live.len() >= self.capacity {
             return Err(ReplayStoreError::new(format!(
-                "the tenant's share of the replay store is full: {} live token ids",
+                "the replay store is full: it has {} live token IDs of this tenant",
                 self.capacity
             )));
         }
@@ -84,7 +82,7 @@ impl MemoryReplayStore {
 }
 
 impl LiveIds {
-    /// Drops those that may go by now.
+    /// Forgets the IDs of expired tokens.
     fn forget(&mut self, now: u64) {
         while let Some(Reverse((end, old))) = self.ends.peek().copied() {
             if end >= now {
@@ -101,7 +99,7 @@ impl LiveIds {
     }
 }
 
-/// Seconds since the epoch, rounded down; times before it count as the epoch.
+/// Seconds since the epoch, rounded down; 0 for times before it.
 fn whole_seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH)
         .unwrap_or(Duration::ZERO)

@@ -1,4 +1,7 @@
-//! The guard against replays: every token is let through once.
+//! Refuses tokens that were used before.
+//!
+//! A [`ReplayStore`] remembers the IDs of used tokens; [`MemoryReplayStore`] is the
+//! default.
 //!
 //! ```
 //! use std::time::{Duration, SystemTime};
@@ -26,7 +29,7 @@ use std::time::SystemTime;
 pub use self::memory::MemoryReplayStore;
 use crate::future::BoxFuture;
 
-/// What identifies a token: its `jti` counts per tenant (RFC 7519 §4.1.7).
+/// Identifies a token: a `jti` is unique for each tenant (RFC 7519 §4.1.7).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub struct TokenId<'a> {
@@ -37,17 +40,17 @@ pub struct TokenId<'a> {
 }
 
 impl<'a> TokenId<'a> {
-    /// The id of a token.
+    /// Creates the ID of a token.
     #[must_use]
     pub fn new(tenant: &'a str, jti: &'a str) -> Self {
         Self { tenant, jti }
     }
 }
 
-/// The answer of a [`ReplayStore`].
+/// The result of [`ReplayStore::claim`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Claim {
-    /// The token was not seen before; it is now.
+    /// The token is seen for the first time.
     First,
     /// The token was seen before.
     Seen,
@@ -55,25 +58,24 @@ pub enum Claim {
 
 /// Remembers which tokens were used.
 ///
-/// A store shared by all replicas of a receiver makes the guard hold across
-/// them. Requests are let through only on [`Claim::First`]; an error is
-/// answered 503, never let through.
+/// To refuse a token on all replicas of a receiver, they must share a store. By
+/// default, only [`Claim::First`] lets a request pass; an error is answered 503.
 pub trait ReplayStore: fmt::Debug + Send + Sync + 'static {
-    /// Claims a token's id, in one atomic step: of any number of simultaneous
-    /// claims of one id, one gets [`Claim::First`].
+    /// Claims a token's ID atomically: of several concurrent claims of an ID, exactly
+    /// one returns [`Claim::First`].
     ///
-    /// The id must be remembered at least until `until`, by when its token can
-    /// no longer pass; after that the store may forget it.
+    /// The store must remember the ID until `until`: from then on, the token is
+    /// refused as expired, and the store may forget the ID.
     ///
-    /// The request waits for the answer, by default
-    /// [for 20 seconds](crate::VerifyWebhookBuilder::replay_store_timeout); then
-    /// it is answered 503 and the future is dropped. A claim that lands all the
-    /// same makes replays of ConductorOne's next attempts, until one brings a
-    /// new token: safe, but a delay. So a store that is out of reach should say
-    /// so sooner, when it has tried again for a while.
+    /// The request waits [20 seconds](crate::VerifyWebhookBuilder::replay_store_timeout)
+    /// by default; then it is answered 503, and the future is dropped. If the store
+    /// has recorded the claim nevertheless, ConductorOne's next attempts with the same
+    /// token are refused as replays, until an attempt brings a new token. To avoid
+    /// that delay, a store should retry for a while and return an error before the
+    /// time limit.
     ///
     /// # Errors
-    /// [`ReplayStoreError`] if it cannot be said whether the token was seen.
+    /// [`ReplayStoreError`] if the store cannot tell whether the token was seen.
     fn claim<'a>(
         &'a self,
         id: TokenId<'a>,
@@ -93,7 +95,7 @@ impl<S: ReplayStore + ?Sized> ReplayStore for Arc<S> {
     }
 }
 
-/// The store could not say whether a token was seen before.
+/// The store cannot tell whether a token was seen before.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct ReplayStoreError {
@@ -103,7 +105,7 @@ pub struct ReplayStoreError {
 }
 
 impl ReplayStoreError {
-    /// An error with a message for the log.
+    /// Creates an error with a message for the log.
     pub fn new(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
@@ -111,7 +113,7 @@ impl ReplayStoreError {
         }
     }
 
-    /// The same with its cause.
+    /// Adds the cause.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());

@@ -459,7 +459,11 @@ async fn a_bounded_number_of_requests_wait_and_the_others_are_told_at_once() {
                 match seen {
                     // The token is refused.
                     Some(seen) => assert_eq!(outcome.unwrap(), seen),
-                    None => assert!(outcome.unwrap_err().contains("too many requests wait")),
+                    None => assert!(
+                        outcome
+                            .unwrap_err()
+                            .contains("too many requests are waiting")
+                    ),
                 }
             } else {
                 waited += 1;
@@ -591,7 +595,7 @@ fn failures() -> Vec<(&'static str, Failure, &'static str)> {
         (
             "time-out",
             Box::new(|| Reply::Silence),
-            "no complete answer within 5s",
+            "no complete response within 5s",
         ),
         ("panic", Box::new(|| Reply::Panic), "panicked"),
         ("204", Box::new(|| Reply::status(204)), "204"),
@@ -606,7 +610,11 @@ fn failures() -> Vec<(&'static str, Failure, &'static str)> {
             Box::new(|| Reply::new(302, &[], jwks("x"))),
             "redirects are not followed",
         ),
-        ("304", Box::new(|| Reply::new(304, &[], "")), "no condition"),
+        (
+            "304",
+            Box::new(|| Reply::new(304, &[], "")),
+            "status 304 to an unconditional request",
+        ),
         (
             "307",
             Box::new(|| Reply::status(307)),

@@ -179,7 +179,7 @@ async fn an_answer_that_is_too_large_is_not_read_to_its_end() {
     for act in endless {
         let server = Server::start(act).await;
         let error = fetch(&server.url(), 100).await.unwrap_err();
-        assert_eq!(error.to_string(), "the answer is longer than 100 bytes");
+        assert_eq!(error.to_string(), "the response is longer than 100 bytes");
     }
     for endless in [
         format!(

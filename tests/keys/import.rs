@@ -505,7 +505,7 @@ fn a_set_without_a_usable_key_is_an_error_that_says_why() {
         "the key set has no usable key: \
          key \"old\": the RSA modulus has 1024 bits instead of 2048 to 4096; \
          key \"evil\\n\\u{1b}[31m\\u{202e}\": \"use\" is not \"sig\"; \
-         key without id: the key holds private or symmetric key material, which must not be published"
+         key without id: the key has private or symmetric key material, which must not be published"
     );
 
     let error = read(&vec![json!({}); 20]).unwrap_err().to_string();

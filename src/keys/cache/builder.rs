@@ -1,4 +1,4 @@
-//! How a cache is configured; everything is checked here, once.
+//! Configures a cache, and checks the settings.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use crate::url::{RedactedUrl, has_unicode_host, is_loopback};
 
 /// Builds a [`JwksCache`]; see [`JwksCache::builder`].
 ///
-/// Some limits are fixed. A set has at most 64 keys, and unknown key IDs cause at
-/// most 2 fetches in 10 seconds: more would be a forger's to use, less would delay
-/// a new key. The pauses after failures fit within the time for which
-/// ConductorOne retries. The time for connecting is the [`Fetch`]'s own.
+/// Some limits are fixed. A set has at most 64 keys. Unknown key IDs cause at most
+/// 2 fetches in 10 seconds: enough to find a new key soon, too few for forged
+/// tokens to overload the server. The pauses after failures are shorter than the
+/// time for which ConductorOne retries. The [`Fetch`] limits the time for connecting.
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until it is built"]
 pub struct JwksCacheBuilder {
@@ -40,7 +40,7 @@ pub enum JwksCacheError {
     Url {
         /// The URL, without user information and query.
         url: String,
-        /// What it should be like.
+        /// How to correct it.
         remedy: &'static str,
     },
     /// The file cannot be read.
@@ -67,9 +67,9 @@ pub enum JwksCacheError {
     Setting {
         /// The method that sets it.
         setting: &'static str,
-        /// What it was set to.
+        /// Its value.
         value: String,
-        /// What it may be set to.
+        /// The values that it may have.
         range: &'static str,
     },
 }
@@ -90,57 +90,57 @@ impl JwksCacheBuilder {
         }
     }
 
-    /// How long fetched keys stay fresh if the server does not say (with
-    /// `Cache-Control: max-age` or `Expires`). From 1 second to 1 day; 5 minutes
-    /// by default.
+    /// How long fetched keys stay fresh if the server sends neither
+    /// `Cache-Control: max-age` nor `Expires`. From 1 second to 1 day; 5 minutes by
+    /// default.
     pub fn fresh_for(mut self, time: Duration) -> Self {
         self.fresh_for = time;
         self
     }
 
-    /// The longest time for which the server can have its keys stay fresh: at
-    /// most that long, a key that it removes is still accepted while fetching
-    /// works. From 30 seconds to 1 day; 1 hour by default.
+    /// The longest time for which the server can declare its keys fresh. While
+    /// fetching works, a key that the server has removed is accepted for at most
+    /// this time. From 30 seconds to 1 day; 1 hour by default.
     ///
-    /// The shortest is 30 seconds for good, whatever the server says, so that
-    /// one which forbids caching is not asked all the time.
+    /// The shortest time is fixed at 30 seconds, to limit the requests to a server
+    /// that forbids caching.
     pub fn max_lifetime(mut self, time: Duration) -> Self {
         self.max_lifetime = time;
         self
     }
 
-    /// How long after the last successful fetch the keys are still used while
-    /// fetching fails. From 1 second to 1 day; 1 hour by default.
+    /// How long after the last successful fetch the keys are used while fetching
+    /// fails. From 1 second to 1 day; 1 hour by default.
     pub fn keep_on_failure(mut self, time: Duration) -> Self {
         self.keep_on_failure = time;
         self
     }
 
-    /// How long a fetch may take in all. From 1 millisecond to 20 seconds; 5
-    /// seconds by default.
+    /// The time limit of a fetch, connecting included. From 1 millisecond to 20
+    /// seconds; 5 seconds by default.
     pub fn timeout(mut self, time: Duration) -> Self {
         self.timeout = time;
         self
     }
 
-    /// The largest document that is read, in bytes. From 1 byte to 16 MiB; 256
-    /// KiB by default.
+    /// The size limit of the document, in bytes. From 1 byte to 16 MiB; 256 KiB by
+    /// default.
     pub fn max_bytes(mut self, bytes: usize) -> Self {
         self.max_bytes = bytes;
         self
     }
 
     /// Allows an `http` URL if its host is `localhost`, in 127.0.0.0/8, or
-    /// `[::1]`: for tests, and for a sidecar that holds the keys.
+    /// `[::1]`: for tests, and for a sidecar that serves the keys.
     ///
-    /// Dangerous, since whoever can listen on that port decides which tokens
+    /// This is dangerous: a process that listens on that port decides which tokens
     /// are genuine.
     pub fn dangerous_allow_http_on_loopback(mut self) -> Self {
         self.http_on_loopback = true;
         self
     }
 
-    /// A cache that fetches through `fetch`. Nothing is fetched yet.
+    /// Builds a cache that fetches through `fetch`. It does not fetch yet.
     ///
     /// # Errors
     /// [`JwksCacheError`] if the URL or a setting is not acceptable.
@@ -186,7 +186,7 @@ impl JwksCacheBuilder {
             remedy,
         };
         let RedactedUrl(url) = &self.url;
-        // `Uri` drops a fragment without a word.
+        // `Uri` drops a fragment silently.
         if url.contains('#') {
             return Err(refuse("remove the fragment (\"#…\")"));
         }
@@ -217,7 +217,7 @@ impl JwksCacheBuilder {
         }
         if *scheme != Scheme::HTTP || !is_loopback(host) {
             return Err(refuse(
-                "use https (http is possible for loopback hosts only)",
+                "use https (http is allowed for loopback hosts only)",
             ));
         }
         if !self.http_on_loopback {

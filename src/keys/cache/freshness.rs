@@ -7,10 +7,10 @@ use http::header::{AGE, CACHE_CONTROL, DATE, EXPIRES};
 
 use crate::header::{date, delta_seconds, text};
 
-/// How long the answer says that it stays fresh; `None` if it does not say.
+/// The response's freshness lifetime, or `None` if it declares none.
 ///
-/// `max-age` goes before `Expires` (RFC 9111 section 5.3), the answer's `Age` is
-/// taken off, and what cannot be understood counts as stale (section 4.2.1).
+/// `max-age` takes precedence over `Expires` (RFC 9111 section 5.3), `Age` is
+/// subtracted, and an invalid value counts as stale (section 4.2.1).
 pub(super) fn lifetime(headers: &HeaderMap) -> Option<Duration> {
     let mut max_age = None;
     for value in headers.get_all(CACHE_CONTROL) {
@@ -37,7 +37,7 @@ pub(super) fn lifetime(headers: &HeaderMap) -> Option<Duration> {
 fn expires(headers: &HeaderMap) -> Option<Duration> {
     let expires = headers.get(EXPIRES)?;
     let sent = date(headers, &DATE)?;
-    // Many servers write `Expires: 0` for "stale".
+    // Many servers send `Expires: 0` for "stale".
     let expires = expires
         .to_str()
         .ok()

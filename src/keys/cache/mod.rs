@@ -1,4 +1,4 @@
-//! A tenant's keys, fetched from its JWKS URL and kept fresh.
+//! Fetches a tenant's keys from its JWKS URL and keeps them fresh.
 
 mod builder;
 mod freshness;
@@ -24,37 +24,36 @@ use super::fetch::Fetch;
 use super::{KeyHealth, KeySet, KeySource, KeysUnavailable};
 use crate::future::BoxFuture;
 
-/// The most requests that wait for a fetch at a time.
+/// How many requests may wait for a fetch at once.
 const MAX_WAITING: usize = 1024;
 
-/// The keys behind a JWKS URL (or in a file), fetched and kept fresh.
+/// Fetches the keys from a JWKS URL, or reads them from a file, and keeps them
+/// fresh.
 ///
-/// - Reading the keys in force takes no lock and waits for nothing.
-/// - A background task makes every fetch, one at a time: when keys are first
-///   needed, then ahead of their end (at 80 % of their lifetime), and again
-///   after failures. It runs on the tokio runtime on which keys were first asked
-///   for, and ends with the cache. If that runtime ends before, the next one who
-///   needs keys starts another task.
-/// - The lifetime comes from `Cache-Control: max-age` less `Age`, or else
-///   `Expires`, within 30 seconds and
-///   [`max_lifetime`](JwksCacheBuilder::max_lifetime) (1 hour), or else from
-///   [`fresh_for`](JwksCacheBuilder::fresh_for) (5 minutes). `ETag` and `Last-Modified` are
-///   used to ask for what has changed only.
-/// - A success replaces the whole set at once. On any failure (no connection, no
-///   certificate, time-out, a status other than 200, a redirect, something else
-///   than a key set with a usable key, too large) the old set stays, up to
-///   [`keep_on_failure`](JwksCacheBuilder::keep_on_failure) after the last
-///   success.
-/// - Failures are followed by pauses of 1, 2, 4 … 30 seconds, or what
-///   `Retry-After` asks for with status 429 or 503, up to 60 seconds.
-/// - Tokens with unknown key IDs, and requests that come before the first keys,
-///   cause at most 2 fetches in 10 seconds, however many there are. At most 1,024
-///   of them wait for a fetch at a time; the others are answered at once.
-/// - While fetching fails, an unknown key ID is the token's fault (401) as long as
-///   the lifetime of the keys in force lasts: that long, the server has said, they
-///   are all there are. After it, a newer key may be missing (503). ConductorOne
-///   tries again in both cases, so a delivery that is signed with a new key
-///   passes once the server is back.
+/// - Reading the keys in force takes no lock and does not wait.
+/// - A background task makes all fetches, one at a time: when keys are first
+///   needed, when 80 % of their lifetime has passed, and after a failure. It runs
+///   on the tokio runtime that first needed keys, and ends with the cache. If that
+///   runtime ends earlier, the next request for keys starts another task.
+/// - The lifetime is `Cache-Control: max-age` less `Age`, else `Expires`, clamped
+///   to 30 seconds and [`max_lifetime`](JwksCacheBuilder::max_lifetime) (1 hour);
+///   else [`fresh_for`](JwksCacheBuilder::fresh_for) (5 minutes). With `ETag` or
+///   `Last-Modified`, later requests are conditional.
+/// - A successful fetch replaces the whole set at once. After a failure (no
+///   connection, an invalid certificate, a time-out, a status other than 200, a
+///   redirect, a document that is too large or has no usable key) the earlier set
+///   stays in force, up to [`keep_on_failure`](JwksCacheBuilder::keep_on_failure)
+///   after the last success.
+/// - After failures the cache waits 1, 2, 4 … 30 seconds, or as `Retry-After` says
+///   with status 429 or 503, up to 60 seconds.
+/// - Tokens with unknown key IDs, and requests that arrive before the first keys,
+///   cause at most 2 fetches in 10 seconds in total. At most 1,024 requests wait
+///   for a fetch; the others are answered at once.
+/// - While fetching fails, a token with an unknown key ID is refused (401) until
+///   the lifetime of the keys in force ends, since the server has declared them
+///   complete until then. After that, a newer key may exist (503). ConductorOne
+///   retries in both cases, so a delivery signed with a new key passes when the
+///   server is back.
 ///
 /// Clones share one cache.
 ///
@@ -74,8 +73,8 @@ pub struct JwksCache {
     inner: Arc<Inner>,
 }
 
-/// What the handles share. The task has only the inner part of it, so that
-/// dropping the last handle closes `wake` and thereby ends the task.
+/// The state that all handles share. The task holds only `shared`, so that
+/// dropping the last handle closes `wake`, which ends the task.
 struct Inner {
     shared: Arc<Shared>,
     wake: watch::Sender<()>,
@@ -86,14 +85,14 @@ struct Shared {
     loaded: ArcSwapOption<Loaded>,
     /// Never held across an await.
     state: Mutex<State>,
-    /// Whether there is a task; for those who must not take the lock.
+    /// Whether there is a task; readable without the lock.
     working: AtomicBool,
-    /// The places of the requests that wait.
+    /// One permit for each request that may wait.
     places: Semaphore,
 }
 
 struct Config {
-    /// What the log calls the source of the keys: the URL without secrets.
+    /// The source of the keys in the log: the URL without secrets.
     name: String,
     uri: Uri,
     fetch: Box<dyn Fetch>,
@@ -104,7 +103,7 @@ struct Config {
     max_bytes: usize,
 }
 
-/// The last key set that was fetched.
+/// The key set of the last successful fetch.
 struct Loaded {
     keys: Arc<KeySet>,
     at: Instant,
@@ -121,7 +120,7 @@ impl Loaded {
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
-        // No code that holds the lock can leave the state half-changed.
+        // No code panics between two changes to the state.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -133,7 +132,7 @@ impl Shared {
         self.loaded.swap(Some(Arc::new(loaded)))
     }
 
-    /// Puts keys into force that were loaded without the task.
+    /// Puts keys into force that the task did not load.
     fn install(&self, keys: KeySet) {
         let loaded = Loaded {
             keys: Arc::new(keys),
@@ -157,7 +156,7 @@ impl Shared {
             .map(|loaded| Arc::clone(&loaded.keys))
     }
 
-    /// Whether the server's word still holds that its keys stay as they are.
+    /// Whether the lifetime that the server declared has not ended.
     fn is_fresh(&self, now: Instant) -> bool {
         self.loaded
             .load()
@@ -165,8 +164,8 @@ impl Shared {
             .is_some_and(|loaded| now.saturating_duration_since(loaded.at) < loaded.lifetime)
     }
 
-    /// Ahead of the end of the keys' lifetime, and of the time for which they
-    /// would be kept, should that be shorter.
+    /// Before the keys' lifetime ends, or the time for which they are kept, if
+    /// that is shorter.
     fn refresh_at(&self, loaded: &Loaded) -> Instant {
         loaded.at
             + loaded
@@ -181,15 +180,15 @@ impl Shared {
 }
 
 impl JwksCache {
-    /// Begins to configure a cache of the keys at `url`, which has to be an
-    /// `https` URL without user name, password and fragment.
+    /// Returns a builder of a cache of the keys at `url`: an `https` URL without
+    /// user name, password and fragment.
     pub fn builder(url: impl Into<String>) -> JwksCacheBuilder {
         JwksCacheBuilder::new(url.into())
     }
 
-    /// A cache of the keys in the file at `path`, which is read at once, and
-    /// again after `every`. Should it become unreadable, or hold no usable key,
-    /// then the keys read before stay for an hour.
+    /// Creates a cache of the keys in the file at `path`. The file is read now, and
+    /// again after each `every`. If it cannot be read later, or has no usable key,
+    /// the earlier keys stay in force for an hour.
     ///
     /// # Errors
     /// [`JwksCacheError`] if the file has no usable keys now, or `every` is not
@@ -218,7 +217,7 @@ impl JwksCache {
 }
 
 impl Inner {
-    /// Wakes the task, or starts one, and gives the news of its fetches.
+    /// Wakes the task, or starts one, and returns the number of ended fetches.
     fn progress(&self) -> Result<watch::Receiver<u64>, KeysUnavailable> {
         let mut state = self.shared.state();
         if let Some(progress) = &state.progress {
@@ -229,7 +228,7 @@ impl Inner {
         }
         let runtime = Handle::try_current().map_err(|_| {
             KeysUnavailable::new(
-                "keys are fetched on a tokio runtime only",
+                "fetching keys needs a tokio runtime",
                 Duration::from_secs(1),
             )
         })?;
@@ -241,27 +240,27 @@ impl Inner {
             wake: self.wake.subscribe(),
             progress: sender,
         };
-        // A runtime that is being shut down drops the task right here, and
-        // dropping it takes the lock.
+        // A runtime that is shutting down drops the task here, which takes the
+        // lock.
         drop(state);
         runtime.spawn(worker.run());
         Ok(progress)
     }
 
-    /// Waits until the fetch of this number has ended, well or not.
+    /// Waits until the fetch of this number has ended.
     async fn wait(&self, number: u64) -> Result<(), KeysUnavailable> {
         let mut progress = self.progress()?;
-        // Room for the fetch in the air and the one after it. Only a task that is
-        // not run takes longer.
+        // Enough for the fetch in progress and the next one. It takes longer only if
+        // the runtime does not run the task.
         let limit = self.shared.config.timeout * 2 + Duration::from_secs(1);
         match timeout(limit, progress.wait_for(|ended| *ended >= number)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) => Err(KeysUnavailable::new(
-                "the tokio runtime on which keys were fetched has ended",
+                "the tokio runtime that fetched the keys has ended",
                 Duration::from_secs(1),
             )),
             Err(_) => Err(KeysUnavailable::new(
-                "the tokio runtime on which keys are fetched does not run",
+                "the tokio runtime that fetches the keys is not running",
                 Duration::from_secs(1),
             )),
         }
@@ -270,8 +269,7 @@ impl Inner {
     async fn renew(&self, seen: Option<&Arc<KeySet>>) -> Result<Arc<KeySet>, KeysUnavailable> {
         let is_news = |keys: &Arc<KeySet>| seen.is_none_or(|seen| !Arc::ptr_eq(seen, keys));
         let news = || self.shared.in_force(Instant::now()).filter(is_news);
-        // Keys that are fresh are the newest, whatever keeps others from being
-        // fetched: the token is at fault.
+        // Fresh keys are the newest, even if fetching fails: the token is wrong.
         let or_seen = |error| match seen {
             Some(seen) if self.shared.is_fresh(Instant::now()) => Ok(Arc::clone(seen)),
             _ => Err(error),
@@ -291,7 +289,7 @@ impl Inner {
         };
         let Ok(_place) = self.shared.places.try_acquire() else {
             return or_seen(KeysUnavailable::new(
-                "too many requests wait for the keys",
+                "too many requests are waiting for the keys",
                 Duration::from_secs(1),
             ));
         };
@@ -313,20 +311,20 @@ impl Inner {
         while self.shared.in_force(Instant::now()).is_none() {
             let number = self.shared.state().await_next(Instant::now());
             let Ok(mut progress) = self.progress() else {
-                tracing::error!("keys are fetched on a tokio runtime only: they stay missing");
+                tracing::error!("fetching keys needs a tokio runtime: they will not be loaded");
                 return std::future::pending().await;
             };
             if progress.wait_for(|ended| *ended >= number).await.is_err() {
-                // The task was ended. Should its runtime be about to end, this
-                // loop must not keep it from doing so.
+                // The task has ended. If its runtime is shutting down, this loop must
+                // not block it.
                 tokio::task::yield_now().await;
             }
         }
     }
 
-    /// The keys in force. Starts the task if they are due for a refresh and there
-    /// is none: because its runtime has ended, or because the keys were in a file
-    /// and nobody had to wait for them.
+    /// Returns the keys in force. If they are due for a refresh, it starts the task
+    /// unless there is one: there is none after its runtime has ended, or while the
+    /// keys come from a file and no request had to wait.
     fn current(&self) -> Option<Arc<KeySet>> {
         let (now, shared) = (Instant::now(), &self.shared);
         if !shared.working.load(Ordering::Acquire) {

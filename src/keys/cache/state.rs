@@ -1,4 +1,4 @@
-//! When to fetch: the decisions of the cache, without its doings.
+//! Decides when the cache fetches. Performs no I/O.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,55 +8,56 @@ use tokio::time::Instant;
 
 use crate::keys::KeysUnavailable;
 
-/// At most this many fetches that requests cause …
+/// Requests may cause this many fetches …
 const REQUESTED_FETCHES: usize = 2;
 
-/// … begin in any span of this length.
+/// … in any period of this length.
 const REQUEST_SPAN: Duration = Duration::from_secs(10);
 
 /// The longest pause after a failure, before up to a fifth is added at random.
 const MAX_PAUSE_SECS: u64 = 25;
 
-/// The longest `Retry-After` that is heeded.
+/// A longer `Retry-After` is cut to this.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 
-/// What the cache knows about its fetches. Fetches are numbered, one is in the
-/// air at a time, and whoever needs one waits for its number to end.
+/// The state of the cache's fetches. Fetches are numbered and run one at a time; a
+/// request that needs one waits until that number has ended.
 #[derive(Default)]
 pub(super) struct State {
     /// How many fetches have begun.
     begun: u64,
     /// How many of them have ended.
     ended: u64,
-    /// Somebody waits for a fetch that has not begun.
+    /// Whether a request waits for a fetch that has not begun.
     wanted: bool,
-    /// When the next fetch is due of itself: ahead of the keys' end after a
-    /// success, after a pause otherwise.
+    /// When the next fetch begins without a request: before the keys' lifetime ends,
+    /// or after the pause that follows a failure.
     due: Option<Instant>,
-    /// When the latest fetches that requests caused were asked for.
+    /// When requests last caused fetches.
     requested: [Option<Instant>; REQUESTED_FETCHES],
     /// Failures since the last success.
     pub(super) failures: u32,
     /// Why the last fetch failed, if it did.
     pub(super) last_error: Option<Arc<str>>,
-    /// Tells the number of ended fetches; there is one while a task makes them.
+    /// The number of ended fetches; `None` while no task makes them.
     pub(super) progress: Option<watch::Receiver<u64>>,
 }
 
-/// What a request that needs newer keys has to do.
+/// What a request that needs newer keys does.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Claim {
     /// Wait for the fetch of this number.
     Fetch(u64),
-    /// Nothing: too many fetches of late, although the last one succeeded.
+    /// Use the keys in force: the limit on fetches is reached, and the last one
+    /// succeeded.
     Spent(Duration),
-    /// Give up for this long: fetching fails.
+    /// Fail, and retry after this time: fetching fails.
     Failing(Duration),
 }
 
 impl State {
-    /// For a request: joins the fetch in the air, or asks for one if the limits
-    /// allow.
+    /// For a request: joins the fetch in progress, or asks for one if the limits
+    /// allow it.
     pub(super) fn claim(&mut self, now: Instant) -> Claim {
         if self.begun > self.ended {
             return Claim::Fetch(self.begun);
@@ -78,8 +79,8 @@ impl State {
         Claim::Fetch(self.next())
     }
 
-    /// For one who waits however long it takes: the fetch in the air or the next
-    /// one, which is made as soon as failures allow. Counts against no limit.
+    /// For a caller that waits without a limit: the fetch in progress, or the next
+    /// one, which begins when the pause after failures ends. Counts against no limit.
     pub(super) fn await_next(&mut self, now: Instant) -> u64 {
         if self.begun > self.ended {
             return self.begun;
@@ -90,7 +91,7 @@ impl State {
         self.next()
     }
 
-    /// Asks for a fetch that begins from now on, whatever the limits say.
+    /// Asks for a fetch that has not begun, regardless of the limits.
     pub(super) fn force(&mut self) -> u64 {
         self.wanted = true;
         self.next()
@@ -100,9 +101,9 @@ impl State {
         self.begun.saturating_add(1)
     }
 
-    /// Counts a fetch that a request causes, or says how long it has to wait.
+    /// Counts a fetch that a request causes, or returns how long it must wait.
     fn count_request(&mut self, now: Instant) -> Option<Duration> {
-        // Free slots come first, then the one used longest ago.
+        // A free slot, else the one used longest ago.
         let slot = self.requested.iter_mut().min()?;
         let wait = slot.and_then(|then| remaining(then + REQUEST_SPAN, now));
         if wait.is_none() {
@@ -111,7 +112,7 @@ impl State {
         wait
     }
 
-    /// What is left of the pause after a failure.
+    /// The rest of the pause after a failure.
     pub(super) fn pause(&self, now: Instant) -> Option<Duration> {
         self.due
             .filter(|_| self.failures > 0)
@@ -121,7 +122,7 @@ impl State {
     /// For the task: begins a fetch if one is wanted or due.
     ///
     /// # Errors
-    /// When the next one is due, if there is a time for it.
+    /// The time when the next one is due, if any.
     pub(super) fn begin(&mut self, now: Instant) -> Result<(), Option<Instant>> {
         if !self.wanted && self.due.is_none_or(|due| now < due) {
             return Err(self.due);
@@ -142,7 +143,7 @@ impl State {
         self.due = Some(refresh_at);
     }
 
-    /// Gives the pause until the next fetch.
+    /// Returns the pause until the next fetch.
     pub(super) fn failed(
         &mut self,
         now: Instant,
@@ -158,8 +159,8 @@ impl State {
         pause
     }
 
-    /// The task has ended, with its runtime or with the cache. Should it have
-    /// been in the midst of a fetch, then that is not the server's fault.
+    /// The task has ended, with its runtime or with the cache. A fetch that this
+    /// interrupted is not a failure of the server.
     pub(super) fn abandoned(&mut self, now: Instant) {
         self.progress = None;
         if self.begun > self.ended {
@@ -168,11 +169,11 @@ impl State {
         }
     }
 
-    /// The error for one who cannot have keys and may try again after `wait`.
+    /// The error for a request that gets no keys and may retry after `wait`.
     pub(super) fn unavailable(&self, wait: Duration) -> KeysUnavailable {
         let reason = match &self.last_error {
             Some(reason) => Arc::clone(reason),
-            None => Arc::from("no newer keys could be loaded"),
+            None => Arc::from("no newer keys have been loaded"),
         };
         KeysUnavailable::new(reason, wait.max(Duration::from_secs(1)))
     }
@@ -184,8 +185,8 @@ fn remaining(until: Instant, now: Instant) -> Option<Duration> {
         .filter(|left| !left.is_zero())
 }
 
-/// 1, 2, 4 … 30 seconds: doubling, and up to a fifth longer at random, so that
-/// replicas that failed together do not come back together.
+/// 1, 2, 4 … 30 seconds: doubles, and adds up to a fifth at random, so that
+/// replicas that failed together do not retry together.
 fn pause_after(failures: u32) -> Duration {
     let doubled = 1_u64
         .checked_shl(failures.saturating_sub(1))

@@ -1,6 +1,6 @@
-//! The one task of a cache, which makes all its fetches, one after another: so
-//! none is made twice at a time, none ends with the request that asked for it,
-//! and no older answer can replace a newer one.
+//! The task of a cache. It makes all fetches, one after another: so no two run at
+//! once, none is cancelled with the request that needs it, and no response replaces
+//! a newer one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,10 +17,10 @@ use crate::excerpt::one_line;
 use crate::header::read_retry_after;
 use crate::keys::KeySet;
 
-/// A server that asks for less is asked no more often than that.
+/// The least lifetime of keys, even if the server declares less.
 pub(super) const MIN_LIFETIME: Duration = Duration::from_secs(30);
 
-/// A longer validator is not worth sending back.
+/// A longer `ETag` or `Last-Modified` is not sent back.
 const MAX_VALIDATOR: usize = 1024;
 
 pub(super) struct Worker {
@@ -52,7 +52,7 @@ impl Worker {
                 Ok(()) => self.fetch().await,
                 Err(None) => self.wake.changed().await.is_ok(),
                 Err(Some(due)) => {
-                    // Running into the time is what is waited for.
+                    // `Err` is the time-out, when the fetch is due.
                     !matches!(timeout_at(due, self.wake.changed()).await, Ok(Err(_)))
                 }
             };
@@ -64,24 +64,26 @@ impl Worker {
 
     async fn fetch(&self) -> bool {
         let shared = Arc::clone(&self.shared);
-        // A task of its own, so that a panic ends no more than this fetch.
+        // In its own task, so that a panic ends this fetch only.
         let outcome = match tokio::spawn(async move { shared.load().await }).await {
             Ok(outcome) => outcome,
-            Err(error) if error.is_panic() => Err("the fetch panicked".to_owned().into()),
-            Err(_) => return false, // the runtime is being shut down
+            Err(error) if error.is_panic() => {
+                Err("the implementation of `Fetch` panicked".to_owned().into())
+            }
+            Err(_) => return false, // the runtime is shutting down
         };
         self.progress.send_replace(self.shared.finish(outcome));
         true
     }
 }
 
-/// Whatever ends the task: those who wait learn of it, since `progress` closes,
-/// and the next one who needs keys starts another.
+/// However the task ends, the waiting requests notice it, since `progress` closes,
+/// and the next request that needs keys starts another task.
 impl Drop for Worker {
     fn drop(&mut self) {
         let mut state = self.shared.state();
         state.abandoned(Instant::now());
-        // Under the lock, lest it belie the next task.
+        // While locked, so that it does not overwrite what the next task sets.
         self.shared.set_working(false);
     }
 }
@@ -91,14 +93,14 @@ impl Shared {
         let before = self.loaded();
         let request = self.request(before.as_deref());
         let time = self.config.timeout;
-        let answer = timeout(
+        let response = timeout(
             time,
             self.config.fetch.fetch(request, self.config.max_bytes),
         )
         .await
-        .map_err(|_| format!("no complete answer within {time:?}"))?
+        .map_err(|_| format!("no complete response within {time:?}"))?
         .map_err(|error| one_line(&error_chain(&error)))?;
-        self.read(&answer, before.as_deref())
+        self.read(&response, before.as_deref())
     }
 
     fn request(&self, before: Option<&Loaded>) -> Request<()> {
@@ -120,17 +122,15 @@ impl Shared {
         request
     }
 
-    fn read(&self, answer: &Response<Bytes>, before: Option<&Loaded>) -> Result<Loaded, Failure> {
-        let headers = answer.headers();
-        match answer.status() {
-            StatusCode::OK => self.read_document(answer),
+    fn read(&self, response: &Response<Bytes>, before: Option<&Loaded>) -> Result<Loaded, Failure> {
+        let headers = response.headers();
+        match response.status() {
+            StatusCode::OK => self.read_document(response),
             StatusCode::NOT_MODIFIED => match before {
                 Some(before) if before.has_validator() => {
                     Ok(before.renewed(headers, self.lifetime(headers)))
                 }
-                _ => Err("status 304 although the request had no condition"
-                    .to_owned()
-                    .into()),
+                _ => Err("status 304 to an unconditional request".to_owned().into()),
             },
             status if status.is_redirection() => {
                 Err(format!("status {status}: redirects are not followed").into())
@@ -145,12 +145,14 @@ impl Shared {
         }
     }
 
-    fn read_document(&self, answer: &Response<Bytes>) -> Result<Loaded, Failure> {
-        let (headers, document) = (answer.headers(), answer.body());
+    fn read_document(&self, response: &Response<Bytes>) -> Result<Loaded, Failure> {
+        let (headers, document) = (response.headers(), response.body());
         if document.len() > self.config.max_bytes {
-            return Err(
-                format!("the answer is longer than {} bytes", self.config.max_bytes).into(),
-            );
+            return Err(format!(
+                "the response is longer than {} bytes",
+                self.config.max_bytes
+            )
+            .into());
         }
         let keys = KeySet::from_json(document).map_err(|error| error.to_string())?;
         Ok(Loaded {
@@ -162,13 +164,13 @@ impl Shared {
         })
     }
 
-    /// What the server says about the keys' lifetime, within bounds.
+    /// The lifetime that the server declares, clamped.
     fn lifetime(&self, headers: &HeaderMap) -> Option<Duration> {
         freshness::lifetime(headers)
             .map(|lifetime| lifetime.clamp(MIN_LIFETIME, self.config.max_lifetime))
     }
 
-    /// Puts the outcome into force and gives the number of fetches that have ended.
+    /// Applies the outcome and returns the number of fetches that have ended.
     fn finish(&self, outcome: Result<Loaded, Failure>) -> u64 {
         match outcome {
             Ok(loaded) => self.succeeded(loaded),
@@ -215,9 +217,9 @@ impl Shared {
 }
 
 impl Loaded {
-    /// RFC 9111 section 4.3.4: the keys stay, and what the answer says anew about
-    /// them replaces what the earlier one said. The `Arc` is another one, which
-    /// tells those who asked for newer keys that they were asked for.
+    /// RFC 9111 section 4.3.4: keeps the keys, and takes the validators and the
+    /// lifetime of the new response. The `Arc` is a new one, which tells the requests
+    /// that wait that the server was asked.
     fn renewed(&self, headers: &HeaderMap, lifetime: Option<Duration>) -> Self {
         Self {
             keys: Arc::new(KeySet::clone(&self.keys)),
