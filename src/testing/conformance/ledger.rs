@@ -22,29 +22,29 @@ pub async fn ledger<L: Ledger>(make: impl AsyncFn() -> L, pass: impl AsyncFn(Dur
     }
     try_rules! {
         "the first claim starts the first run" => deduplication::first_claim;
-        "of simultaneous claims one starts" => deduplication::simultaneous_claims;
+        "one of simultaneous claims starts" => deduplication::simultaneous_claims;
         "a repeated claim is answered as before" => deduplication::repeated_claim;
         "every duplicate gets the same answer" => deduplication::one_answer;
         "an answer never changes" => deduplication::answer_is_final;
-        "a released run leaves room for the next" => deduplication::release;
+        "a claim after a release starts the next run" => deduplication::release;
         "a late finisher changes nothing" => deduplication::late_finisher;
         "an overdue lease holds until it is taken over" => deduplication::overdue;
         "leases and pauses end in time" => deduplication::time, &pass;
         "deliveries do not mix" => deduplication::keys;
         "promised work is never started by a claim" => callback::promise;
-        "promised work comes back" => callback::take_run;
-        "a delivery is taken over by its key" => callback::resume;
-        "a run counts from its beginning" => callback::begin;
-        "the newest form of a promise is kept" => callback::refresh;
+        "promised work can be taken over" => callback::take_run;
+        "a delivery can be taken over by its key" => callback::resume;
+        "a run counts once it has begun" => callback::begin;
+        "a refresh replaces the promised delivery" => callback::refresh;
         "a layer takes its own work only" => callback::layers;
-        "of simultaneous takes one gets it" => callback::simultaneous_takes;
-        "a stored answer is sent, not run again" => callback::stored;
-        "what may have arrived is remembered" => callback::sent;
-        "what was called back is over" => callback::called_back;
-        "what was buried is over" => callback::bury;
+        "one of simultaneous takes succeeds" => callback::simultaneous_takes;
+        "a stored answer is sent, and the work not repeated" => callback::stored;
+        "an answer that may have arrived is marked" => callback::sent;
+        "a delivery that was called back is over" => callback::called_back;
+        "a delivery that was given up is over" => callback::bury;
         "each step belongs to its state" => callback::wrong_state;
         "promised work waits out its pause" => callback::time, &pass;
     }
-    let _rule = Rule("it answers like the ledger in memory");
+    let _rule = Rule("every reply is that of the ledger in memory");
     against_memory::random_steps(&make).await;
 }

@@ -20,15 +20,15 @@ pub async fn replay_store<S: ReplayStore>(make: impl AsyncFn() -> S) {
         once(&make().await, now).await;
     }
     {
-        let _rule = Rule("of simultaneous claims one is the first");
+        let _rule = Rule("one of simultaneous claims is the first");
         simultaneous(Arc::new(make().await), now).await;
     }
     {
-        let _rule = Rule("ids do not mix, and count per tenant");
+        let _rule = Rule("ids differ, and differ between tenants");
         ids(&make().await, now).await;
     }
     {
-        let _rule = Rule("an id is not forgotten before its time");
+        let _rule = Rule("an id is kept until it expires");
         kept(&make().await, now).await;
     }
 }

@@ -1,4 +1,4 @@
-//! Which algorithm a token says that it is signed with, and with what.
+//! Tokens with a wrong `alg`, and signatures with a wrong key.
 
 use serde_json::json;
 
@@ -21,12 +21,12 @@ pub(super) const ATTACKS: &[Attack] = &[
     ),
     refused(
         "alg_none_with_signature",
-        "alg is none, with a signature of the tenant's",
+        "alg is none, with the tenant's signature",
         |forge| forge.genuine().header_param("alg", json!("none")).into(),
     ),
     refused(
         "alg_none_without_kid",
-        "alg is none, and neither kid nor signature are there",
+        "alg is none, and there is neither a kid nor a signature",
         |forge| {
             let delivery = forge.genuine().header_param("alg", json!("none"));
             unsigned(delivery.without_header_param("kid"))
@@ -63,7 +63,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     ),
     refused(
         "alg_of_another_key",
-        "alg is one that the receiver knows, but not the key's",
+        "alg is a supported one, but not the key's",
         |forge| {
             let alg = match forge.genuine().header_params()["alg"].as_str() {
                 Some("RS256") => "ES256",
@@ -74,17 +74,17 @@ pub(super) const ATTACKS: &[Attack] = &[
     ),
     refused(
         "hs256_with_public_pem",
-        "HS256, the secret being the public key in PEM (key confusion)",
+        "signed with HS256 and the public key in PEM as the secret (key confusion)",
         |forge| forge.hmac(forge.public_pem().as_bytes()).into(),
     ),
     refused(
         "hs256_with_public_der",
-        "HS256, the secret being the public key in DER",
+        "signed with HS256 and the public key in DER as the secret",
         |forge| forge.hmac(&forge.public_der()).into(),
     ),
     refused(
         "hs256_with_public_jwk",
-        "HS256, the secret being the published JWK",
+        "signed with HS256 and the published JWK as the secret",
         |forge| {
             let jwk = forge.tenant.jwk(&forge.tenant.signing_key());
             forge.hmac(json!(jwk).to_string().as_bytes()).into()
@@ -92,12 +92,12 @@ pub(super) const ATTACKS: &[Attack] = &[
     ),
     refused(
         "hs256_with_empty_secret",
-        "HS256, the secret being empty",
+        "signed with HS256 and an empty secret",
         |forge| forge.hmac(b"").into(),
     ),
 ];
 
-/// Its token with the signature cut off.
+/// Removes the signature of the token.
 fn unsigned(delivery: Delivery) -> Shot {
     let token = delivery.token_string();
     let (input, _) = token.rsplit_once('.').unwrap_or_default();

@@ -1,5 +1,5 @@
-//! Signatures of ECDSA, taken apart. One of another algorithm becomes rubbish,
-//! which is hostile as well.
+//! Changes ECDSA signatures. A signature of another algorithm becomes garbage, which is
+//! an attack as well.
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -38,8 +38,8 @@ fn length(length: usize) -> Vec<u8> {
     }
 }
 
-/// The token with the other signature of the same message that the same key
-/// makes, which is as good as the first: order − `s` in place of `s`.
+/// The token with the second valid signature of the same message: order − `s` instead
+/// of `s`.
 pub(super) fn with_twin_signature(token: &str) -> String {
     let (input, signature) = token.rsplit_once('.').unwrap_or_default();
     let mut signature = BASE64_URL_SAFE_NO_PAD.decode(signature).unwrap_or_default();
@@ -49,7 +49,7 @@ pub(super) fn with_twin_signature(token: &str) -> String {
     format!("{input}.{}", encode(signature))
 }
 
-/// The order less this number.
+/// The order minus this number.
 fn negated(number: &[u8; 32]) -> [u8; 32] {
     let mut difference = ORDER;
     let mut borrow = false;

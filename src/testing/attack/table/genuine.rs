@@ -1,4 +1,4 @@
-//! Genuine requests in all forms that the documents allow.
+//! Genuine requests in every form that the standards allow.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -42,7 +42,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     ),
     accepted(
         "genuine_with_unknown_members",
-        "header and claims have members that nobody knows (RFC 7519 §4, RFC 7515 §4)",
+        "header and claims have unknown members (RFC 7519 §4, RFC 7515 §4)",
         |forge| {
             forge
                 .genuine()
@@ -83,7 +83,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     ),
     accepted(
         "genuine_without_content_digest",
-        "there is no Content-Digest: it is not signed, and older senders have none",
+        "there is no Content-Digest, which is not signed and which older senders omit",
         |forge| forge.genuine().without_http_header("content-digest").into(),
     ),
     accepted(
@@ -109,12 +109,12 @@ pub(super) const ATTACKS: &[Attack] = &[
     ),
     accepted(
         "genuine_with_query",
-        "the request has a query, which htu never has",
+        "the request has a query, which htu omits",
         |forge| Shot::from(forge.genuine()).query("source=c1&next=/other"),
     ),
     accepted(
         "genuine_behind_a_proxy",
-        "X-Forwarded-* and Forwarded name another host: anybody can send them",
+        "X-Forwarded-* and Forwarded, which anyone can send, name another host",
         |forge| {
             forge
                 .genuine()
@@ -126,7 +126,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     ),
     accepted(
         "genuine_body_written_otherwise",
-        "the envelope has white space, another order, null and a member nobody knows",
+        "the envelope has white space, another order, null and an unknown member",
         |forge| {
             let delivery = forge.genuine().callback_url(None);
             let envelope = delivery.envelope();
@@ -149,7 +149,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     ),
     accepted(
         "genuine_retry",
-        "the same webhook once more, with a new token, as ConductorOne retries",
+        "the same webhook with a new token, as ConductorOne retries it",
         |forge| {
             let first = forge.genuine();
             let again = first.clone().claim("jti", json!("a new one"));
@@ -160,6 +160,6 @@ pub(super) const ATTACKS: &[Attack] = &[
 
 pub(super) const AFTERWARDS: &[Attack] = &[accepted(
     "genuine_after_all_attacks",
-    "what ConductorOne sends, when all else is over",
+    "what ConductorOne sends, after all attacks",
     |forge| forge.genuine().into(),
 )];

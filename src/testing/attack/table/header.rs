@@ -1,4 +1,4 @@
-//! The token's header: what it may not bring, and how it may not be written.
+//! Token headers with forbidden parameters, and malformed ones.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -9,7 +9,7 @@ use super::super::shot::{Attack, refused};
 pub(super) const ATTACKS: &[Attack] = &[
     refused(
         "jwk_injected",
-        "the header brings the forger's key (jwk)",
+        "the header has the forger's key (jwk)",
         |forge| {
             let jwk = forge.forgers_jwk();
             let forged = forge.by(&forge.forger).without_header_param("kid");
@@ -18,7 +18,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     ),
     refused(
         "jwk_injected_under_good_kid",
-        "the header brings the forger's key (jwk), under the kid of the tenant's",
+        "the header has the forger's key (jwk), under the kid of the tenant's",
         |forge| {
             let mut jwk = forge.forgers_jwk();
             jwk["kid"] = forge.tenant.signing_key().into();
@@ -27,7 +27,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     ),
     refused(
         "jku_injected",
-        "the header says where the forger's keys are (jku)",
+        "the header has the URL of the forger's keys (jku)",
         |forge| {
             let url = json!("https://attacker.invalid/auth/v1/jwks");
             forge.by(&forge.forger).header_param("jku", url).into()
@@ -35,7 +35,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     ),
     refused(
         "x5u_injected",
-        "the header says where the forger's certificate is (x5u)",
+        "the header has the URL of the forger's certificate (x5u)",
         |forge| {
             let url = json!("https://attacker.invalid/certificate.pem");
             forge.by(&forge.forger).header_param("x5u", url).into()
@@ -43,7 +43,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     ),
     refused(
         "x5c_injected",
-        "the header brings the forger's key where a certificate belongs (x5c)",
+        "the header has the forger's key in place of a certificate (x5c)",
         |forge| {
             let der = forge.forger.public_der(&forge.forger.signing_key());
             let chain = json!([BASE64_STANDARD.encode(der)]);
@@ -52,13 +52,13 @@ pub(super) const ATTACKS: &[Attack] = &[
     ),
     refused(
         "kid_of_a_path",
-        "kid leads to a file whose content a forger may know",
+        "kid is the path of a file whose content a forger may know",
         |forge| {
             let kid = json!("../../../../../../dev/null");
             forge.by(&forge.forger).header_param("kid", kid).into()
         },
     ),
-    refused("kid_of_a_url", "kid is a URL of the forger's", |forge| {
+    refused("kid_of_a_url", "kid is the forger's URL", |forge| {
         let kid = json!("https://attacker.invalid/auth/v1/jwks");
         forge.by(&forge.forger).header_param("kid", kid).into()
     }),
@@ -68,7 +68,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     }),
     refused(
         "kid_with_control_characters",
-        "kid would break a log's line",
+        "kid has control characters, to forge lines of a log",
         |forge| {
             let kid = json!("x\r\n\0\u{1b}[2J\u{202e}");
             forge.by(&forge.forger).header_param("kid", kid).into()
@@ -86,12 +86,12 @@ pub(super) const ATTACKS: &[Attack] = &[
     }),
     refused(
         "kid_number",
-        "kid is a number, otherwise well signed",
+        "kid is a number, in a validly signed token",
         |forge| forge.genuine().header_param("kid", json!(0)).into(),
     ),
     refused(
         "kid_array",
-        "kid is an array, otherwise well signed",
+        "kid is an array, in a validly signed token",
         |forge| {
             let kid = json!([forge.tenant.signing_key()]);
             forge.genuine().header_param("kid", kid).into()
@@ -99,7 +99,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     ),
     refused(
         "crit_unknown",
-        "crit names an extension that nobody knows (RFC 7515 §4.1.11)",
+        "crit names an unknown extension (RFC 7515 §4.1.11)",
         |forge| {
             let delivery = forge.genuine().header_param("crit", json!(["unknown"]));
             delivery.header_param("unknown", json!(true)).into()
@@ -107,12 +107,12 @@ pub(super) const ATTACKS: &[Attack] = &[
     ),
     refused(
         "crit_empty",
-        "crit is empty, which it may not be",
+        "crit is empty, which RFC 7515 §4.1.11 forbids",
         |forge| forge.genuine().header_param("crit", json!([])).into(),
     ),
     refused(
         "b64_false",
-        "the payload counts as not encoded (RFC 7797)",
+        "b64 says that the payload is not encoded (RFC 7797)",
         |forge| {
             let delivery = forge.genuine().header_param("crit", json!(["b64"]));
             delivery.header_param("b64", json!(false)).into()
@@ -148,7 +148,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     }),
     refused(
         "header_with_alg_twice",
-        "the header has alg twice, none first (RFC 7515 §4)",
+        "the header has alg twice, first none (RFC 7515 §4)",
         |forge| {
             let delivery = forge.texts(|header, _| {
                 header.insert_str(1, r#""alg":"none","#);
@@ -181,7 +181,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     }),
     refused(
         "header_deeply_nested",
-        "the header has 2,000 arrays, one in the other",
+        "the header has 2,000 nested arrays",
         |forge| {
             let deep = format!("\"deep\":{}{},", "[".repeat(2000), "]".repeat(2000));
             forge

@@ -1,5 +1,5 @@
-//! Genuine tokens of the tenant's that are no webhook's. One JWKS serves all that
-//! ConductorOne signs for a tenant, so their signatures verify.
+//! Genuine tokens of the tenant that are not a webhook's. Their signatures verify: one
+//! JWKS has the keys for all tokens that ConductorOne signs for a tenant.
 
 use serde_json::{Value, json};
 
@@ -31,7 +31,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     ),
     refused(
         "id_jag_token_for_this_receiver",
-        "the same, made out to the receiver's URL",
+        "an agent's token (ID-JAG) whose aud is the receiver's URL",
         |forge| {
             let now = forge.seconds();
             other(
@@ -51,7 +51,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     ),
     refused(
         "openid_token",
-        "a token that says who has logged in (OpenID Connect)",
+        "an ID token of a login (OpenID Connect)",
         |forge| {
             let now = forge.seconds();
             other(
@@ -72,7 +72,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     ),
     refused(
         "openid_token_for_this_receiver",
-        "the same, made out to the receiver's host, which is a client",
+        "an ID token (OpenID Connect) whose aud is the receiver's host",
         |forge| {
             let now = forge.seconds();
             other(

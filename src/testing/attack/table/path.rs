@@ -1,4 +1,4 @@
-//! A genuine token, and a request for another path than its own.
+//! Genuine tokens on requests for another path.
 
 use super::super::shot::{Attack, Shot, refused, survived};
 
@@ -15,12 +15,12 @@ pub(super) const ATTACKS: &[Attack] = &[
     ),
     refused(
         "path_of_an_encoded_sibling",
-        "percent-encoded dot segments lead there",
+        "percent-encoded dot segments lead to a sibling of the token's path",
         |forge| Shot::from(forge.genuine()).path(|path| format!("{path}/%2e%2E/another")),
     ),
     refused(
         "path_in_other_case",
-        "the path is in other letters: capitals for small",
+        "the path has capital letters instead of small ones",
         |forge| {
             Shot::from(forge.genuine()).path(|path| {
                 let capitals = path.to_ascii_uppercase();
@@ -34,7 +34,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     ),
     refused(
         "path_with_slash_behind",
-        "the path has a slash more at its end",
+        "the path has another slash at its end",
         |forge| Shot::from(forge.genuine()).path(|path| format!("{path}/")),
     ),
     refused(

@@ -1,4 +1,4 @@
-//! What was accepted once, sent again.
+//! Accepted requests, sent again.
 
 use serde_json::json;
 
@@ -13,7 +13,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     ),
     refused(
         "replay_in_capitals",
-        "its token is sent again, the scheme in capitals",
+        "a genuine request is sent again with the scheme in capitals",
         |forge| {
             Shot::from(forge.genuine())
                 .twice()
@@ -22,12 +22,12 @@ pub(super) const ATTACKS: &[Attack] = &[
     ),
     refused(
         "replay_with_query",
-        "it is sent again, with another query",
+        "a genuine request is sent again with another query",
         |forge| Shot::from(forge.genuine()).twice().query("again=1"),
     ),
     refused(
         "replay_with_twin_signature",
-        "its token is sent again with the other signature that ECDSA allows: order − s",
+        "a genuine request is sent again with its second ECDSA signature: order − s",
         |forge| {
             let delivery = forge.genuine();
             let token = delivery.token_string();

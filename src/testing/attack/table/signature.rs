@@ -1,4 +1,4 @@
-//! Who signed the token, and what has become of the signature.
+//! Tokens signed with wrong keys, and changed signatures.
 
 use serde_json::json;
 
@@ -47,7 +47,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     ),
     refused(
         "signature_cut_short",
-        "the signature has one byte less",
+        "the signature is one byte too short",
         |forge| {
             forge
                 .signature(|mut signature| {
@@ -59,7 +59,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     ),
     refused(
         "signature_with_more_behind",
-        "the signature has one byte more",
+        "the signature is one byte too long",
         |forge| {
             forge
                 .signature(|mut signature| {
@@ -76,12 +76,12 @@ pub(super) const ATTACKS: &[Attack] = &[
     ),
     refused(
         "signature_of_the_order",
-        "r and s are the curve's order, which is zero to careless arithmetic",
+        "r and s are the curve's order, which is zero modulo the order",
         |forge| forge.signature(|_| ec::ORDER.repeat(2)).into(),
     ),
     refused(
         "signature_in_der",
-        "the signature is in ASN.1, as TLS has it, and not as RFC 7518 §3.4 does",
+        "the signature is in ASN.1, as in TLS, not as in RFC 7518 §3.4",
         |forge| forge.signature(|signature| ec::der(&signature)).into(),
     ),
     refused(
@@ -133,12 +133,12 @@ pub(super) const ATTACKS: &[Attack] = &[
     ),
     refused(
         "key_withdrawn",
-        "signed with a key of the tenant's that it publishes no longer",
+        "signed with a key that the tenant has withdrawn",
         |forge| forge.withdrawn().into(),
     ),
     refused(
         "key_withdrawn_under_good_kid",
-        "signed with such a key, under the kid of a published one",
+        "signed with a withdrawn key, under the kid of a published one",
         |forge| {
             let kid = forge.tenant.signing_key();
             forge.withdrawn().header_param("kid", json!(kid)).into()
@@ -146,12 +146,12 @@ pub(super) const ATTACKS: &[Attack] = &[
     ),
     refused(
         "tenant_unknown",
-        "another tenant's, well signed by that tenant",
+        "an unknown tenant's token, signed by that tenant",
         |forge| forge.by(&forge.stranger).into(),
     ),
     refused(
         "tenant_claimed_by_a_stranger",
-        "another tenant's with iss changed to the tenant's domain",
+        "an unknown tenant's token with the tenant's domain as iss",
         |forge| {
             let domain = forge.tenant.domain();
             forge.by(&forge.stranger).claim("iss", json!(domain)).into()

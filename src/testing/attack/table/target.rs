@@ -1,4 +1,4 @@
-//! Tokens that the tenant has signed for another URL.
+//! Signed tokens for another URL.
 
 use super::super::shot::{Attack, refused};
 
@@ -24,7 +24,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     }),
     refused(
         "htu_with_suffix_on_host",
-        "htu has the receiver's host with another behind it",
+        "htu's host is the receiver's followed by another domain",
         |forge| {
             forge
                 .htu(|scheme, authority, path| {
@@ -35,7 +35,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     ),
     refused(
         "htu_of_the_other_scheme",
-        "htu has http for https, or the other way round",
+        "htu has http instead of https, or the reverse",
         |forge| {
             forge
                 .htu(|scheme, authority, path| {
@@ -57,7 +57,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     }),
     refused(
         "htu_with_user",
-        "the receiver's host is the user's name in htu",
+        "htu has the receiver's host as its user name",
         |forge| {
             forge
                 .htu(|scheme, authority, path| {
@@ -68,7 +68,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     ),
     refused(
         "htu_with_password",
-        "htu has user and password before the receiver's host",
+        "htu has a user name and a password",
         |forge| {
             forge
                 .htu(|scheme, authority, path| {
@@ -101,7 +101,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     ),
     refused(
         "htu_with_backslash",
-        "htu's host ends with a backslash for those who see it so",
+        "htu has a backslash, at which some parsers end the host",
         |forge| {
             forge
                 .htu(|scheme, authority, path| {
@@ -121,7 +121,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     ),
     refused(
         "htu_with_encoded_dot_segments",
-        "the same, percent-encoded",
+        "htu's percent-encoded dot segments lead from the receiver's path to another",
         |forge| {
             forge
                 .htu(|scheme, authority, path| {

@@ -1,4 +1,4 @@
-//! How a token may not be written and sent.
+//! Malformed tokens, and tokens in the wrong place.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
@@ -7,12 +7,14 @@ use super::super::shot::{Attack, Shot, refused};
 use crate::testing::signer::encode;
 
 pub(super) const ATTACKS: &[Attack] = &[
-    refused("token_missing", "there is no Authorization", |forge| {
-        forge.genuine().without_http_header("authorization").into()
-    }),
+    refused(
+        "token_missing",
+        "there is no Authorization header",
+        |forge| forge.genuine().without_http_header("authorization").into(),
+    ),
     refused(
         "token_empty",
-        "Authorization is the scheme alone",
+        "Authorization has the scheme alone",
         |forge| forge.genuine().token("").into(),
     ),
     refused("token_of_dots", "the token is 4,000 dots", |forge| {
@@ -24,7 +26,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     }),
     refused(
         "token_of_four_parts",
-        "the token has a part more",
+        "the token has a fourth part",
         |forge| {
             forge
                 .parts(|header, claims, signature| format!("{header}.{claims}.{signature}."))
@@ -42,7 +44,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     ),
     refused(
         "token_twice",
-        "two tokens stand in one Authorization, with a comma",
+        "one Authorization has two tokens, separated by a comma",
         |forge| Shot::from(forge.genuine()).authorization(|value| format!("{value}, {value}")),
     ),
     refused(
@@ -76,10 +78,10 @@ pub(super) const ATTACKS: &[Attack] = &[
     }),
     refused(
         "scheme_missing",
-        "Authorization is the token alone",
+        "Authorization has the token without a scheme",
         |forge| Shot::from(forge.genuine()).authorization(|value| value.replacen("bearer ", "", 1)),
     ),
-    refused("scheme_twice", "the scheme stands twice", |forge| {
+    refused("scheme_twice", "the scheme is there twice", |forge| {
         Shot::from(forge.genuine()).authorization(|value| format!("bearer {value}"))
     }),
     refused(
@@ -105,7 +107,7 @@ pub(super) const ATTACKS: &[Attack] = &[
             delivery.without_http_header("authorization").into()
         },
     ),
-    refused("token_quoted", "the token stands in quotes", |forge| {
+    refused("token_quoted", "the token is in quotes", |forge| {
         forge
             .parts(|header, claims, signature| format!("\"{header}.{claims}.{signature}\""))
             .into()
@@ -202,7 +204,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     ),
     refused(
         "claims_not_json",
-        "the claims are no JSON, and signed so",
+        "the claims are not JSON, and signed so",
         |forge| {
             forge
                 .texts(|_, claims| *claims = claims.replace('"', "'"))
