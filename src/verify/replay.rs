@@ -24,7 +24,7 @@ pub enum ReplayPolicy {
     /// It is refused with 401: the default.
     #[default]
     Refuse,
-    /// It is let through, and [`Webhook::is_replay`] says so: for a handler
+    /// It is let through, and [`Webhook::is_replay`](crate::Webhook::is_replay) says so: for a handler
     /// that deduplicates, and gives a repeated delivery its first answer.
     Mark,
 }
