@@ -1,4 +1,4 @@
-//! Actions: what a task runs, and what that is about.
+//! Actions that a task runs.
 
 use super::ids::{AppId, EntitlementId};
 use super::scalar::{SignedDuration, Timestamp};
@@ -25,9 +25,9 @@ message! {
         created_app_resource_id "createdAppResourceId": String,
         /// The entitlements that the action created.
         created_app_entitlement_ids "createdAppEntitlementIds": Vec<EntitlementId>,
-        /// What came of it.
+        /// The outcome.
         outcome "outcome": ActionOutcome,
-        /// When that was decided; unset before.
+        /// When the outcome was decided; unset before.
         outcome_time "outcomeTime": Option<Timestamp>,
     }
     oneof {
@@ -70,13 +70,13 @@ message! {
 message! {
     /// An AI agent's call of a tool, which waits for approval.
     ///
-    /// What the agent and the tool say is not shown by its [`Debug`](std::fmt::Debug);
-    /// keep it out of logs.
+    /// Its [`Debug`](std::fmt::Debug) does not show what the agent and the tool say. Keep
+    /// that out of logs.
     GatedToolCallTarget shows(
         gate_id, tool_id, tool_name, tool_kind, caller_kind, app_id, connector_id,
         app_entitlement_id, input_size_bytes
     ) {
-        /// The gate that holds the call up.
+        /// The gate that holds the call.
         gate_id "gateId": String,
         /// The tool.
         tool_id "toolId": String,
@@ -92,13 +92,13 @@ message! {
         connector_id "connectorId": String,
         /// The entitlement that lets it be called.
         app_entitlement_id "appEntitlementId": EntitlementId,
-        /// What the tool is called with, a JSON object: data of the agent's.
+        /// The tool's input, a JSON object: the agent's data.
         tool_input "toolInput": Option<Json>,
-        /// The size of that, in bytes.
+        /// The size of the input, in bytes.
         input_size_bytes "inputSizeBytes": i32,
-        /// What the tool returned: data of the agent's. Empty before.
+        /// What the tool returned: the agent's data. Empty until then.
         tool_output "toolOutput": String,
-        /// Why the tool failed: data of the agent's. Empty if it did not.
+        /// Why the tool failed: the agent's data. Empty if it did not.
         tool_error "toolError": String,
     }
 }
@@ -182,7 +182,7 @@ enumeration! {
 }
 
 enumeration! {
-    /// What came of a task to run an action.
+    /// The outcome of a task to run an action.
     ActionOutcome {
         /// Not set: there is no outcome yet.
         Unspecified "ACTION_OUTCOME_UNSPECIFIED",

@@ -1,4 +1,4 @@
-//! Messages that say themselves of which type they are (`google.protobuf.Any`).
+//! Messages that name their own type (`google.protobuf.Any`).
 
 use std::fmt;
 
@@ -11,14 +11,14 @@ use super::reading::{Reading, SMALL_BLOCK};
 use super::unknown::Json;
 use super::wire::{Nullable, Value, next_member, next_name, once};
 
-/// A message that says itself of which type it is (`google.protobuf.Any`).
+/// A message that names its own type (`google.protobuf.Any`).
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct AnyMessage {
-    /// `@type` without what precedes the last slash, such as
-    /// `c1.api.app.v1.App`; empty if there was none.
+    /// The part of `@type` after the last slash, such as `c1.api.app.v1.App`; empty if
+    /// there is no `@type`.
     pub type_name: String,
-    /// The whole object; a well-known type has its value under `value`.
+    /// The whole object. A well-known type has its value in the member `value`.
     pub json: Option<Json>,
 }
 
@@ -50,10 +50,10 @@ impl Value for AnyMessage {
     }
 }
 
-/// `@type` of an object without what precedes the last slash, wherever it
-/// stands; `None` if it is absent.
+/// The part of an object's `@type` after the last slash, wherever `@type` is in the
+/// object; `None` if it is absent.
 pub(super) fn type_name(json: &str) -> Result<Option<String>, serde_json::Error> {
-    // Neither there nor in disguise: then there is no need to read it.
+    // Without `@` and escapes there is no `@type`, and no need to parse.
     let is_object = json.trim_ascii_start().starts_with('{');
     if is_object && memchr2(b'@', b'\\', json.as_bytes()).is_none() {
         return Ok(None);
@@ -105,7 +105,7 @@ pub(super) fn last_part(type_url: &str) -> &str {
     type_url.rsplit('/').next().unwrap_or_default()
 }
 
-/// A payload says of which type it is, too: that of the event.
+/// Checks that a payload's `@type` is the event's name.
 pub(super) fn check_type(event: &str, came: Option<&str>) -> Result<(), String> {
     match came {
         Some(came) if came != event => Err(format!(
@@ -115,9 +115,8 @@ pub(super) fn check_type(event: &str, came: Option<&str>) -> Result<(), String> 
     }
 }
 
-/// [`type_name`] where `@type` is the first member, as it is nearly always, and is
-/// written plainly: found without a look at what follows, where it may stand
-/// again.
+/// [`type_name`] of an object whose first member is `@type`, without escapes, as
+/// nearly always. It does not read further, where a second `@type` may be.
 pub(super) fn leading_type_name(json: &str) -> Option<&str> {
     const ENOUGH: usize = 256;
 

@@ -20,7 +20,7 @@ message! {
         display_name "displayName": String,
         /// What the app is, for people.
         description "description": String,
-        /// What people are told in the form with which they request access to the app.
+        /// The instructions in the form for requests of access to the app.
         instructions "instructions": String,
         /// URL of the app's icon.
         icon_url "iconUrl": String,
@@ -108,7 +108,7 @@ message! {
         app_user_type "appUserType": AppUserType,
         /// What kind of non-human identity it is, if it is one.
         nhi_type "nhiType": AppUserNhiType,
-        /// More about that, as text.
+        /// Details of the kind, as text.
         nhi_detail "nhiDetail": String,
         /// Whether the account is an AI agent's that is ready.
         agent_status "agentStatus": AppUserAgentStatus,
@@ -144,7 +144,7 @@ message! {
     AppUserStatus {
         /// The state.
         status "status": AppUserState,
-        /// More about the state, as text.
+        /// Details of the state, as text.
         details "details": String,
     }
 }
@@ -264,7 +264,7 @@ oneof! {
 }
 
 message! {
-    /// Says that an entitlement has no maximum for the duration of grants.
+    /// An entitlement has no maximum for the duration of grants.
     AppEntitlementDurationUnset {
     }
 }
@@ -319,11 +319,11 @@ message! {
         access_config_id "accessConfigId": String,
         /// Further attributes, a JSON object.
         profile "profile": Option<Json>,
-        /// What it has as an AI agent; unset if it is none.
+        /// Its properties as an AI agent; unset if it is not one.
         agent_trait "agentTrait": Option<Box<AgentTrait>>,
         /// What kind of non-human identity it is, if it is one.
         nhi_type "nhiType": AppResourceNhiType,
-        /// More about that, as text.
+        /// Details of the kind, as text.
         nhi_detail "nhiDetail": String,
         /// Further data, by keys that are not documented.
         annotations "annotations": BTreeMap<String, String>,
@@ -337,13 +337,13 @@ message! {
         deleted_at "deletedAt": Option<Timestamp>,
     }
     oneof {
-        /// What only resources of its kind have.
+        /// The properties of its kind of resource.
         metadata: AppResourceMetadata,
     }
 }
 
 oneof! {
-    /// What only resources of a certain kind have.
+    /// The properties of one kind of resource.
     AppResourceMetadata {
         /// The resource is a secret, such as an API token.
         SecretTrait "secretTrait": Box<SecretTrait>,
@@ -389,7 +389,7 @@ message! {
         identity_app_user_id "identityAppUserId": AppUserId,
         /// The account that created it.
         created_by_app_user_id "createdByAppUserId": AppUserId,
-        /// More about what it is, as text.
+        /// Details, as text.
         credential_detail "credentialDetail": String,
         /// When the secret was created, in the app.
         secret_created_at "secretCreatedAt": Option<Timestamp>,
@@ -427,7 +427,7 @@ enumeration! {
 enumeration! {
     /// Whether an AI agent's account is ready.
     AppUserAgentStatus {
-        /// Not set: it may be no agent's.
+        /// Not set: it may not be an agent's.
         Unspecified "APP_USER_AGENT_STATUS_UNSPECIFIED",
         /// Ready.
         Ready "APP_USER_AGENT_STATUS_READY",
@@ -441,7 +441,7 @@ enumeration! {
 enumeration! {
     /// What kind of non-human identity an account is.
     AppUserNhiType {
-        /// Not set: it may be none.
+        /// Not set: it may not be one.
         Unspecified "APP_USER_NHI_TYPE_UNSPECIFIED",
         /// A registered application.
         AppRegistration "APP_USER_NHI_TYPE_APP_REGISTRATION",
@@ -455,7 +455,7 @@ enumeration! {
 enumeration! {
     /// What kind of non-human identity a resource is.
     AppResourceNhiType {
-        /// Not set: it may be none.
+        /// Not set: it may not be one.
         Unspecified "NHI_TYPE_UNSPECIFIED",
         /// A registered application.
         AppRegistration "NHI_TYPE_APP_REGISTRATION",
@@ -488,7 +488,7 @@ enumeration! {
         Unspecified "APP_USER_IDENTITY_MATCHING_UNSPECIFIED",
         /// By email addresses and user names.
         Strict "APP_USER_IDENTITY_MATCHING_STRICT",
-        /// By email addresses and user names and, where those match nobody, by the person's name.
+        /// By email addresses and user names; if those match no user, by the person's name.
         DisplayName "APP_USER_IDENTITY_MATCHING_DISPLAY_NAME",
         /// By rules of an administrator's own: [`AppUserMapper`].
         Custom "APP_USER_IDENTITY_MATCHING_CUSTOM",

@@ -6,7 +6,7 @@ use super::ids::{AppId, EntitlementId, UserId, WebhookConfigId};
 use super::wire::{enumeration, message, oneof};
 
 message! {
-    /// An approval step of a policy: somebody is to approve or deny the task.
+    /// An approval step of a policy: somebody approves or denies the task.
     Approval {
         /// Whether the step has been assigned. ConductorOne sets it.
         assigned "assigned": bool,
@@ -70,7 +70,7 @@ message! {
         agent_user_id "agentUserId": UserId,
         /// What the agent may do.
         agent_mode "agentMode": AgentMode,
-        /// What the agent is told to do.
+        /// The agent's instructions.
         instructions "instructions": String,
         /// The policies under which the agent may put the task.
         policy_ids "policyIds": Vec<String>,
@@ -224,8 +224,8 @@ message! {
 }
 
 message! {
-    /// The receiver of a webhook decides. If the webhook fails for good, the
-    /// policy goes on.
+    /// The receiver of a webhook decides. If the webhook fails permanently, the
+    /// policy continues.
     WebhookApproval {
         /// The webhook that is called.
         webhook_id "webhookId": WebhookConfigId,
@@ -238,7 +238,7 @@ message! {
         /// A comment that the task gets then.
         escalation_comment "escalationComment": String,
         /// How long the step may stay undecided. ConductorOne does not document
-        /// the unit; for a step at work, see
+        /// the unit; for the current step of a task, see
         /// [`EscalationInstance::expires_at`](super::instance::EscalationInstance::expires_at).
         expiration "expiration": i64,
     }
@@ -249,11 +249,11 @@ message! {
 }
 
 oneof! {
-    /// What is done about an approval step that nobody decided in time.
+    /// The action on an approval step that nobody decided in time.
     EscalationPolicy {
         /// The task is put under another policy.
         ReplacePolicy "replacePolicy": Box<ReplacePolicy>,
-        /// The step is handed to other approvers.
+        /// The step is reassigned to other approvers.
         ReassignToApprovers "reassignToApprovers": Box<ReassignToApprovers>,
         /// The task is cancelled.
         CancelTicket "cancelTicket": Box<CancelTicket>,
@@ -271,7 +271,7 @@ message! {
 }
 
 message! {
-    /// An escalation that hands the step to other approvers.
+    /// An escalation that reassigns the step to other approvers.
     ReassignToApprovers {
         /// The other approvers.
         approver_ids "approverIds": Vec<UserId>,
@@ -295,10 +295,10 @@ enumeration! {
     AgentFailureAction {
         /// Not set.
         Unspecified "APPROVAL_AGENT_FAILURE_ACTION_UNSPECIFIED",
-        /// The step is handed to the users in
+        /// The step is reassigned to the users in
         /// [`AgentApproval::reassign_to_user_ids`].
         ReassignToUsers "APPROVAL_AGENT_FAILURE_ACTION_REASSIGN_TO_USERS",
-        /// The step is handed to the tenant's super administrators.
+        /// The step is reassigned to the tenant's super administrators.
         ReassignToSuperAdmins "APPROVAL_AGENT_FAILURE_ACTION_REASSIGN_TO_SUPER_ADMINS",
         /// The step is skipped.
         SkipPolicyStep "APPROVAL_AGENT_FAILURE_ACTION_SKIP_POLICY_STEP",

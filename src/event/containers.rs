@@ -1,4 +1,4 @@
-//! Boxes, lists and maps, whose memory counts.
+//! Boxes, lists and maps. Their memory is counted.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -25,7 +25,7 @@ impl<T: Value> Value for Box<T> {
     }
 }
 
-/// A list; `null` among its items is the item's default.
+/// A list. An item that is `null` has its default.
 impl<T: Value + Default> Value for Vec<T> {
     fn read<'de, D: Deserializer<'de>>(
         deserializer: D,
@@ -65,7 +65,7 @@ impl<T: Value + Default> Value for Vec<T> {
 
 impl<T: Value + Default + PartialEq> Defaulted for Vec<T> {}
 
-/// A map with strings for keys; `null` among its values is the value's default.
+/// A map with strings as keys. A value that is `null` has its default.
 impl<T: Value + Default> Value for BTreeMap<String, T> {
     fn read<'de, D: Deserializer<'de>>(
         deserializer: D,
@@ -81,8 +81,8 @@ impl<T: Value + Default> Value for BTreeMap<String, T> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                // A node of the tree has room for eleven entries, and holds at
-                // least five unless it is the only one.
+                // A node of the tree has room for eleven entries, and at least five
+                // entries unless it is the only node.
                 const ROOM: usize = 12;
                 const HELD: usize = 5;
 

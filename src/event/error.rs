@@ -1,16 +1,15 @@
-//! Why a payload is not what its type says.
+//! The error of a payload that does not match its event type.
 
 use serde::de::{DeserializeSeed, IgnoredAny};
 
 use super::reading::Reading;
 use crate::excerpt::{for_log, one_line};
 
-/// A payload that is not of its event's type: says where, what was expected and
-/// what came.
+/// A payload does not match its event type. The error says where, what was expected
+/// and what was found.
 ///
-/// The webhook is genuine all the same, and its raw JSON is at hand. What was
-/// expected comes with what was found, so the text may hold values of the
-/// payload.
+/// The webhook is genuine nevertheless, and its raw JSON is available. The text may
+/// quote values of the payload.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{path}: {message}")]
 pub struct PayloadError {
@@ -21,13 +20,14 @@ pub struct PayloadError {
 impl PayloadError {
     pub(super) fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
-            // Both may hold what came, of any length.
+            // Both may quote the payload, at any length.
             path: one_line(&for_log(&path.into())),
             message: one_line(&for_log(&message.into())),
         }
     }
 
-    /// Where it is, such as `payload.taskView.task.policy.next[2].approval`.
+    /// The path to the value that does not match, such as
+    /// `payload.taskView.task.policy.next[2].approval`.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path

@@ -1,4 +1,4 @@
-//! A task together with the objects that its pointers lead to.
+//! A task with the objects that its pointers lead to.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,14 +17,13 @@ use super::user::User;
 use super::wire::{Nullable, Value, next_member, next_name, once};
 use crate::excerpt::for_log;
 
-/// What ConductorOne's `GetTask` returns: a task, and the objects that belong
-/// to it.
+/// A task and the objects that belong to it, as ConductorOne's `GetTask` returns them.
 ///
-/// ConductorOne sends the objects in a list, and for each role a pointer into
-/// it: a JSONPath (RFC 9535) of names, indexes, slices and `*`. The methods
-/// follow them. A pointer that is absent leads nowhere; so does one that is
-/// broken or dangling, that has a filter or `..`, or leads to an object of
-/// another type or to more than 10,000, and a warning in the log says so.
+/// ConductorOne sends the objects in a list, with a pointer into it for each role: a
+/// JSONPath (RFC 9535) of names, indexes, slices and `*`. The methods follow the
+/// pointers. They give nothing for a pointer that is absent. They also give nothing, and
+/// log a warning, for a pointer that is malformed or dangling, has a filter or `..`, or
+/// leads to an object of another type or to more than 10,000 objects.
 #[derive(Clone)]
 pub struct ExpandedTask {
     view: TaskView,
@@ -50,14 +49,14 @@ pub enum Object {
     AppResourceType(Box<AppResourceType>),
     /// An access review.
     AccessReview(Box<AccessReview>),
-    /// An object of a type that this version of the crate does not know, or one
-    /// that is not what its type says.
+    /// An object of a type that this version of the crate does not know, or one that
+    /// does not match its type.
     Unknown(AnyMessage),
 }
 
 impl Object {
-    /// Reads an object. One that is not what its type says does not spoil the
-    /// others: it is as good as unknown. Gives the path to what is odd, too.
+    /// Reads an object. One that does not match its type becomes `Unknown`, with the
+    /// path to the mismatch, so that the others stay readable.
     fn read(json: &RawValue, reading: &Reading) -> (Self, Option<String>) {
         let text = json.get();
         let unknown =
@@ -78,7 +77,7 @@ impl Object {
         }
     }
 
-    /// `None` if the type is not known.
+    /// `None` if the type is unknown.
     fn of_type(name: &str, json: &str, reading: &Reading) -> serde_json::Result<Option<Self>> {
         Ok(Some(match name {
             "c1.api.app.v1.App" => Self::App(typed(json, reading)?),
@@ -106,7 +105,7 @@ macro_rules! to_one {
                 match self.one($name, &self.view.$pointer)? {
                     Object::$object(object) => Some(object),
                     _ => {
-                        warn($name, &self.view.$pointer, concat!("the object is no ", stringify!($object)));
+                        warn($name, &self.view.$pointer, concat!("the object is not of type ", stringify!($object)));
                         None
                     }
                 }
@@ -122,7 +121,7 @@ to_one! {
     app_user, app_user_path "appUserPath": AppUser;
     /// The user that the task is about (`userPath`).
     user, user_path "userPath": User;
-    /// The user to whom the account belongs (`identityUserPath`).
+    /// The user who owns the account (`identityUserPath`).
     identity_user, identity_user_path "identityUserPath": User;
     /// The user who created the task (`createdByUserPath`).
     created_by_user, created_by_user_path "createdByUserPath": User;
@@ -151,7 +150,7 @@ macro_rules! to_several {
                 });
                 let of_kind: Vec<_> = of_kind.collect();
                 if of_kind.len() < objects.len() {
-                    warn($name, pointer, concat!("an object is no ", stringify!($object)));
+                    warn($name, pointer, concat!("an object is not of type ", stringify!($object)));
                 }
                 of_kind
             }
@@ -162,20 +161,20 @@ macro_rules! to_several {
 to_several! {
     /// The entitlements that the task is about (`entitlementsPath`).
     entitlements, entitlements_path "entitlementsPath": AppEntitlement;
-    /// The users who may decide the present step (`stepApproversPath`).
+    /// The users who may decide the current step (`stepApproversPath`).
     step_approvers, step_approvers_path "stepApproversPath": User;
     /// The users who have approved or denied the task (`approversPath`).
     approvers, approvers_path "approversPath": User;
 }
 
 impl ExpandedTask {
-    /// Reads the payload of an event of that name.
+    /// Reads the payload of the event with this name.
     pub(super) fn read(event: &str, payload: &str) -> Result<Self, PayloadError> {
         let reading = Reading::of(payload);
         let parts = read(ReadParts(event, &reading), payload, &reading)?;
-        if let Some(first) = parts.objects.first_odd {
-            let count = parts.objects.odd;
-            tracing::warn!(count, first, "objects of the task are odd");
+        if let Some(first) = parts.objects.first_mismatch {
+            let count = parts.objects.mismatches;
+            tracing::warn!(count, first, "objects of the task do not match their types");
         }
         Ok(Self {
             view: parts.view,
@@ -184,7 +183,7 @@ impl ExpandedTask {
         })
     }
 
-    /// The task and its pointers, as they came.
+    /// The task and its pointers, unresolved.
     #[must_use]
     pub fn view(&self) -> &TaskView {
         &self.view
@@ -215,7 +214,7 @@ impl ExpandedTask {
         self.one("appUserLastUsagePath", &self.view.app_user_last_usage_path)
     }
 
-    /// What ConductorOne has found out about the task (`insightsPath`).
+    /// ConductorOne's insights into the task (`insightsPath`).
     #[must_use]
     pub fn insights(&self) -> Vec<&Object> {
         self.several("insightsPath", &self.view.insights_path)
@@ -256,10 +255,15 @@ impl ExpandedTask {
 
 fn warn(name: &str, pointer: &str, reason: &str) {
     let (pointer, reason) = (for_log(pointer), for_log(reason));
-    tracing::warn!(name, ?pointer, ?reason, "a pointer of the task view is odd");
+    tracing::warn!(
+        name,
+        ?pointer,
+        ?reason,
+        "cannot follow a pointer of the task view"
+    );
 }
 
-/// What a payload of a task is made of.
+/// The parts of a task event's payload.
 #[derive(Default)]
 struct Parts {
     view: TaskView,
@@ -269,9 +273,9 @@ struct Parts {
 #[derive(Default)]
 struct Objects {
     all: Vec<Object>,
-    /// How many are not what they say that they are, and the path to that.
-    odd: usize,
-    first_odd: Option<String>,
+    /// How many do not match their types, and the path to the first mismatch.
+    mismatches: usize,
+    first_mismatch: Option<String>,
 }
 
 struct ReadParts<'r>(&'r str, &'r Reading);
@@ -369,12 +373,12 @@ impl<'de> Visitor<'de> for ReadObjects<'_> {
         let mut objects = Objects::default();
         while let Some(json) = seq.next_element::<&RawValue>()? {
             reading.take(size_of::<Object>() + SMALL_BLOCK)?;
-            let (object, odd) = Object::read(json, reading);
-            if let Some(path) = odd {
+            let (object, mismatch) = Object::read(json, reading);
+            if let Some(path) = mismatch {
                 let index = objects.all.len();
-                objects.odd += 1;
+                objects.mismatches += 1;
                 objects
-                    .first_odd
+                    .first_mismatch
                     .get_or_insert_with(|| format!("payload.expanded[{index}]{path}"));
             }
             objects.all.push(object);

@@ -1,9 +1,9 @@
 //! Findings: risks that ConductorOne has detected, such as a credential that was
 //! seen in public.
 //!
-//! They say where a leaked credential is to be found, and name people. So what
-//! identifies neither is all that their [`Debug`](std::fmt::Debug) shows; keep the
-//! rest out of logs.
+//! They say where a leaked credential can be found, and name people. Their
+//! [`Debug`](std::fmt::Debug) shows only fields that identify neither. Keep the others out
+//! of logs.
 
 use std::collections::BTreeMap;
 
@@ -29,15 +29,15 @@ message! {
         severity "severity": FindingSeverity,
         /// The risk in numbers.
         risk_score "riskScore": Option<Box<FindingRiskScore>>,
-        /// What has become of it.
+        /// The finding's state.
         state "state": FindingState,
-        /// Who brought it into that state, such as a user's id.
+        /// Who set that state, such as a user's id.
         state_updated_by_id "stateUpdatedById": String,
         /// The app that it is about; empty if it is about none.
         app_id "appId": AppId,
         /// The task that deals with it; empty if there is none.
         task_id "taskId": TaskId,
-        /// The owner that ConductorOne found by itself.
+        /// The owner that ConductorOne determined.
         computed_owner "computedOwner": Option<Box<FindingOwnerRef>>,
         /// The owner that somebody assigned.
         assigned_owner "assignedOwner": Option<Box<FindingOwnerRef>>,
@@ -83,9 +83,9 @@ message! {
     oneof {
         /// What kind of finding it is.
         finding_type: FindingType,
-        /// What it is about.
+        /// What the finding is about.
         target: FindingTargetKind,
-        /// What shows it.
+        /// The evidence for it.
         evidence: FindingEvidence,
     }
 }
@@ -93,7 +93,7 @@ message! {
 oneof! {
     /// The kinds of findings.
     FindingType {
-        /// An account's user name is much like that of a user who does not own it.
+        /// An account's user name is similar to that of a user who does not own it.
         SimilarUsernameMatch "similarUsernameMatch": Box<SimilarUsernameMatchType>,
         /// An account looks like a service's and counts as a person's, or the other way round.
         ServiceAccountMisclassification "serviceAccountMisclassification":
@@ -106,10 +106,10 @@ oneof! {
         DecoyCredentialUsed "decoyCredentialUsed": Box<DecoyCredentialUsedType>,
         /// A kind of the organization's own.
         Custom "custom": Box<CustomFindingType>,
-        /// A connector's detection of anomalies is off.
+        /// A connector's anomaly detection is disabled.
         ConnectorAnomalyDetectionDisabled "connectorAnomalyDetectionDisabled":
             Box<ConnectorAnomalyDetectionDisabledType>,
-        /// Something is owned by users who are no longer active.
+        /// Something is owned by inactive users.
         DeactivatedOwner "deactivatedOwner": Box<DeactivatedOwnerType>,
         /// A secret is not used.
         UnusedSecret "unusedSecret": Box<UnusedSecretType>,
@@ -141,7 +141,7 @@ oneof! {
 }
 
 oneof! {
-    /// What shows a finding.
+    /// The evidence for a finding.
     FindingEvidence {
         /// Of [`FindingType::SimilarUsernameMatch`].
         SimilarUsernameMatch "similarUsernameMatchEvidence": Box<SimilarUsernameMatchEvidence>,
@@ -219,7 +219,7 @@ message! {
 }
 
 message! {
-    /// An account's user name is much like that of a user who does not own it.
+    /// An account's user name is similar to that of a user who does not own it.
     SimilarUsernameMatchType shows() {
         /// The user who might be the owner.
         proposed_identity_user_id "proposedIdentityUserId": UserId,
@@ -227,13 +227,13 @@ message! {
 }
 
 message! {
-    /// The user names that are much alike.
+    /// The similar user names.
     SimilarUsernameMatchEvidence shows(similarity_score) {
         /// The account's.
         app_username "appUsername": String,
         /// The user's.
         identity_username "identityUsername": String,
-        /// How much they are alike.
+        /// How similar they are.
         similarity_score "similarityScore": f64,
     }
 }
@@ -285,13 +285,13 @@ message! {
 }
 
 message! {
-    /// A connector's detection of anomalies is off.
+    /// A connector's anomaly detection is disabled.
     ConnectorAnomalyDetectionDisabledType {
     }
 }
 
 message! {
-    /// Something is owned by users who are no longer active.
+    /// Something is owned by inactive users.
     DeactivatedOwnerType {
         /// How they own it.
         source "source": DeactivatedOwnerSource,
@@ -299,7 +299,7 @@ message! {
 }
 
 message! {
-    /// The owners who are no longer active.
+    /// The inactive owners.
     DeactivatedOwnerEvidence {
         /// Each of them.
         deactivated_owners "deactivatedOwners": Vec<DeactivatedOwnerDetail>,
@@ -307,11 +307,11 @@ message! {
 }
 
 message! {
-    /// An owner who is no longer active.
+    /// An inactive owner.
     DeactivatedOwnerDetail shows(reason) {
         /// Who it is.
         user_id "userId": UserId,
-        /// In what way the user is not active.
+        /// Why the user counts as inactive.
         reason "reason": DeactivatedOwnerReason,
     }
 }
@@ -414,7 +414,7 @@ message! {
     CredentialExpiringEvidence {
         /// That time.
         expires_at "expiresAt": Option<Timestamp>,
-        /// Whether it is over.
+        /// Whether it has passed.
         expired "expired": bool,
     }
 }
@@ -504,21 +504,21 @@ enumeration! {
 }
 
 enumeration! {
-    /// What has become of a finding.
+    /// The state of a finding.
     FindingState {
         /// Not set.
         Unspecified "FINDING_STATE_UNSPECIFIED",
-        /// Nothing yet.
+        /// It is open.
         Open "FINDING_STATE_OPEN",
-        /// Somebody is at work on it.
+        /// Somebody is working on it.
         InProgress "FINDING_STATE_IN_PROGRESS",
         /// The risk is gone.
         Resolved "FINDING_STATE_RESOLVED",
-        /// It is to come up again later.
+        /// It is snoozed, and comes up again later.
         Snoozed "FINDING_STATE_SNOOZED",
         /// The risk is accepted.
         RiskAccepted "FINDING_STATE_RISK_ACCEPTED",
-        /// It is not to come up again.
+        /// It is suppressed, and does not come up again.
         Suppressed "FINDING_STATE_SUPPRESSED",
     }
 }
@@ -540,7 +540,7 @@ enumeration! {
 }
 
 enumeration! {
-    /// How users own something who are no longer active.
+    /// How inactive users own something.
     DeactivatedOwnerSource {
         /// Not set.
         Unspecified "DEACTIVATED_OWNER_SOURCE_UNSPECIFIED",
@@ -552,7 +552,7 @@ enumeration! {
 }
 
 enumeration! {
-    /// In what way a user is no longer active.
+    /// Why a user counts as inactive.
     DeactivatedOwnerReason {
         /// Not set.
         Unspecified "DEACTIVATED_OWNER_REASON_UNSPECIFIED",
@@ -560,7 +560,7 @@ enumeration! {
         UserDeleted "DEACTIVATED_OWNER_REASON_USER_DELETED",
         /// The user is disabled.
         UserDisabled "DEACTIVATED_OWNER_REASON_USER_DISABLED",
-        /// The user's employment is over, or rests.
+        /// The user's employment has ended or is suspended.
         EmploymentInactive "DEACTIVATED_OWNER_REASON_EMPLOYMENT_INACTIVE",
     }
 }

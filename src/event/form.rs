@@ -1,5 +1,5 @@
-//! Forms: what a user is asked for, such as with an access request or at a
-//! policy's form step. What was entered is not here.
+//! Forms that users fill in, such as with an access request or at a policy's form
+//! step. They do not contain the answers.
 
 use std::collections::BTreeMap;
 
@@ -8,9 +8,9 @@ use super::unknown::Json;
 use super::wire::{enumeration, message, oneof};
 
 message! {
-    /// A form to be filled in by a user: its fields, and what holds between them.
+    /// A form for a user to fill in: its fields, and the constraints between them.
     ///
-    /// It has what is asked; what was answered comes beside it, as free-form JSON.
+    /// The answers come separately, as free-form JSON.
     RequestSchemaForm {
         /// The form's id.
         id "id": String,
@@ -22,7 +22,7 @@ message! {
         fields "fields": Vec<FormField>,
         /// How the fields are grouped; empty if they are not.
         field_groups "fieldGroups": Vec<FormFieldGroup>,
-        /// Which fields demand or exclude each other.
+        /// The constraints between fields.
         field_relationships "fieldRelationships": Vec<FieldRelationship>,
     }
 }
@@ -30,7 +30,7 @@ message! {
 message! {
     /// One input of a form.
     FormField {
-        /// Identifies the field in its form: groups and relationships refer to it so.
+        /// Identifies the field in its form, for groups and relationships.
         name "name": String,
         /// The field's label, for people.
         display_name "displayName": String,
@@ -99,19 +99,19 @@ message! {
 }
 
 message! {
-    /// What holds between some fields of a form.
+    /// A constraint between fields of a form.
     FieldRelationship {
         /// The fields concerned, by [`FormField::name`].
         field_names "fieldNames": Vec<String>,
     }
     oneof {
-        /// What holds between them.
+        /// The constraint.
         kind: FieldRelationshipKind,
     }
 }
 
 oneof! {
-    /// What holds between the fields of a [`FieldRelationship`].
+    /// The constraint between the fields of a [`FieldRelationship`].
     FieldRelationshipKind {
         /// All of them are filled in, or none.
         RequiredTogether "requiredTogether": Box<RequiredTogether>,
@@ -153,7 +153,7 @@ message! {
 message! {
     /// A field that holds a string.
     FormStringField {
-        /// The value to begin with; empty if there is none.
+        /// The initial value; empty if there is none.
         default_value "defaultValue": String,
         /// Shown while the field is empty.
         placeholder "placeholder": String,
@@ -185,7 +185,7 @@ oneof! {
 message! {
     /// A field that holds strings by key.
     FormStringMapField {
-        /// The entries to begin with.
+        /// The initial entries.
         default_value "defaultValue": BTreeMap<String, String>,
         /// What the entries have to satisfy.
         rules "rules": Option<Json>,
@@ -195,7 +195,7 @@ message! {
 message! {
     /// A field that holds yes or no.
     BoolField {
-        /// The value to begin with.
+        /// The initial value.
         default_value "defaultValue": bool,
         /// What the value has to satisfy, such as to be `true`.
         rules "rules": Option<Json>,
@@ -219,7 +219,7 @@ oneof! {
 message! {
     /// A field that holds a whole number.
     Int64Field {
-        /// The value to begin with.
+        /// The initial value.
         default_value "defaultValue": i64,
         /// Shown while the field is empty.
         placeholder "placeholder": String,
@@ -243,7 +243,7 @@ oneof! {
 message! {
     /// A field that holds a list of strings.
     StringSliceField {
-        /// The items to begin with.
+        /// The initial items.
         default_values "defaultValues": Vec<String>,
         /// Shown while the field is empty.
         placeholder "placeholder": String,
@@ -312,7 +312,7 @@ message! {
     AdminProviderConfig {
         /// A CEL expression for the default value; empty if there is none.
         default_value_cel "defaultValueCel": String,
-        /// Whether the user gets to see the field.
+        /// Whether the user can see the field.
         show_to_user "showToUser": bool,
     }
 }
@@ -364,15 +364,15 @@ message! {
 message! {
     /// An input for a date.
     DateField {
-        /// Whether it is today to begin with.
+        /// Whether the initial date is today.
         default_to_today "defaultToToday": bool,
         /// The first date that may be entered; empty if no such date is set.
         min_date "minDate": String,
         /// The last date that may be entered; empty if no such date is set.
         max_date "maxDate": String,
-        /// The first one in days from today.
+        /// The first date, in days from today.
         min_days_from_today "minDaysFromToday": i32,
-        /// The last one in days from today.
+        /// The last date, in days from today.
         max_days_from_today "maxDaysFromToday": i32,
     }
 }
@@ -432,8 +432,8 @@ message! {
 }
 
 message! {
-    /// An input for a number. A limit or step of 0 may just as well be one not set:
-    /// the wire does not tell.
+    /// An input for a number. A limit or step of 0 may also mean that none is set: the JSON
+    /// does not distinguish them.
     NumberField {
         /// The least value.
         min_value "minValue": i64,
@@ -482,7 +482,7 @@ message! {
         user_ids "userIds": Vec<UserId>,
         /// All but these.
         exclude_user_ids "excludeUserIds": Vec<UserId>,
-        /// Whether those are offered, too, who are not active.
+        /// Whether inactive users are offered, too.
         include_deactivated "includeDeactivated": bool,
     }
 }

@@ -1,4 +1,4 @@
-//! Ids, each a type of its own where mixing them up would do harm.
+//! Ids. Each has a type of its own, where mixing them up would do harm.
 
 use std::fmt;
 
@@ -11,13 +11,13 @@ macro_rules! ids {
     ($($(#[$doc:meta])+ $id:ident;)+) => {$(
         $(#[$doc])+
         ///
-        /// The empty id stands for none.
+        /// An empty id means that there is none.
         #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(transparent)]
         pub struct $id(String);
 
         impl $id {
-            /// The id of that text.
+            /// The id with this text.
             pub fn new(id: impl Into<String>) -> Self {
                 Self(id.into())
             }
@@ -28,7 +28,7 @@ macro_rules! ids {
                 &self.0
             }
 
-            /// Whether it stands for none.
+            /// Whether there is no id.
             #[must_use]
             pub fn is_empty(&self) -> bool {
                 self.0.is_empty()
@@ -80,18 +80,18 @@ macro_rules! ids {
 }
 
 ids! {
-    /// Names a task.
+    /// The id of a task.
     TaskId;
-    /// Names an app.
+    /// The id of an app.
     AppId;
-    /// Names an account in an app.
+    /// The id of an account in an app.
     AppUserId;
-    /// Names a user of ConductorOne: a person or a service.
+    /// The id of a user of ConductorOne: a person or a service.
     UserId;
-    /// Names an entitlement of an app.
+    /// The id of an entitlement of an app.
     EntitlementId;
-    /// Names a webhook as an administrator configured it.
+    /// The id of a webhook, as an administrator configured it.
     WebhookConfigId;
-    /// Names one delivery of a webhook.
+    /// The id of one delivery of a webhook.
     DeliveryId;
 }

@@ -1,5 +1,4 @@
-//! Steps of a policy at work on a task: how far each has come, and how it
-//! ended.
+//! Steps of a policy as they run for a task: the state of each, and how it ended.
 
 use super::app::AppEntitlementReference;
 use super::approval::Approval;
@@ -12,39 +11,38 @@ use super::unknown::Json;
 use super::wire::{enumeration, message, oneof};
 
 message! {
-    /// A policy at work on a task: what is behind it, what is going on and what
-    /// lies ahead.
+    /// A policy as it runs for a task: the steps done, the current step, and those to
+    /// come.
     PolicyInstance {
         /// The policy.
         policy "policy": Option<Box<Policy>>,
-        /// The step that is at work.
+        /// The current step.
         current "current": Option<Box<PolicyStepInstance>>,
-        /// The steps that lie ahead, in order.
+        /// The steps to come, in order.
         next "next": Vec<PolicyStep>,
-        /// The steps that are over, in order, with their outcomes.
+        /// The steps done, in order, with their outcomes.
         history "history": Vec<PolicyStepInstance>,
     }
 }
 
 message! {
-    /// A step of a policy to which a task has come.
+    /// A step of a policy that a task has reached.
     PolicyStepInstance {
-        /// Names the step in this task; to be given to ConductorOne's API when
-        /// acting on it.
+        /// The step's id in this task, for calls to ConductorOne's API.
         id "id": String,
         /// The version of the policy from which the step was made.
         policy_generation_id "policyGenerationId": String,
-        /// Whether the step is at work or over.
+        /// Whether the step is current or done.
         state "state": PolicyStepInstanceState,
     }
     oneof {
-        /// What is done in the step, and how far that has come.
+        /// What is done in the step, and its state.
         instance: PolicyStepInstanceKind,
     }
 }
 
 oneof! {
-    /// What is done in a step, and how far that has come.
+    /// What is done in a step, and its state.
     PolicyStepInstanceKind {
         /// Somebody approves or denies.
         Approval "approval": Box<ApprovalInstance>,
@@ -64,19 +62,19 @@ oneof! {
 }
 
 message! {
-    /// An approval step at work, or over.
+    /// An approval step that is current or done.
     ApprovalInstance {
         /// The step as it is defined: who decides, and how.
         approval "approval": Option<Box<Approval>>,
         /// What happens if nobody decides in time, and when.
         escalation_instance "escalationInstance": Option<Box<EscalationInstance>>,
-        /// How far it has come.
+        /// The step's state.
         state "state": ApprovalInstanceState,
         /// When it was assigned to those who decide.
         assigned_at "assignedAt": Option<Timestamp>,
     }
     oneof {
-        /// How it ended; unset while it has not.
+        /// How it ended; unset until then.
         outcome: ApprovalInstanceOutcome,
     }
 }
@@ -88,11 +86,11 @@ oneof! {
         Approved "approved": Box<ApprovedAction>,
         /// It was denied.
         Denied "denied": Box<DeniedAction>,
-        /// Somebody handed it to others, in a new step.
+        /// Somebody reassigned it, in a new step.
         Reassigned "reassigned": Box<ReassignedAction>,
         /// Somebody restarted the task.
         Restarted "restarted": Box<RestartAction>,
-        /// ConductorOne handed it to others, in a new step, because of an error.
+        /// ConductorOne reassigned it, in a new step, because of an error.
         ReassignedByError "reassignedByError": Box<ReassignedByErrorAction>,
         /// It was skipped.
         Skipped "skipped": Box<SkippedAction>,
@@ -100,7 +98,7 @@ oneof! {
 }
 
 message! {
-    /// A provisioning step at work, or over.
+    /// A provisioning step that is current or done.
     ProvisionInstance {
         /// The step as it is defined: what is granted or revoked, and how.
         provision "provision": Option<Box<Provision>>,
@@ -117,13 +115,13 @@ message! {
         baton_action_invocation_id "batonActionInvocationId": String,
         /// The notification that was sent about this step.
         notification_id "notificationId": String,
-        /// How far it has come.
+        /// The step's state.
         state "state": ProvisionInstanceState,
-        /// What it waits for; unset if it waits for nothing of that kind.
+        /// What it waits for; unset if it waits for nothing of this kind.
         waiting_on "waitingOn": Option<Box<ProvisionWaitingOn>>,
     }
     oneof {
-        /// How it ended; unset while it has not.
+        /// How it ended; unset until then.
         outcome: ProvisionInstanceOutcome,
     }
 }
@@ -137,7 +135,7 @@ oneof! {
         Cancelled "cancelled": Box<CancelledAction>,
         /// It failed.
         Errored "errored": Box<ErroredAction>,
-        /// It failed, and ConductorOne handed it to others, in a new step.
+        /// It failed, and ConductorOne reassigned it, in a new step.
         ReassignedByError "reassignedByError": Box<ReassignedByErrorAction>,
         /// It was skipped.
         Skipped "skipped": Box<SkippedAction>,
@@ -145,7 +143,7 @@ oneof! {
 }
 
 message! {
-    /// The task has come to a step that approves it.
+    /// The task has reached a step that approves it.
     AcceptInstance {
         /// A comment that the task gets; empty: none.
         accept_message "acceptMessage": String,
@@ -153,7 +151,7 @@ message! {
 }
 
 message! {
-    /// The task has come to a step that denies it.
+    /// The task has reached a step that denies it.
     RejectInstance {
         /// A comment that the task gets; empty: none.
         reject_message "rejectMessage": String,
@@ -161,7 +159,7 @@ message! {
 }
 
 message! {
-    /// A wait step at work, or over.
+    /// A wait step that is current or done.
     WaitInstance {
         /// The name that users see with the task.
         name "name": String,
@@ -170,7 +168,7 @@ message! {
         comment_on_first_wait "commentOnFirstWait": String,
         /// A comment that the task gets if the wait times out; empty: none.
         comment_on_timeout "commentOnTimeout": String,
-        /// How far it has come.
+        /// The step's state.
         state "state": WaitInstanceState,
         /// When the wait began.
         started_waiting_at "startedWaitingAt": Option<Timestamp>,
@@ -182,13 +180,13 @@ message! {
     oneof {
         /// What the task waits for.
         until: WaitInstanceUntil,
-        /// How it ended; unset while it has not.
+        /// How it ended; unset until then.
         outcome: WaitInstanceOutcome,
     }
 }
 
 oneof! {
-    /// What a wait step at work waits for.
+    /// What a wait step waits for.
     WaitInstanceUntil {
         /// A condition.
         Condition "condition": Box<WaitConditionInstance>,
@@ -200,9 +198,9 @@ oneof! {
 oneof! {
     /// How a wait step ended.
     WaitInstanceOutcome {
-        /// What the task waited for came.
+        /// The condition held, or the time came.
         Succeeded "succeeded": Box<ConditionSucceeded>,
-        /// It did not come in time.
+        /// The wait timed out.
         TimedOut "timedOut": Box<ConditionTimedOut>,
         /// The step was skipped.
         Skipped "skipped": Box<SkippedAction>,
@@ -228,17 +226,17 @@ message! {
 }
 
 message! {
-    /// A form step at work, or over.
+    /// A form step that is current or done.
     FormInstance {
         /// The form.
         form "form": Option<Box<RequestSchemaForm>>,
         /// What was filled in: a free-form object.
         data "data": Option<Json>,
-        /// How far it has come.
+        /// The step's state.
         state "state": FormInstanceState,
     }
     oneof {
-        /// How it ended; unset while it has not.
+        /// How it ended; unset until then.
         outcome: FormInstanceOutcome,
     }
 }
@@ -250,7 +248,7 @@ oneof! {
         Completed "completed": Box<FormCompletedAction>,
         /// Somebody restarted the task.
         Restarted "restarted": Box<RestartAction>,
-        /// Somebody handed it to others, in a new step.
+        /// Somebody reassigned it, in a new step.
         Reassigned "reassigned": Box<ReassignedAction>,
         /// It was skipped.
         Skipped "skipped": Box<SkippedAction>,
@@ -258,17 +256,17 @@ oneof! {
 }
 
 message! {
-    /// An action step at work, or over.
+    /// An action step that is current or done.
     ActionInstance {
         /// The step as it is defined: what it sets off.
         action "action": Option<Box<Action>>,
-        /// How far it has come.
+        /// The step's state.
         state "state": ActionInstanceState,
     }
     oneof {
         /// What it has set off.
         target: ActionInstanceTarget,
-        /// How it ended; unset while it has not.
+        /// How it ended; unset until then.
         outcome: ActionInstanceOutcome,
     }
 }
@@ -327,7 +325,7 @@ message! {
 }
 
 message! {
-    /// What happens to an approval step at work if nobody decides in time.
+    /// What happens to the current approval step if nobody decides in time.
     EscalationInstance {
         /// A comment that the task gets then.
         escalation_comment "escalationComment": String,
@@ -343,11 +341,11 @@ message! {
 }
 
 oneof! {
-    /// What is done about an approval step at work that nobody decided in time.
+    /// The action on the current approval step if nobody decides in time.
     EscalationInstancePolicy {
         /// The task is put under another policy.
         ReplacePolicy "replacePolicy": Box<EscalationInstanceReplacePolicy>,
-        /// The step is handed to other approvers.
+        /// The step is reassigned to other approvers.
         ReassignToApprovers "reassignToApprovers": Box<EscalationInstanceReassignToApprovers>,
         /// The task is cancelled.
         CancelTicket "cancelTicket": Box<EscalationInstanceCancelTicket>,
@@ -357,13 +355,13 @@ oneof! {
 }
 
 message! {
-    /// An escalation that cancels the task. There is nothing more to say.
+    /// An escalation that cancels the task. It has no fields.
     EscalationInstanceCancelTicket {
     }
 }
 
 message! {
-    /// An escalation that hands the step to other approvers.
+    /// An escalation that reassigns the step to other approvers.
     EscalationInstanceReassignToApprovers {
         /// The other approvers.
         approver_ids "approverIds": Vec<UserId>,
@@ -379,7 +377,7 @@ message! {
 }
 
 message! {
-    /// An escalation that skips the step. There is nothing more to say.
+    /// An escalation that skips the step. It has no fields.
     EscalationInstanceSkipStep {
     }
 }
@@ -410,31 +408,31 @@ message! {
 }
 
 message! {
-    /// A step was handed to others.
+    /// A step was reassigned.
     ReassignedAction {
-        /// Who handed it to others.
+        /// Who reassigned it.
         user_id "userId": UserId,
         /// The new step, which takes its place.
         new_policy_step_id "newPolicyStepId": String,
-        /// When it was handed to others.
+        /// When it was reassigned.
         reassigned_at "reassignedAt": Option<Timestamp>,
     }
 }
 
 message! {
-    /// A step failed, and ConductorOne handed it to others.
+    /// A step failed, and ConductorOne reassigned it.
     ReassignedByErrorAction {
         /// What went wrong.
         description "description": String,
         /// More about the error, such as an HTTP status or a library's message.
         error_code "errorCode": String,
-        /// Who handed it to others: always ConductorOne's own user.
+        /// Who reassigned it: always ConductorOne's own user.
         error_user_id "errorUserId": UserId,
         /// The new step, which takes its place.
         new_policy_step_id "newPolicyStepId": String,
         /// When it failed.
         errored_at "erroredAt": Option<Timestamp>,
-        /// When it was handed to others.
+        /// When it was reassigned.
         reassigned_at "reassignedAt": Option<Timestamp>,
     }
 }
@@ -489,7 +487,7 @@ message! {
     /// A provisioning step was completed.
     CompletedAction {
         /// Who completed it: ConductorOne's own user if a connector did, or the
-        /// user who did it by hand and said so.
+        /// user who did it by hand and reported it.
         user_id "userId": UserId,
         /// What was provisioned: a list of one entitlement.
         entitlements "entitlements": Vec<AppEntitlementReference>,
@@ -548,15 +546,15 @@ message! {
 }
 
 message! {
-    /// What a task waited for came.
+    /// A wait step's condition held, or its time came.
     ConditionSucceeded {
-        /// When it came.
+        /// When that was.
         succeeded_at "succeededAt": Option<Timestamp>,
     }
 }
 
 message! {
-    /// What a task waited for did not come in time.
+    /// A wait step timed out.
     ConditionTimedOut {
         /// When the wait timed out.
         timed_out_at "timedOutAt": Option<Timestamp>,
@@ -568,15 +566,15 @@ enumeration! {
     PolicyStepInstanceState {
         /// Not set.
         Unspecified "POLICY_STEP_STATE_UNSPECIFIED",
-        /// It is at work.
+        /// It is current.
         Active "POLICY_STEP_STATE_ACTIVE",
-        /// It is over.
+        /// It is done.
         Done "POLICY_STEP_STATE_DONE",
     }
 }
 
 enumeration! {
-    /// How far an approval step has come.
+    /// The state of an approval step.
     ApprovalInstanceState {
         /// Not set.
         Unspecified "APPROVAL_INSTANCE_STATE_UNSPECIFIED",
@@ -586,19 +584,19 @@ enumeration! {
         SendingNotifications "APPROVAL_INSTANCE_STATE_SENDING_NOTIFICATIONS",
         /// It waits for a decision.
         Waiting "APPROVAL_INSTANCE_STATE_WAITING",
-        /// It is over.
+        /// It is done.
         Done "APPROVAL_INSTANCE_STATE_DONE",
     }
 }
 
 enumeration! {
-    /// How far a provisioning step has come.
+    /// The state of a provisioning step.
     ProvisionInstanceState {
         /// Not set.
         Unspecified "PROVISION_INSTANCE_STATE_UNSPECIFIED",
         /// It begins.
         Init "PROVISION_INSTANCE_STATE_INIT",
-        /// What a connector has to do is being set up.
+        /// The connector's work is being set up.
         CreateConnectorActionsForTarget
             "PROVISION_INSTANCE_STATE_CREATE_CONNECTOR_ACTIONS_FOR_TARGET",
         /// Notifications are being sent.
@@ -617,7 +615,7 @@ enumeration! {
         AccountLifecycleActions "PROVISION_INSTANCE_STATE_ACCOUNT_LIFECYCLE_ACTIONS",
         /// It waits for the account lifecycle action to end.
         AccountLifecycleActionsWaiting "PROVISION_INSTANCE_STATE_ACCOUNT_LIFECYCLE_ACTIONS_WAITING",
-        /// It is over.
+        /// It is done.
         Done "PROVISION_INSTANCE_STATE_DONE",
         /// The access is being placed on a device.
         DevicePlacement "PROVISION_INSTANCE_STATE_DEVICE_PLACEMENT",
@@ -625,7 +623,7 @@ enumeration! {
 }
 
 enumeration! {
-    /// How far a wait step has come.
+    /// The state of a wait step.
     WaitInstanceState {
         /// Not set.
         Unspecified "WAIT_INSTANCE_STATE_UNSPECIFIED",
@@ -633,25 +631,25 @@ enumeration! {
         Waiting "WAIT_INSTANCE_STATE_WAITING",
         /// The wait is over.
         Completed "WAIT_INSTANCE_STATE_COMPLETED",
-        /// What it waited for did not come in time.
+        /// The wait timed out.
         TimedOut "WAIT_INSTANCE_STATE_TIMED_OUT",
     }
 }
 
 enumeration! {
-    /// How far a form step has come.
+    /// The state of a form step.
     FormInstanceState {
         /// Not set.
         Unspecified "FORM_INSTANCE_STATE_UNSPECIFIED",
         /// It waits for the form to be filled in.
         Waiting "FORM_INSTANCE_STATE_WAITING",
-        /// It is over.
+        /// It is done.
         Done "FORM_INSTANCE_STATE_DONE",
     }
 }
 
 enumeration! {
-    /// How far an action step has come.
+    /// The state of an action step.
     ActionInstanceState {
         /// Not set.
         Unspecified "ACTION_INSTANCE_STATE_UNSPECIFIED",
@@ -659,7 +657,7 @@ enumeration! {
         Init "ACTION_INSTANCE_STATE_INIT",
         /// The action is running.
         Running "ACTION_INSTANCE_STATE_RUNNING",
-        /// It is over.
+        /// It is done.
         Done "ACTION_INSTANCE_STATE_DONE",
         /// The action failed.
         Error "ACTION_INSTANCE_STATE_ERROR",

@@ -1,8 +1,8 @@
-//! The typed model: what each event is about, and what it can be answered with.
+//! Types for the events' payloads, and for the replies to them.
 //!
-//! [`Webhook::payload`](crate::Webhook::payload) gives a [`Payload`]. Its
-//! variants' types lead to the task and to what belongs to it, and take the
-//! replies that fit:
+//! [`Webhook::payload`](crate::Webhook::payload) reads a [`Payload`]. Each variant's
+//! type gives access to the event's data, such as the task and its objects, and takes
+//! the replies of that event alone:
 //!
 //! ```
 //! use tower_conductorone::Webhook;
@@ -39,20 +39,19 @@
 //! # let _ = answer;
 //! ```
 //!
-//! # What ConductorOne adds
+//! # Additions by ConductorOne
 //!
-//! ConductorOne's messages grow, and nothing that they grow by is an error:
-//! unknown fields are passed over, unknown values of enums, types of objects and
-//! events become an `Unknown` variant that holds them, and the
-//! [raw JSON](crate::Webhook::payload_json) is always at hand. An unknown object
-//! beside an unset oneof is taken for its newest member, which is likely but not
-//! certain; take `Unset` and `Unknown` for "not known", not for "nothing". The structs
-//! and enums are `#[non_exhaustive]` and will grow, too.
+//! ConductorOne's messages grow, and additions are not errors. Unknown fields are
+//! ignored. Unknown enum values, object types and events become an `Unknown` variant
+//! that holds them. [`Webhook::payload_json`](crate::Webhook::payload_json) is the raw
+//! JSON. An unknown object beside an unset oneof is read as its newest member, which is
+//! likely but not certain: treat `Unset` and `Unknown` as "not known", not as "nothing".
+//! The structs and enums are `#[non_exhaustive]`.
 //!
 //! A field that is absent or `null` has its default: an empty string, list or
-//! id, 0, `false`, `None`. (proto3's JSON does not tell the two apart.) A field
-//! that is known may stand once, as `displayName` or `display_name`: a payload
-//! that has it twice is an error.
+//! id, 0, `false`, `None`. (proto3 JSON does not distinguish the two.) A known field may
+//! occur once, as `displayName` or `display_name`: a payload that has both, or one of
+//! them twice, is an error.
 
 pub mod action;
 mod any;

@@ -1,8 +1,8 @@
-//! Numbers as proto3's JSON has them, to the last digit.
+//! Numbers of proto3 JSON, without loss of digits.
 //!
-//! They are read from their text. serde's own numbers come rounded, and with
-//! `serde_json/arbitrary_precision`, which anybody in the tree may switch on,
-//! they come as something else.
+//! They are parsed from their text. serde would round them, and represent them
+//! differently with `serde_json/arbitrary_precision`, which any crate in the
+//! dependency tree may enable.
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ use super::reading::Reading;
 use super::wire::{Defaulted, Value};
 use crate::excerpt::for_log;
 
-/// A number, or a text that may hold one.
+/// A number, or a string that may contain one.
 pub(super) enum Scalar<'a> {
     Number(Cow<'a, str>),
     Text(Cow<'a, str>),
@@ -50,7 +50,7 @@ impl<'a> Scalar<'a> {
         }
     }
 
-    /// The text of the number, which may stand in quotation marks.
+    /// The text of the number, also if it was in a string.
     fn number(&self) -> Option<&str> {
         match self {
             Self::Number(number) => Some(number),
@@ -72,15 +72,15 @@ impl std::fmt::Display for Scalar<'_> {
     }
 }
 
-/// Whether the text is a JSON number, and nothing beside it.
+/// Whether the whole text is a JSON number.
 fn is_number(text: &str) -> bool {
     text.starts_with(|first: char| first == '-' || first.is_ascii_digit())
         && text.ends_with(|last: char| last.is_ascii_digit())
         && serde_json::from_str::<IgnoredAny>(text).is_ok()
 }
 
-/// The integer that a JSON number is: `5.0` and `1e3` are some, too. `None` if
-/// it is none, or has more than 64 bits.
+/// The value of a JSON number that is an integer, such as `5`, `5.0` or `1e3`. `None`
+/// if it is not an integer, or does not fit into 64 bits.
 pub(super) fn integer(number: &str) -> Option<i64> {
     const LONGEST: usize = 19;
 
@@ -97,7 +97,7 @@ pub(super) fn integer(number: &str) -> Option<i64> {
     if significant.is_empty() {
         return Some(0);
     }
-    // An exponent that no `i64` holds puts the number out of range.
+    // An exponent beyond `i64` puts the number out of range.
     let exponent: i64 = exponent.parse().ok()?;
     let zeros = i64::try_from(zeros).ok()? - i64::try_from(fraction.len()).ok()?;
     let zeros = usize::try_from(exponent.checked_add(zeros)?).ok()?;
@@ -131,7 +131,7 @@ macro_rules! integers {
 }
 
 integers! {
-    // As a string, since not every reader's numbers hold 64 bits.
+    // As a string, since the numbers of some readers have fewer than 64 bits.
     i64, "an integer of 64 bits, as a string or a number",
         |number, serializer| serializer.collect_str(number);
     i32, "an integer of 32 bits",
@@ -140,7 +140,7 @@ integers! {
         |number, serializer| serializer.serialize_u32(*number);
 }
 
-/// A double: a number, or a string that holds one, `NaN` or `Infinity`.
+/// A double: a number, or a string with a number, `NaN` or `Infinity`.
 impl Value for f64 {
     fn read<'de, D: Deserializer<'de>>(
         deserializer: D,
@@ -152,7 +152,7 @@ impl Value for f64 {
             Scalar::Text(text) if text == "NaN" => Some(f64::NAN),
             Scalar::Text(text) if text == "Infinity" => Some(f64::INFINITY),
             Scalar::Text(text) if text == "-Infinity" => Some(f64::NEG_INFINITY),
-            // The standard library rounds to the nearest one, as IEEE 754 says.
+            // The standard library rounds to the nearest double, as in IEEE 754.
             _ => scalar
                 .number()
                 .and_then(|number| number.parse().ok())
@@ -163,7 +163,7 @@ impl Value for f64 {
 
     fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            // Whole ones without a fraction: most of the fields are counts.
+            // Whole numbers without a fraction: most of the fields are counts.
             #[allow(
                 clippy::cast_possible_truncation,
                 reason = "checked to be whole and small"

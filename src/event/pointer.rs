@@ -1,10 +1,10 @@
-//! Pointers of a task view: as much of JSONPath (RFC 9535) as can lead to an
-//! object that came with the task.
+//! Pointers of a task view: the part of JSONPath (RFC 9535) that can lead to an
+//! object of the task.
 //!
-//! The objects stand two levels below the root, in the list `expanded`, and each
-//! segment leads one level down: a pointer to some of them has two segments of
-//! names, indexes, slices and `*`. It comes from outside, and so does what it is
-//! held against; what it may cost is bounded, and no value is ever parsed.
+//! The objects are two levels below the root, in the list `expanded`, and each segment
+//! leads one level down. So a pointer to them has two segments of names, indexes, slices
+//! and `*`. The pointer and the payload are untrusted: the work is bounded, and no value
+//! is parsed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -15,28 +15,28 @@ use serde_json::value::RawValue;
 
 use crate::json::Name;
 
-/// How many selectors a pointer may have, how many values it may be held
-/// against, and to how many objects it may lead.
+/// The most selectors of a pointer, the most values that it is matched against, and
+/// the most objects that it may lead to.
 pub(super) const LIMIT: usize = 10_000;
 
-/// The member that holds the objects.
+/// The member with the list of objects.
 const OBJECTS: &str = "expanded";
 
-/// Why a pointer is not followed.
+/// A pointer cannot be followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum PointerError {
     #[error("it is not `$` with names, indexes, slices and `*` (RFC 9535)")]
     Syntax,
-    #[error("it leads to something that is no object of the list")]
+    #[error("it leads to a value outside the list of objects")]
     Elsewhere,
     #[error("it takes more than {LIMIT} steps")]
     TooLong,
 }
 
-/// The places in the list of so many objects to which the pointer leads, in its
-/// order, as often as it leads there.
+/// The indexes in the list of objects that the pointer leads to, in the pointer's
+/// order, with repetitions. `objects` is the length of the list.
 ///
-/// The payload has to be a JSON object.
+/// The payload must be a JSON object.
 pub(super) fn follow(
     pointer: &str,
     payload: &str,
@@ -48,7 +48,7 @@ pub(super) fn follow(
         Selector::All => true,
         Selector::Index(_) | Selector::Slice { .. } => false,
     };
-    // The usual pointer names nothing but the list.
+    // The usual pointer names the list alone.
     let only_list =
         |selector: &Selector| matches!(selector, Selector::Name(name) if name == OBJECTS);
     if !members.iter().all(only_list) && leads_elsewhere(&members, &items, payload)? {
@@ -69,8 +69,8 @@ pub(super) fn follow(
     Ok(found)
 }
 
-/// Whether the pointer leads to anything in members of the payload other than
-/// the list of objects.
+/// Whether the pointer leads to a value in a member of the payload other than the list
+/// of objects.
 fn leads_elsewhere(
     members: &[Selector],
     items: &[Selector],
@@ -123,7 +123,7 @@ fn read<'a, V: Visitor<'a>>(json: &'a str, visitor: V) -> Result<V::Value, Point
         .map_err(|_| PointerError::TooLong)
 }
 
-/// Reads the members of an object, of which not more than [`LIMIT`].
+/// Reads the members of an object, at most [`LIMIT`].
 struct Members;
 
 impl<'de> Visitor<'de> for Members {
@@ -178,7 +178,7 @@ enum Selector {
 }
 
 impl Selector {
-    /// What it selects of a list of that length (RFC 9535 §2.3.2 to 2.3.4).
+    /// The indexes that it selects in a list of this length (RFC 9535 §2.3.2 to 2.3.4).
     fn places(&self, length: usize) -> impl Iterator<Item = usize> + use<> {
         // Backwards from the upper bound, or forwards from the lower.
         let (lower, upper, step) = self.bounds(i64::try_from(length).unwrap_or(i64::MAX));
@@ -190,8 +190,8 @@ impl Selector {
         .filter_map(|place| usize::try_from(place).ok())
     }
 
-    /// The first and the last place that may be selected, and the step between
-    /// two that are.
+    /// The first and the last index that it may select, and the step between two
+    /// selected ones.
     fn bounds(&self, length: i64) -> (i64, i64, i64) {
         const NOTHING: (i64, i64, i64) = (0, -1, 1);
 
@@ -217,7 +217,7 @@ impl Selector {
     }
 }
 
-/// The selectors of the two segments that a pointer to objects has.
+/// The selectors of the two segments of a pointer to objects.
 fn parse(pointer: &str) -> Result<(Vec<Selector>, Vec<Selector>), PointerError> {
     let mut parser = Parser {
         rest: pointer
@@ -237,14 +237,14 @@ fn parse(pointer: &str) -> Result<(Vec<Selector>, Vec<Selector>), PointerError> 
     match segment() {
         Err(PointerError::Elsewhere) => Ok(segments),
         Err(error) => Err(error),
-        // Inside of an object.
+        // Inside an object.
         Ok(_) => Err(PointerError::Elsewhere),
     }
 }
 
 struct Parser<'a> {
     rest: Chars<'a>,
-    /// How many selectors there may still be.
+    /// How many more selectors are allowed.
     left: usize,
 }
 
@@ -273,7 +273,7 @@ impl<'a> Parser<'a> {
         Ok(selectors)
     }
 
-    /// `*`, or a name that needs no quotation marks.
+    /// `*`, or a name without quotation marks.
     fn after_dot(&mut self) -> Option<Selector> {
         if self.skip('*') {
             return Some(Selector::All);
@@ -313,8 +313,8 @@ impl<'a> Parser<'a> {
         })
     }
 
-    /// The integer that stands here, if there is one. It has one way to be
-    /// written, and I-JSON's range.
+    /// The integer at this position, if any: in its canonical form, and in I-JSON's
+    /// range.
     fn integer(&mut self) -> Result<Option<i64>, PointerError> {
         const RANGE: std::ops::RangeInclusive<i64> = -((1 << 53) - 1)..=(1 << 53) - 1;
 

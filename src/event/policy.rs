@@ -1,5 +1,4 @@
-//! Policies: the steps that a task goes through, as they are defined and as a
-//! task is at work on them.
+//! Policies: the steps that a task goes through, as an administrator defines them.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +10,9 @@ use super::scalar::{SignedDuration, Timestamp};
 use super::wire::{enumeration, message, oneof};
 
 message! {
-    /// A policy: says which steps a task goes through. An administrator defines
-    /// it.
+    /// A policy: the steps that a task goes through, as an administrator defines them.
     Policy {
-        /// Names the policy.
+        /// The policy's id.
         id "id": String,
         /// The policy's name for users.
         display_name "displayName": String,
@@ -34,7 +32,7 @@ message! {
         /// What is done after the last step, in order.
         post_actions "postActions": Vec<PolicyPostActions>,
         /// Whether tasks go to the approvers' delegates. ConductorOne has
-        /// deprecated it: each step says so itself, in
+        /// deprecated it: each step has its own setting,
         /// [`Approval::allow_delegation`].
         reassign_tasks_to_delegates "reassignTasksToDelegates": bool,
         /// What the policy is limited to; unset if it is for all.
@@ -73,7 +71,7 @@ message! {
 }
 
 message! {
-    /// A step of a policy as it is defined. Once a task has come to it, it is a
+    /// A step of a policy, as it is defined. When a task reaches it, it becomes a
     /// `PolicyStepInstance`.
     PolicyStep {
     }
@@ -124,7 +122,7 @@ oneof! {
 }
 
 message! {
-    /// Says which steps to take if a condition holds.
+    /// A rule: which steps to take if a condition holds.
     Rule {
         /// The condition, in CEL; `true` always holds.
         condition "condition": String,

@@ -1,4 +1,4 @@
-//! Provisioning: by whom or what access is given, or taken away, and to whom.
+//! Provisioning: how access is granted or revoked, and for whom.
 
 use super::ids::{AppId, AppUserId, EntitlementId, UserId, WebhookConfigId};
 use super::scalar::{SignedDuration, Timestamp};
@@ -38,13 +38,13 @@ message! {
     ProvisionPolicy {
     }
     oneof {
-        /// By whom or what it is done.
+        /// Who or what does it.
         kind: ProvisionPolicyKind,
     }
 }
 
 oneof! {
-    /// By whom or what access is provisioned.
+    /// Who or what provisions access.
     ProvisionPolicyKind {
         /// By a connector.
         Connector "connector": Box<ConnectorProvision>,
@@ -108,13 +108,13 @@ message! {
         config "config": Option<Json>,
     }
     oneof {
-        /// What becomes of the new account's first password.
+        /// How the new account's first password is handled.
         storage: AccountProvisionStorage,
     }
 }
 
 oneof! {
-    /// What becomes of a new account's first password, if the connector generates one.
+    /// How a new account's first password is handled if the connector generates it.
     AccountProvisionStorage {
         /// It is saved in vaults of ConductorOne.
         SaveToVault "saveToVault": Box<SaveToVault>,
@@ -152,7 +152,7 @@ message! {
         assignee "assignee": Option<Box<ProvisionerAssignment>>,
         /// The people themselves. ConductorOne has deprecated it in favour of `assignee`.
         user_ids "userIds": Vec<UserId>,
-        /// What they are told to do.
+        /// Their instructions.
         instructions "instructions": String,
     }
 }
@@ -234,13 +234,13 @@ message! {
 message! {
     /// What a provisioning step waits for.
     ProvisionWaitingOn {
-        /// Since when it waits.
+        /// When it began to wait.
         started_waiting_at "startedWaitingAt": Option<Timestamp>,
-        /// When it waits no longer, and does something else.
+        /// When it stops waiting and falls back to something else.
         fallback_at "fallbackAt": Option<Timestamp>,
     }
     oneof {
-        /// What that is.
+        /// The event that it waits for.
         kind: ProvisionWaitingOnKind,
     }
 }
@@ -248,9 +248,9 @@ message! {
 oneof! {
     /// What a provisioning step waits for.
     ProvisionWaitingOnKind {
-        /// That an entitlement is merged.
+        /// The merge of an entitlement.
         EntitlementMerge "entitlementMerge": Box<WaitingForEntitlementMerge>,
-        /// That the access is placed on a device.
+        /// The placement of the access on a device.
         DevicePlacement "devicePlacement": Box<WaitingForDevicePlacement>,
     }
 }
@@ -328,7 +328,7 @@ message! {
     ExpressionProvisioner {
         /// The expressions, in CEL.
         expressions "expressions": Vec<String>,
-        /// Who does it if they yield nobody.
+        /// Who does it if the expressions yield no users.
         fallback_user_ids "fallbackUserIds": Vec<UserId>,
         /// Whether the provisioner may reassign the task.
         allow_reassignment "allowReassignment": bool,
@@ -340,7 +340,7 @@ message! {
     GroupProvisioner {
         /// The group's app.
         app_id "appId": AppId,
-        /// The group, by the entitlement that stands for it.
+        /// The group, as the entitlement that represents it.
         app_group_id "appGroupId": EntitlementId,
         /// Who does it if the group has no members.
         fallback_user_ids "fallbackUserIds": Vec<UserId>,

@@ -1,37 +1,37 @@
-//! What is kept in mind while a payload is read.
+//! The state of a payload's deserialization: the memory it may use, and its path.
 
 use std::cell::{Cell, RefCell};
 
 use serde::de::Error;
 
-/// How many bytes of memory a byte of JSON may take, beside the texts in it.
+/// The bytes of memory that a byte of JSON may take, in addition to its strings.
 ///
-/// A list of strings always fits: `"",` takes 24 bytes. What ConductorOne sends
-/// takes two or three times its text. But `{},` may be a message of a thousand
+/// A list of strings always fits: `"",` takes 24 bytes. ConductorOne's payloads
+/// take two or three times their text. But `{},` may be a message of a thousand
 /// bytes.
 const FACTOR: usize = 16;
 
-/// What a short payload may take, too.
+/// The bytes of memory that even a short payload may take.
 const LEAST: usize = 64 << 10;
 
-/// What the allocator needs for a text or JSON of a few bytes. It counts where
-/// there may be many of them and little else.
+/// The memory that an allocation of a few bytes takes. It is counted where a payload
+/// may consist of many of them.
 pub(super) const SMALL_BLOCK: usize = 32;
 
-/// The reading of one payload: how much memory it may still take, and, once it
-/// has failed, where.
+/// The deserialization of one payload: the memory that it may still take and, after
+/// an error, the path to it.
 pub(crate) struct Reading {
-    /// Whether it is of JSON text, which can be borrowed from.
+    /// Whether the source is JSON text, from which values can be borrowed.
     of_text: bool,
     left: Cell<usize>,
-    /// From the inside outwards.
+    /// From the innermost member outwards.
     path: RefCell<Vec<String>>,
-    /// Whether what was read may be no JSON all the same.
+    /// Whether the text may be invalid JSON although it was read.
     doubt: Cell<bool>,
 }
 
 impl Reading {
-    /// The reading of that JSON text.
+    /// Reads this JSON text.
     pub(super) fn of(json: &str) -> Self {
         Self::within(json.len().saturating_mul(FACTOR).max(LEAST), true)
     }
@@ -49,7 +49,7 @@ impl Reading {
         self.of_text
     }
 
-    /// Counts so many bytes of memory that are about to be taken.
+    /// Counts bytes of memory that are about to be allocated.
     pub(super) fn take<E: Error>(&self, bytes: usize) -> Result<(), E> {
         let left = self.left.get().checked_sub(bytes).ok_or_else(|| {
             E::custom(format_args!(
@@ -60,8 +60,8 @@ impl Reading {
         Ok(())
     }
 
-    /// Does something that gives its memory back if it fails. Then comes the
-    /// path to where it failed, which is not where all of the reading does.
+    /// Runs a step whose memory is given back if it fails. The error then comes with
+    /// its path, and does not fail the payload.
     pub(super) fn attempt<T, E>(
         &self,
         work: impl FnOnce() -> Result<T, E>,
@@ -73,7 +73,7 @@ impl Reading {
         })
     }
 
-    /// Says that what was read may be no JSON all the same.
+    /// Records that the text may be invalid JSON although it was read.
     pub(super) fn doubt(&self) {
         self.doubt.set(true);
     }
@@ -82,17 +82,17 @@ impl Reading {
         self.doubt.get()
     }
 
-    /// Says that what has just failed is the value of that member.
+    /// Records that the error is in the value of this member.
     pub(super) fn failed_in(&self, member: &str) {
         self.path.borrow_mut().push(format!(".{member}"));
     }
 
-    /// Says that what has just failed is that item of a list.
+    /// Records that the error is in this item of a list.
     pub(super) fn failed_at(&self, item: usize) {
         self.path.borrow_mut().push(format!("[{item}]"));
     }
 
-    /// Where reading has failed, such as `.task.policy.next[2]`.
+    /// The path to the error, such as `.task.policy.next[2]`.
     pub(super) fn take_path(&self) -> String {
         let mut path = self.path.take();
         path.reverse();
@@ -100,8 +100,8 @@ impl Reading {
     }
 }
 
-/// The reading of a message whose text nobody has seen: it may take what one of
-/// two MiB may.
+/// Reads a message whose text is not known: it may take as much memory as one of
+/// 2 MiB.
 impl Default for Reading {
     fn default() -> Self {
         Self::within(FACTOR << 21, false)

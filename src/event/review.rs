@@ -1,5 +1,5 @@
-//! Access reviews, also called campaigns: who has what access is looked at, and
-//! certified or not.
+//! Access reviews, also called campaigns: reviewers decide whether access should
+//! stay.
 
 use super::ids::UserId;
 use super::scalar::Timestamp;
@@ -16,9 +16,9 @@ message! {
         display_name "displayName": String,
         /// What the review is for.
         description "description": String,
-        /// What those who decide are told.
+        /// The instructions for the reviewers.
         review_instructions "reviewInstructions": String,
-        /// How far it has come.
+        /// The state of the review.
         state "state": AccessReviewState,
         /// What went wrong with it.
         error_state "errorState": AccessReviewError,
@@ -44,9 +44,9 @@ message! {
         scoping_version "scopingVersion": i64,
         /// How many tasks it is expected to have.
         expected_ticket_count "expectedTicketCount": f64,
-        /// How those who decide see it at first.
+        /// The reviewers' initial view.
         default_view "defaultView": AccessReviewView,
-        /// Which columns they see, a JSON object.
+        /// Which columns the reviewers see, a JSON object.
         column_config "columnConfig": Option<Json>,
         /// Who is notified of what, a JSON object.
         notification_config "notificationConfig": Option<Json>,
@@ -58,25 +58,25 @@ message! {
         accuracy_issue_action "accuracyIssueAction": AccuracyIssueAction,
         /// Whether access conflicts that were certified before are left out.
         exempt_certified_access_conflicts "exemptCertifiedAccessConflicts": bool,
-        /// Whether it starts by itself.
+        /// Whether it starts automatically.
         auto_start_campaign "autoStartCampaign": bool,
-        /// Whether it closes by itself.
+        /// Whether it closes automatically.
         auto_close_campaign "autoCloseCampaign": bool,
-        /// What happens then to what is not decided.
+        /// What happens to undecided access when it closes automatically.
         auto_close_decision "autoCloseDecision": AutoCloseDecision,
-        /// Whether its decisions are put into effect by themselves.
+        /// Whether its decisions are put into effect automatically.
         auto_resolve "autoResolve": bool,
         /// Whether a report is made at the end.
         auto_generate_report "autoGenerateReport": bool,
-        /// How it goes, a JSON object.
+        /// Its health, a JSON object.
         campaign_health "campaignHealth": Option<Json>,
-        /// What ConductorOne has found out about it, a JSON object.
+        /// ConductorOne's insights into it, a JSON object.
         campaign_insights "campaignInsights": Option<Json>,
         /// When it is to start.
         scheduled_start_date "scheduledStartDate": Option<Timestamp>,
         /// When it is to be complete.
         completion_date "completionDate": Option<Timestamp>,
-        /// When the connectors' data was taken that it works with.
+        /// When the connectors' data for the review was frozen.
         connector_sources_frozen_at "connectorSourcesFrozenAt": Option<Timestamp>,
         /// When it started; unset if it has not.
         started_at "startedAt": Option<Timestamp>,
@@ -106,17 +106,17 @@ oneof! {
 }
 
 enumeration! {
-    /// How far an access review has come.
+    /// The state of an access review.
     AccessReviewState {
         /// Not set.
         Unspecified "ACCESS_REVIEW_STATE_UNSPECIFIED",
-        /// It is going on.
+        /// It is open.
         Open "ACCESS_REVIEW_STATE_OPEN",
-        /// It is over.
+        /// It is closed.
         Closed "ACCESS_REVIEW_STATE_CLOSED",
         /// It waits for its start.
         Pending "ACCESS_REVIEW_STATE_PENDING",
-        /// It is looked through before its start.
+        /// Its scope is reviewed before its start.
         Review "ACCESS_REVIEW_STATE_REVIEW",
         /// It is being prepared.
         Preparing "ACCESS_REVIEW_STATE_PREPARING",
@@ -128,11 +128,11 @@ enumeration! {
         Deleting "ACCESS_REVIEW_STATE_DELETING",
         /// It is deleted.
         Deleted "ACCESS_REVIEW_STATE_DELETED",
-        /// Its policies are being set anew.
+        /// Its policies are being reset.
         ResettingPolicies "ACCESS_REVIEW_STATE_RESETTING_POLICIES",
         /// Its entitlements are being copied.
         CopyingSetupEntitlements "ACCESS_REVIEW_STATE_COPYING_SETUP_ENTITLEMENTS",
-        /// What was chosen by types of resources is being copied.
+        /// The selections by resource type are being copied.
         CopyingResourceTypeSelections "ACCESS_REVIEW_STATE_COPYING_RESOURCE_TYPE_SELECTIONS",
     }
 }
@@ -142,7 +142,7 @@ enumeration! {
     AccessReviewError {
         /// Not set.
         Unspecified "ACCESS_REVIEW_ERROR_STATE_UNSPECIFIED",
-        /// It has chosen more than it may.
+        /// Its scope exceeds a limit.
         SelectionQuotaExceeded "ACCESS_REVIEW_ERROR_STATE_SELECTION_QUOTA_EXCEED_ERROR",
     }
 }
@@ -176,7 +176,7 @@ enumeration! {
 }
 
 enumeration! {
-    /// What happens to what is not decided when an access review closes by itself.
+    /// What happens to undecided access when an access review closes automatically.
     AutoCloseDecision {
         /// Not set.
         Unspecified "CLOSE_DECISION_UNSPECIFIED",
@@ -190,7 +190,7 @@ enumeration! {
 }
 
 enumeration! {
-    /// How those who decide see an access review at first.
+    /// The reviewers' initial view of an access review.
     AccessReviewView {
         /// Not set.
         Unspecified "ACCESS_REVIEW_VIEW_TYPE_UNSPECIFIED",

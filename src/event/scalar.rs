@@ -16,7 +16,7 @@ use crate::excerpt::for_log;
 
 /// A point in time, to the nanosecond.
 ///
-/// Made from text as in RFC 3339 (`"2026-01-02T03:04:05.5+01:00"`).
+/// It is parsed from an RFC 3339 text (`"2026-01-02T03:04:05.5+01:00"`).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(
     /// In UTC. (jiff's own time stamps end a day before proto's.)
@@ -33,8 +33,8 @@ impl Timestamp {
         since.as_secs() - i64::from(since.subsec_nanos() < 0)
     }
 
-    /// The same for the standard library, unless this platform's `SystemTime`
-    /// cannot hold it.
+    /// The time as a [`SystemTime`]; `None` if this platform's `SystemTime` cannot
+    /// represent it.
     #[must_use]
     pub fn to_system_time(self) -> Option<SystemTime> {
         let since = self.0.duration_since(EPOCH);
@@ -83,7 +83,7 @@ impl FromStr for Timestamp {
     }
 }
 
-/// A text that is no time or duration.
+/// The text is not a time or duration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected {0}")]
 pub struct ScalarError(&'static str);
@@ -121,9 +121,9 @@ where
         .map_err(|error| D::Error::custom(format_args!("{error}, got {:?}", for_log(&text))))
 }
 
-/// A length of time, to the nanosecond; it may be negative.
+/// A length of time, to the nanosecond. It may be negative.
 ///
-/// Made from a [`Duration`], or from text (`"-1.5s"`).
+/// It is made from a [`Duration`], or parsed from a text (`"-1.5s"`).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SignedDuration(jiff::SignedDuration);
 
@@ -134,7 +134,7 @@ impl SignedDuration {
         self.0.as_secs()
     }
 
-    /// The duration, unless it is negative.
+    /// The duration; `None` if it is negative.
     #[must_use]
     pub fn to_std(self) -> Option<Duration> {
         self.0.try_into().ok()
@@ -160,7 +160,7 @@ impl SignedDuration {
 }
 
 impl fmt::Display for SignedDuration {
-    /// Seconds with the fraction that it takes, and `s`.
+    /// Seconds with as many decimals as needed, and `s`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = if self.0.is_negative() { "-" } else { "" };
         write!(f, "{sign}{}", self.0.as_secs().unsigned_abs())?;
@@ -190,7 +190,7 @@ impl FromStr for SignedDuration {
 }
 
 impl From<Duration> for SignedDuration {
-    /// What is longer than 10,000 years becomes that.
+    /// A duration over 10,000 years becomes 10,000 years.
     fn from(duration: Duration) -> Self {
         const LONGEST: Duration = Duration::from_secs(315_576_000_000);
         Self(jiff::SignedDuration::try_from(duration.min(LONGEST)).unwrap_or_default())

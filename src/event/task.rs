@@ -1,5 +1,4 @@
-//! Tasks: what is to be granted, revoked, reviewed or done, for whom and why,
-//! and how far that has come.
+//! Tasks: what to grant, revoke, review or do, for whom and why, and the outcome.
 
 use std::collections::BTreeMap;
 
@@ -14,8 +13,8 @@ use super::unknown::Json;
 use super::wire::{enumeration, message, oneof};
 
 message! {
-    /// A task, and where in the payload the objects are that belong to it. It comes with every
-    /// webhook that a policy or a provisioning step sends.
+    /// A task, with pointers to the objects that belong to it. Every webhook of a policy or a
+    /// provisioning step has one.
     ///
     /// Each path is a JSONPath (RFC 9535) into the payload, such as `$.expanded[0]`; an empty one
     /// points to nothing.
@@ -55,14 +54,14 @@ message! {
         principal_resource_path "principalResourcePath": String,
         /// To the bindings of the entitlements to scopes, one or several.
         resource_bindings_path "resourceBindingsPath": String,
-        /// What may be done with the task by whoever asks for it. Who that is in a webhook is
-        /// not documented.
+        /// What the caller may do with the task. Who counts as the caller in a webhook is not
+        /// documented.
         object_permissions "objectPermissions": Option<Box<ObjectPermissions>>,
     }
 }
 
 message! {
-    /// What somebody may do with an object.
+    /// The permissions of a user on an object.
     ObjectPermissions {
         /// Read it.
         read "read": bool,
@@ -70,7 +69,7 @@ message! {
         edit "edit": bool,
         /// Delete it.
         delete "delete": bool,
-        /// What else there is to do with it, by name.
+        /// Other permissions, by name.
         extra "extra": BTreeMap<String, bool>,
     }
 }
@@ -125,12 +124,12 @@ message! {
         step_approver_ids "stepApproverIds": Vec<UserId>,
         /// Who has approved or denied a step of the task.
         approver_ids "approverIds": Vec<UserId>,
-        /// What may be done with the task by whoever asks for it. Who that is in a webhook is
-        /// not documented.
+        /// What the caller may do with the task. Who counts as the caller in a webhook is not
+        /// documented.
         actions "actions": Vec<PermittedAction>,
         /// Whether the task is open.
         state "state": TaskState,
-        /// Whether ConductorOne is at work on it.
+        /// Whether ConductorOne is processing it.
         processing "processing": TaskProcessing,
         /// When the task was created.
         created_at "createdAt": Option<Timestamp>,
@@ -194,9 +193,9 @@ message! {
         grant_duration "grantDuration": Option<SignedDuration>,
         /// Where the request came from.
         source "source": Option<Box<TaskGrantSource>>,
-        /// What came of it.
+        /// The outcome.
         outcome "outcome": GrantOutcome,
-        /// When that was decided; unset before.
+        /// When the outcome was decided; unset before.
         outcome_time "outcomeTime": Option<Timestamp>,
     }
 }
@@ -214,19 +213,19 @@ message! {
         identity_user_id "identityUserId": UserId,
         /// Why it is to be revoked.
         source "source": Option<Box<TaskRevokeSource>>,
-        /// What came of it.
+        /// The outcome.
         outcome "outcome": RevokeOutcome,
-        /// When that was decided; unset before.
+        /// When the outcome was decided; unset before.
         outcome_time "outcomeTime": Option<Timestamp>,
     }
     oneof {
-        /// Who loses it, if it is no account.
+        /// Who loses it, if not an account.
         principal: TaskPrincipal,
     }
 }
 
 message! {
-    /// Access that is under review: somebody is to say whether it should stay.
+    /// Access that is under review: a reviewer decides whether it should stay.
     TaskTypeCertify {
         /// The access review.
         access_review_id "accessReviewId": String,
@@ -240,19 +239,19 @@ message! {
         app_user_id "appUserId": AppUserId,
         /// The user who has it; empty if no known user owns the account.
         identity_user_id "identityUserId": UserId,
-        /// What came of it.
+        /// The outcome.
         outcome "outcome": CertifyOutcome,
-        /// When that was decided; unset before.
+        /// When the outcome was decided; unset before.
         outcome_time "outcomeTime": Option<Timestamp>,
     }
     oneof {
-        /// Who has it, if it is no account.
+        /// Who has it, if not an account.
         principal: TaskPrincipal,
     }
 }
 
 oneof! {
-    /// Who has the access that is under review or to be revoked, if it is no account.
+    /// Who has the access that is under review or to be revoked, if not an account.
     TaskPrincipal {
         /// A resource, to which [`TaskView::principal_resource_path`] leads.
         Resource "resource": Box<AppResourceRef>,
@@ -264,9 +263,9 @@ message! {
     TaskTypeOffboarding {
         /// The user who leaves.
         subject_user_id "subjectUserId": UserId,
-        /// What came of it.
+        /// The outcome.
         outcome "outcome": OffboardingOutcome,
-        /// When that was decided; unset before.
+        /// When the outcome was decided; unset before.
         outcome_time "outcomeTime": Option<Timestamp>,
     }
 }
@@ -279,9 +278,9 @@ message! {
         finding_id "findingId": String,
         /// What kind of finding it is.
         finding_type "findingType": String,
-        /// What came of it.
+        /// The outcome.
         outcome "outcome": FindingOutcome,
-        /// When that was decided; unset before.
+        /// When the outcome was decided; unset before.
         outcome_time "outcomeTime": Option<Timestamp>,
     }
 }
@@ -319,7 +318,7 @@ oneof! {
         Review "review": Box<TaskRevokeSourceReview>,
         /// Somebody requested it.
         Request "request": Box<TaskRevokeSourceRequest>,
-        /// The grant's time is over.
+        /// The grant expired.
         Expired "expired": Box<TaskRevokeSourceExpired>,
         /// The access was not used.
         NonUsage "nonUsage": Box<TaskRevokeSourceNonUsage>,
@@ -327,7 +326,7 @@ oneof! {
 }
 
 message! {
-    /// Access is to be revoked since the grant's time is over.
+    /// Access is to be revoked because the grant expired.
     TaskRevokeSourceExpired {
         /// When the grant expired.
         expired_at "expiredAt": Option<Timestamp>,
@@ -335,7 +334,7 @@ message! {
 }
 
 message! {
-    /// Access is to be revoked since it was not used.
+    /// Access is to be revoked because it was not used.
     TaskRevokeSourceNonUsage {
         /// When the user last logged in; unset if that is not known.
         last_login "lastLogin": Option<Timestamp>,
@@ -345,7 +344,7 @@ message! {
 }
 
 message! {
-    /// Access is to be revoked since somebody requested it.
+    /// Access is to be revoked because somebody requested it.
     TaskRevokeSourceRequest {
         /// Who requested it.
         request_user_id "requestUserId": UserId,
@@ -353,7 +352,7 @@ message! {
 }
 
 message! {
-    /// Access is to be revoked since an access review did not certify it.
+    /// Access is to be revoked because an access review did not certify it.
     TaskRevokeSourceReview {
         /// The access review.
         access_review_id "accessReviewId": String,
@@ -375,7 +374,7 @@ message! {
     ExternalRef {
         /// The name to show.
         name "name": String,
-        /// Where it leads.
+        /// The URL.
         url "url": String,
         /// The system.
         external_ref_source "externalRefSource": ExternalRefSource,
@@ -383,7 +382,7 @@ message! {
 }
 
 enumeration! {
-    /// Something that may be done with a task.
+    /// An action that a user may take on a task.
     PermittedAction {
         /// Not set.
         Unspecified "TASK_ACTION_TYPE_UNSPECIFIED",
@@ -399,7 +398,7 @@ enumeration! {
         Delete "TASK_ACTION_TYPE_DELETE",
         /// Assign the current step to other users.
         Reassign "TASK_ACTION_TYPE_REASSIGN",
-        /// Begin its policy anew.
+        /// Restart its policy.
         Restart "TASK_ACTION_TYPE_RESTART",
         /// Remind those who are to decide.
         SendReminder "TASK_ACTION_TYPE_SEND_REMINDER",
@@ -413,20 +412,20 @@ enumeration! {
         RollbackSkipped "TASK_ACTION_TYPE_ROLLBACK_SKIPPED",
         /// Report that the account for which to provision was created.
         ProvisionAppUserTargetCreated "TASK_ACTION_TYPE_PROVISION_APP_USER_TARGET_CREATED",
-        /// Reset it and work out its policy anew.
+        /// Reset it and recompute its policy.
         HardReset "TASK_ACTION_TYPE_HARD_RESET",
         /// Make it one for emergency access.
         EscalateToEmergencyAccess "TASK_ACTION_TYPE_ESCALATE_TO_EMERGENCY_ACCESS",
         /// Give it another policy.
         ChangePolicy "TASK_ACTION_TYPE_CHANGE_POLICY",
-        /// Work out anew, from the base policy's decisions, whether it is denied.
+        /// Recompute, from the base policy's decisions, whether it is denied.
         RecalculateDenialFromBasePolicyDecisions
             "TASK_ACTION_TYPE_RECALCULATE_DENIAL_FROM_BASE_POLICY_DECISIONS",
         /// Set its insights and the recommendation.
         SetInsightsAndRecommendation "TASK_ACTION_TYPE_SET_INSIGHTS_AND_RECOMMENDATION",
         /// Set its analysis.
         SetAnalysisId "TASK_ACTION_TYPE_SET_ANALYSIS_ID",
-        /// Work out anew who may decide the current step.
+        /// Recompute who may decide the current step.
         RecalculateApproversList "TASK_ACTION_TYPE_RECALCULATE_APPROVERS_LIST",
         /// Process it at once.
         ProcessNow "TASK_ACTION_TYPE_PROCESS_NOW",
@@ -462,33 +461,33 @@ enumeration! {
         Copilot "TASK_ORIGIN_COPILOT",
         /// In ConductorOne's web application.
         Webapp "TASK_ORIGIN_WEBAPP",
-        /// The grant's time is over.
+        /// The grant expired.
         TimeRevoke "TASK_ORIGIN_TIME_REVOKE",
         /// The access was not used.
         NonUsageRevoke "TASK_ORIGIN_NON_USAGE_REVOKE",
         /// Somebody changed by hand who is enrolled in an access profile.
         ProfileMembershipManual "TASK_ORIGIN_PROFILE_MEMBERSHIP_MANUAL",
-        /// It follows from who is enrolled in an access profile.
+        /// It was created because of who is enrolled in an access profile.
         ProfileMembership "TASK_ORIGIN_PROFILE_MEMBERSHIP",
         /// By an automation.
         Automation "TASK_ORIGIN_AUTOMATION",
         /// In an access review.
         AccessReview "TASK_ORIGIN_ACCESS_REVIEW",
-        /// It follows from something else having been deleted.
+        /// It was created because something else was deleted.
         CascadeDelete "TASK_ORIGIN_CASCADE_DELETE",
     }
 }
 
 enumeration! {
-    /// Whether ConductorOne is at work on a task.
+    /// Whether ConductorOne is processing a task.
     TaskProcessing {
         /// Not set.
         Unspecified "TASK_PROCESSING_TYPE_UNSPECIFIED",
-        /// It is at work on it.
+        /// ConductorOne is processing it.
         Processing "TASK_PROCESSING_TYPE_PROCESSING",
         /// It waits, such as for a decision.
         Waiting "TASK_PROCESSING_TYPE_WAITING",
-        /// It is done with it.
+        /// Processing is done.
         Done "TASK_PROCESSING_TYPE_DONE",
     }
 }
@@ -502,7 +501,7 @@ enumeration! {
         Approve "INSIGHT_RECOMMENDATION_APPROVE",
         /// To deny.
         Deny "INSIGHT_RECOMMENDATION_DENY",
-        /// To look into it.
+        /// To investigate.
         Review "INSIGHT_RECOMMENDATION_REVIEW",
     }
 }
@@ -512,15 +511,15 @@ enumeration! {
     TaskState {
         /// Not set.
         Unspecified "TASK_STATE_UNSPECIFIED",
-        /// There is still something to decide or to do.
+        /// It is open: there is something to decide or to do.
         Open "TASK_STATE_OPEN",
-        /// It is over; the outcome is in the task's type.
+        /// It is closed. The task's type has the outcome.
         Closed "TASK_STATE_CLOSED",
     }
 }
 
 enumeration! {
-    /// What came of a task to grant access.
+    /// The outcome of a task to grant access.
     GrantOutcome {
         /// Not set: there is no outcome yet.
         Unspecified "GRANT_OUTCOME_UNSPECIFIED",
@@ -532,13 +531,13 @@ enumeration! {
         Error "GRANT_OUTCOME_ERROR",
         /// The task was cancelled.
         Cancelled "GRANT_OUTCOME_CANCELLED",
-        /// A step that waits for something ran out of time.
+        /// A wait step timed out.
         WaitTimedOut "GRANT_OUTCOME_WAIT_TIMED_OUT",
     }
 }
 
 enumeration! {
-    /// What came of a task to revoke access.
+    /// The outcome of a task to revoke access.
     RevokeOutcome {
         /// Not set: there is no outcome yet.
         Unspecified "REVOKE_OUTCOME_UNSPECIFIED",
@@ -550,13 +549,13 @@ enumeration! {
         Error "REVOKE_OUTCOME_ERROR",
         /// The task was cancelled.
         Cancelled "REVOKE_OUTCOME_CANCELLED",
-        /// A step that waits for something ran out of time.
+        /// A wait step timed out.
         WaitTimedOut "REVOKE_OUTCOME_WAIT_TIMED_OUT",
     }
 }
 
 enumeration! {
-    /// What came of the review of access.
+    /// The outcome of a review of access.
     CertifyOutcome {
         /// Not set: there is no outcome yet.
         Unspecified "CERTIFY_OUTCOME_UNSPECIFIED",
@@ -568,13 +567,13 @@ enumeration! {
         Error "CERTIFY_OUTCOME_ERROR",
         /// The task was cancelled.
         Cancelled "CERTIFY_OUTCOME_CANCELLED",
-        /// A step that waits for something ran out of time.
+        /// A wait step timed out.
         WaitTimedOut "CERTIFY_OUTCOME_WAIT_TIMED_OUT",
     }
 }
 
 enumeration! {
-    /// What came of the offboarding of a user.
+    /// The outcome of a user's offboarding.
     OffboardingOutcome {
         /// Not set: there is no outcome yet.
         Unspecified "OFFBOARDING_OUTCOME_UNSPECIFIED",
@@ -590,7 +589,7 @@ enumeration! {
 }
 
 enumeration! {
-    /// What came of a task to deal with a finding.
+    /// The outcome of a task to deal with a finding.
     FindingOutcome {
         /// Not set: there is no outcome yet.
         Unspecified "FINDING_TASK_OUTCOME_UNSPECIFIED",

@@ -1,4 +1,4 @@
-//! What this version of the crate does not know.
+//! Values that this version of the crate does not know.
 
 use std::fmt;
 
@@ -6,18 +6,18 @@ use serde::de::MapAccess;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-/// Free-form JSON, kept as it came and read when asked for: however odd or deep
-/// it is, it does not keep the message around it from being read.
+/// Free-form JSON. It is kept as text and parsed on request, so that its depth or
+/// content cannot make the message around it unreadable.
 ///
-/// Two are equal if their texts are.
+/// Two values are equal if their texts are.
 #[derive(Clone)]
 pub struct Json(Box<RawValue>);
 
 impl Json {
-    /// The JSON of a value of yours.
+    /// Serializes a value.
     ///
     /// # Errors
-    /// If it cannot be written as JSON.
+    /// If the value cannot be serialized to JSON.
     pub fn new(value: &impl Serialize) -> Result<Self, serde_json::Error> {
         serde_json::value::to_raw_value(value).map(Self)
     }
@@ -28,10 +28,10 @@ impl Json {
         self.0.get()
     }
 
-    /// Reads it into a type of yours, such as [`serde_json::Value`].
+    /// Parses it into a type of yours, such as [`serde_json::Value`].
     ///
     /// # Errors
-    /// If it is no such `T`, or nested deeper than 128 levels.
+    /// If the JSON is not such a `T`, or nested deeper than 128 levels.
     pub fn parse<'a, T: Deserialize<'a>>(&'a self) -> Result<T, serde_json::Error> {
         serde_json::from_str(self.get())
     }
@@ -72,15 +72,15 @@ impl From<Box<RawValue>> for Json {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct UnknownMember {
-    /// Its name on the wire.
+    /// The member's name on the wire.
     pub name: String,
-    /// What it holds.
+    /// The member's value.
     pub json: Json,
 }
 
 impl UnknownMember {
-    /// The next member's value, if it is an object, as the members of oneofs
-    /// are.
+    /// Reads the next member's value. Gives it if it is an object, as the members of
+    /// oneofs are.
     pub(super) fn read<'de, A: MapAccess<'de>>(
         name: &str,
         map: &mut A,
@@ -98,9 +98,9 @@ impl UnknownMember {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum UnknownValue {
-    /// It came as a name.
+    /// ConductorOne sent a name.
     Name(Box<str>),
-    /// It came as a number. (It may be that of a known value: ConductorOne does
-    /// not publish them, and sends names.)
+    /// ConductorOne sent a number. (It may be the number of a known value: ConductorOne
+    /// does not publish the numbers, and sends names.)
     Number(i32),
 }

@@ -11,7 +11,7 @@ message! {
     /// whom the task is about, who created it, who may decide it.
     ///
     /// Most of it comes from the accounts that the user owns, by attribute mappings
-    /// that an administrator configured; the `…_sources` say from which.
+    /// that an administrator configured; the `…_sources` name them.
     User {
         /// The user's id.
         id "id": UserId,
@@ -35,7 +35,7 @@ message! {
         employee_id_sources "employeeIdSources": Vec<UserAttributeMappingSource>,
         /// What kind of user it is.
         r#type "type": UserType,
-        /// Who decides over the user's coming and going.
+        /// Who manages the user's life cycle.
         origin "origin": UserOrigin,
         /// The department, as the organization calls it.
         department "department": String,
@@ -114,7 +114,7 @@ enumeration! {
 }
 
 enumeration! {
-    /// Who decides over a user's coming and going.
+    /// Who manages a user's life cycle.
     UserOrigin {
         /// Not set.
         Unspecified "USER_ORIGIN_UNSPECIFIED",

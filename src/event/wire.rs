@@ -1,14 +1,12 @@
-//! proto3's JSON, as ConductorOne writes it: what a field may look like on the
-//! wire, and the three macros in which the model is written.
+//! proto3 JSON as ConductorOne writes it, and the three macros that define the model.
 //!
-//! - A field that is absent or `null` has its default, and a default is not
-//!   written.
-//! - A field has two names: its own (`displayName`) and that of the proto file
-//!   (`display_name`). It may stand once, under either, and so may a oneof's
+//! - A field that is absent or `null` has its default. A default is not written.
+//! - A field has two names: the JSON name (`displayName`) and the name in the proto file
+//!   (`display_name`). It may occur once, under either name. The same holds for a oneof's
 //!   members, the keys of a map and `@type`.
-//! - What this version does not know (fields, enum values, members of a oneof)
-//!   is never an error.
-//! - What takes memory beside texts is counted: see [`Reading`].
+//! - Fields, enum values and members of a oneof that this version does not know are not
+//!   errors.
+//! - Memory other than for strings is counted: see [`Reading`].
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -37,11 +35,11 @@ pub(crate) trait Field: Default {
         deserializer: D,
         reading: &Reading,
     ) -> Result<Self, D::Error>;
-    /// What to write, unless it is the default.
+    /// The value to write; `None` if it is the default.
     fn written(&self) -> Option<impl Serialize>;
 }
 
-/// Values that have a default of their own, which stands for `null`.
+/// Values with a default, which `null` means.
 pub(crate) trait Defaulted: Value + Default + PartialEq {}
 
 impl<T: Defaulted> Field for T {
@@ -81,7 +79,7 @@ impl<T: Value> Serialize for Written<'_, T> {
     }
 }
 
-/// Reads a value through serde, `None` for `null`.
+/// Reads a value through serde; `None` for `null`.
 pub(crate) struct Nullable<'r, T>(&'r Reading, PhantomData<T>);
 
 impl<'r, T> Nullable<'r, T> {
@@ -141,7 +139,7 @@ pub(crate) fn next_name<'de, A: MapAccess<'de>>(
     Ok(name)
 }
 
-/// The value of the member of that name, which may be `null`.
+/// The value of the member with this name, which may be `null`.
 pub(crate) fn next_field<'de, T: Field, A: MapAccess<'de>>(
     map: &mut A,
     name: &str,
@@ -151,7 +149,7 @@ pub(crate) fn next_field<'de, T: Field, A: MapAccess<'de>>(
         .inspect_err(|_| reading.failed_in(name))
 }
 
-/// The value of the member of that name, `None` for `null`.
+/// The value of the member with this name; `None` for `null`.
 pub(crate) fn next_member<'de, T: Value, A: MapAccess<'de>>(
     map: &mut A,
     name: &str,
@@ -160,8 +158,8 @@ pub(crate) fn next_member<'de, T: Value, A: MapAccess<'de>>(
     next_field::<Option<T>, A>(map, name, reading)
 }
 
-/// Notes that a member is there, which may be so once: of two, readers take the
-/// one or the other.
+/// Records that a member occurs, and refuses a second one: readers differ in which of
+/// two they take.
 pub(crate) fn once<E: Error>(seen: &mut bool, name: &str) -> Result<(), E> {
     if std::mem::replace(seen, true) {
         return Err(twice(name));
@@ -170,7 +168,7 @@ pub(crate) fn once<E: Error>(seen: &mut bool, name: &str) -> Result<(), E> {
 }
 
 pub(crate) fn twice<E: Error>(name: &str) -> E {
-    E::custom(format_args!("{name:?} stands twice"))
+    E::custom(format_args!("{name:?} occurs twice"))
 }
 
 pub(crate) fn write_field<M: SerializeMap>(
@@ -215,11 +213,11 @@ impl Defaulted for bool {}
 
 /// A group of members of which at most one is set.
 pub(crate) trait Oneof: Default {
-    /// Which of the members have been there.
+    /// Which of the members have occurred.
     type Seen: Default;
 
-    /// Reads the next member's value if the group has a member of that name:
-    /// `false` if it has none, and nothing was read.
+    /// Reads the next member's value if the group has a member with this name.
+    /// Otherwise reads nothing, and gives `false`.
     fn read_member<'de, A: MapAccess<'de>>(
         &mut self,
         name: &str,
@@ -228,17 +226,15 @@ pub(crate) trait Oneof: Default {
         reading: &Reading,
     ) -> Result<bool, A::Error>;
 
-    /// Takes a member that nobody knows if the group is unset; gives it back
-    /// otherwise.
+    /// Takes an unknown member if the group is unset; gives it back otherwise.
     fn adopt(&mut self, unknown: Option<UnknownMember>) -> Option<UnknownMember>;
 
     fn write_member<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error>;
 }
 
-/// Defines messages: a struct with the fields' names in Rust and on the wire,
-/// and the oneofs, whose members are named where the oneof is defined. Of a
-/// message that is not for logs, `Debug` shows those fields alone that it names
-/// in `shows(…)`.
+/// Defines a message: a struct, with the names of its fields in Rust and on the wire,
+/// and its oneofs, which name their members in their own definition. If the message has
+/// `shows(…)`, its `Debug` shows these fields alone, since the others are not for logs.
 macro_rules! message {
     (
         $(#[$about:meta])*
@@ -357,7 +353,7 @@ macro_rules! message {
 }
 pub(crate) use message;
 
-/// A message's `Debug`: all of its fields, or those that it shows.
+/// Implements a message's `Debug`: all fields, or those in `shows(…)`.
 macro_rules! debug {
     ($message:ident $([ $($shown:ident)* ])? { $($field:ident)* }) => {
         impl std::fmt::Debug for $message {
@@ -378,7 +374,7 @@ macro_rules! debug {
 }
 pub(crate) use debug;
 
-/// Defines a oneof: an enum with the members' names in Rust and on the wire.
+/// Defines a oneof: an enum, with the names of its members in Rust and on the wire.
 macro_rules! oneof {
     (
         $(#[$about:meta])*
@@ -390,24 +386,24 @@ macro_rules! oneof {
         #[derive(Clone, Debug, Default, PartialEq)]
         #[non_exhaustive]
         pub enum $oneof {
-            /// None of the members that this version of the crate knows is set.
-            /// (A newer one that is not an object is not seen.)
+            /// No member that this version of the crate knows is set. (A newer member
+            /// that is not an object is ignored.)
             #[default]
             Unset,
             $( $(#[$doc])* $member($kind), )+
-            /// An object beside the unset group, which this version of the crate does
-            /// not know: a newer member, or a newer field of the message itself.
+            /// An object that this version of the crate does not know, beside the unset
+            /// group: a newer member, or a newer field of the message itself.
             Unknown($crate::event::UnknownMember),
         }
 
         impl $oneof {
-            /// Whether a member is set that this version of the crate knows.
+            /// Whether a known member is set.
             #[must_use]
             pub fn is_known(&self) -> bool {
                 !matches!(self, Self::Unset | Self::Unknown(_))
             }
 
-            /// The name of the member that is set, as it is on the wire.
+            /// The name on the wire of the member that is set.
             #[must_use]
             pub fn name(&self) -> Option<&str> {
                 match self {
@@ -444,11 +440,11 @@ macro_rules! oneof {
                     } )+
                     _ => return Ok(false),
                 };
-                // `null` is a member that is not set.
+                // A member that is `null` is not set.
                 if let Some(member) = member {
                     if let Some(first) = self.name() {
                         return Err(serde::de::Error::custom(format_args!(
-                            "both {first:?} and {name:?} are set, of which one may be"
+                            "both {first:?} and {name:?} are set, at most one may be"
                         )));
                     }
                     *self = member;
@@ -482,7 +478,7 @@ macro_rules! oneof {
 }
 pub(crate) use oneof;
 
-/// Stands for the members of a oneof that nobody knows.
+/// The unknown members of a oneof: none so far.
 macro_rules! none {
     ($($group:ident)+) => {
         None::<$crate::event::UnknownMember>
@@ -490,7 +486,7 @@ macro_rules! none {
 }
 pub(crate) use none;
 
-/// An enum on the wire: a name, or a number of which only 0 is known.
+/// An enum on the wire: a name, or a number, of which only 0 is known.
 pub(crate) trait Enum: Default {
     fn from_name(name: &str) -> Option<Self>;
     fn unknown(value: UnknownValue) -> Self;
@@ -513,8 +509,8 @@ pub(crate) fn read_enum<'de, T: Enum, D: Deserializer<'de>>(
     }
 }
 
-/// Defines an enum, with its values' names in Rust and on the wire. The first
-/// is the default, number 0.
+/// Defines an enum, with the names of its values in Rust and on the wire. The first
+/// value is the default, number 0.
 macro_rules! enumeration {
     (
         $(#[$about:meta])*
@@ -536,7 +532,7 @@ macro_rules! enumeration {
         }
 
         impl $enum {
-            /// The value's name on the wire, unless it is unknown and came as a
+            /// The value's name on the wire; `None` if ConductorOne sent an unknown
             /// number.
             #[must_use]
             pub fn name(&self) -> Option<&str> {

@@ -709,7 +709,7 @@ async fn what_is_known_of_a_payload_stands_once() {
     ] {
         let webhook = webhook(event, payload).await;
         let error = webhook.payload().expect_err(payload).to_string();
-        assert!(error.contains("stands twice"), "{payload}: {error}");
+        assert!(error.contains("occurs twice"), "{payload}: {error}");
     }
     let payload = format!(
         r#"{{"task_view":{{"app_path":"$.expanded[0]"}},"expanded":[{app},{{"@type":"x/c1.api.app.v1.App","@type":"x/c1.api.app.v1.App"}},{{"@type":"x/Later","@type":"x/Later"}}]}}"#

@@ -488,7 +488,7 @@ fn a_field_may_have_its_name_from_the_proto_file() {
 fn what_is_known_stands_once() {
     fn refused<T: for<'de> Deserialize<'de> + std::fmt::Debug>(json: &str) {
         let error = serde_json::from_str::<T>(json).expect_err(json).to_string();
-        assert!(error.contains("stands twice"), "{json}: {error}");
+        assert!(error.contains("occurs twice"), "{json}: {error}");
     }
     refused::<App>(r#"{"id":"1","id":"1"}"#);
     refused::<App>(r#"{"id":null,"id":"1"}"#);
