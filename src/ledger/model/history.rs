@@ -1,4 +1,4 @@
-//! What happened, and whether it should have.
+//! Records what happened, and judges it.
 
 use super::replica::{Reply, Request};
 use crate::ledger::state::{Record, Stage};
@@ -8,13 +8,13 @@ use crate::ledger::{Finished, RecordedAnswer};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct History {
     pub(super) told: Option<Told>,
-    /// Leases that ended without a result: given up, or run out.
+    /// Leases that ended without a result: released or expired.
     pub(super) ended: u32,
     pub(super) late_refused: bool,
     pub(super) wrong: Option<Wrong>,
 }
 
-/// What ConductorOne was told.
+/// The answer that ConductorOne received.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Told {
     Answer(RecordedAnswer),

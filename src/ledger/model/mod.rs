@@ -1,13 +1,12 @@
-//! The steps of [`super::state`], checked in every order that can happen to
-//! three replicas and a store, within the bounds below.
+//! Checks the steps of [`super::state`] in every order that three replicas and a
+//! store can take them, within the bounds below.
 //!
-//! One delivery is enough, since a step sees no other record. A replica does
-//! one thing at a time, each by a request to the store, whenever it likes: for
-//! others there is no difference between one that stands still and one whose
-//! request is slow. A request may be lost, or served although its sender has
-//! given up; a reply may be lost, and the request repeated. Replicas crash and
-//! come back empty, stop for longer than their leases, and their own clocks
-//! jump. ConductorOne sends duplicates at any time to any of them.
+//! One delivery is enough, since a step sees no other record. A replica makes one
+//! request to the store at a time, at any time: others cannot tell a paused replica
+//! from a slow request. A request may be lost, or served after its sender gave up; a
+//! reply may be lost, and the request repeated. Replicas crash and restart empty,
+//! pause for longer than their leases, and their clocks jump. ConductorOne sends
+//! duplicates at any time to any of them.
 
 mod history;
 mod replica;
@@ -29,14 +28,14 @@ use super::state::{Millis, Stage, millis};
 const KEY: DeliveryKey = DeliveryKey::from_bytes([0; 32]);
 const TERM: Duration = Duration::from_millis(2);
 
-/// How far the check goes.
+/// The bounds of the check.
 #[derive(Clone, Copy)]
 struct Bounds {
-    /// How long, in milliseconds: three leases one after the other.
+    /// The time, in milliseconds: three leases one after the other.
     time: Millis,
-    /// How many claims and takes.
+    /// The number of claims and takes.
     owners: u8,
-    /// How many crashes, lost requests, lost replies, and clocks that jump.
+    /// The number of crashes, lost requests, lost replies, and clock jumps.
     faults: u8,
 }
 
@@ -48,11 +47,11 @@ struct Deliveries {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Action {
     Tick,
-    /// The store serves a request, and the replica hears the reply.
+    /// The store serves a request, and the replica receives the reply.
     Ask(usize, Request),
     /// The store serves it, but the reply is lost.
     AskUnheard(usize, Request),
-    /// The request is lost, or late, and the replica goes on without.
+    /// The request is lost or late, and the replica continues without it.
     AskInVain(usize, Request),
     GiveUp(usize),
     ServeStray,
@@ -144,7 +143,7 @@ impl Model for Deliveries {
                 world.faults += 1;
             }
         }
-        // Which replica is which makes no difference.
+        // The replicas are interchangeable.
         world.replicas.sort_by_cached_key(|replica| {
             let mut hasher = DefaultHasher::new();
             replica.hash(&mut hasher);

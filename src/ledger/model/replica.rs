@@ -1,10 +1,10 @@
-//! What a replica does, asks the store, and hears from it.
+//! A replica: what it does, its requests to the store, and the replies.
 
 use super::TERM;
 use crate::ledger::state::{Millis, millis};
 use crate::ledger::{Claimed, Finished, Hold, Lease, Owner, Posted, RecordedAnswer, Taken};
 
-/// How far a replica's own clock is off: ahead, if at all.
+/// How far a replica's own clock may be ahead.
 pub(super) type ClockError = Millis;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -17,10 +17,10 @@ pub(super) struct Replica {
 pub(super) enum Doing {
     #[default]
     Nothing,
-    /// It runs the handler or posts the answer, under a lease that is in force
-    /// for as long as it was told.
+    /// Runs the handler or posts the answer, under a lease that is in force until the
+    /// time it was told.
     Acts(Turn),
-    /// It does not know whether the store has served this.
+    /// Does not know whether the store served this request.
     Waits(Request),
 }
 
@@ -29,7 +29,7 @@ pub(super) struct Turn {
     pub(super) lease: Lease,
     pub(super) until: Millis,
     pub(super) promised: bool,
-    /// Whether its run has begun: a promised delivery that was taken is not run yet.
+    /// Whether its run has begun: a promised delivery is taken before it runs.
     pub(super) begun: bool,
 }
 
@@ -84,8 +84,8 @@ impl Turn {
 }
 
 impl Request {
-    /// What its sender does if it waits no longer: the work goes on, or its
-    /// result is lost.
+    /// What its sender does if it stops waiting: it continues the work, or loses the
+    /// result.
     pub(super) fn without_reply(self) -> Doing {
         match self {
             Self::Renew(turn) | Self::Promise(turn) | Self::Begin(turn) => Doing::Acts(turn),
@@ -94,7 +94,7 @@ impl Request {
     }
 }
 
-/// Each run comes to another result.
+/// Each run has a different result.
 pub(super) fn result_of(lease: Lease) -> RecordedAnswer {
     RecordedAnswer::new(200, lease.owner().as_bytes().to_vec())
 }

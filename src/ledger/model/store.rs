@@ -1,4 +1,4 @@
-//! The store: the real steps, unless a bug is planted.
+//! The store: the real steps, unless a bug is injected.
 
 use std::time::Duration;
 
@@ -8,20 +8,20 @@ use super::{Deliveries, KEY, TERM};
 use crate::ledger::Retention;
 use crate::ledger::state::{Millis, Record, Stage, Steps};
 
-/// What is planted, to see that the check notices.
+/// The injected bug, which the check must find.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Bug {
     None,
-    /// A result is set, without comparing the lease.
+    /// Sets a result without comparing the lease.
     SetNotCompareAndSet,
-    /// Leases are judged by the clock of whoever asks.
+    /// Measures leases on the caller's clock.
     ClientsClock,
-    /// A run is nobody's: the next claim starts another at once.
+    /// Ignores leases: the next claim starts another run at once.
     NoLease,
-    /// A run is its owner's for ever.
+    /// Lets leases never expire.
     EndlessLease,
-    /// Whoever has stored an answer sends it for a whole term, without renewing
-    /// what is left of the run's lease.
+    /// Posts a stored answer for a whole term, without renewing what is left of the
+    /// run's lease.
     UnrenewedSender,
 }
 
@@ -95,7 +95,7 @@ impl Deliveries {
     }
 }
 
-/// When records expire is left out: it is days after everything here.
+/// Without expiry, which is days after everything here.
 fn without_expiry(mut record: Record) -> Record {
     record.expires_at = Millis::MAX;
     match &mut record.stage {

@@ -1,4 +1,4 @@
-//! Replicas, the store's record, and what is on its way between them.
+//! Replicas, the store's record, and the requests between them.
 
 use super::history::{History, Told};
 use super::replica::{ClockError, Doing, Replica, Reply, Request, Turn, result_of};
@@ -12,7 +12,7 @@ pub(super) struct World {
     pub(super) now: Millis,
     pub(super) record: Option<Record>,
     pub(super) replicas: [Replica; 3],
-    /// A request that is still on its way although nobody waits for it.
+    /// A request in flight whose sender stopped waiting.
     pub(super) stray: Option<(Request, ClockError)>,
     pub(super) owners: u8,
     pub(super) faults: u8,
@@ -26,7 +26,7 @@ impl World {
         self.history.ended += u32::from(self.record.as_ref().is_some_and(ran_out));
     }
 
-    /// What a replica does that has nothing to do.
+    /// What an idle replica does.
     pub(super) fn new_requests(&self) -> Vec<Request> {
         let owner = Owner::from_bytes([self.owners + 1; 16]);
         let mut requests = vec![Request::Claim(owner)];
@@ -36,7 +36,7 @@ impl World {
         requests
     }
 
-    /// Lets a replica speak, and says how far its clock is off.
+    /// Sends a replica's request, and says how far its clock is ahead.
     pub(super) fn send(&mut self, index: usize) -> ClockError {
         let replica = &self.replicas[index];
         if replica.doing == Doing::Nothing {
@@ -45,7 +45,7 @@ impl World {
         replica.clock_error
     }
 
-    /// What a replica does on a reply, and tells ConductorOne.
+    /// Handles a reply, and answers ConductorOne.
     pub(super) fn hear(&mut self, request: Request, reply: Reply, bug: Bug) -> Doing {
         let until = self.now + millis(TERM);
         let turn = |lease, promised, begun| {
@@ -86,8 +86,8 @@ impl World {
             }
             (_, Reply::Finished(Finished::Stored(lease))) => Doing::Acts(Turn {
                 lease,
-                // It does not know what is left of the run's lease: it renews it
-                // before it sends.
+                // It does not know what is left of the run's lease, so it renews it
+                // before it posts.
                 until: match bug {
                     Bug::UnrenewedSender => until,
                     _ => self.now,
@@ -99,7 +99,7 @@ impl World {
         }
     }
 
-    /// Those that run or send, or mean to go on.
+    /// The replicas that run, post or intend to continue.
     pub(super) fn turns(&self) -> impl Iterator<Item = Turn> {
         self.replicas
             .iter()
@@ -128,7 +128,7 @@ impl World {
             || self.is_called_back_or_dead()
     }
 
-    /// If all replicas vanished now, the sweeper of a new one would find it.
+    /// If all replicas crashed now, a new one would recover the delivery.
     pub(super) fn is_taken_in_a_term(&self) -> bool {
         let steps = self.in_a_term();
         let owner = Owner::from_bytes([u8::MAX; 16]);
@@ -136,7 +136,7 @@ impl World {
         taken.is_some()
     }
 
-    /// If all replicas vanished now, a new one would go on with it.
+    /// If all replicas crashed now, a new one would continue the delivery.
     pub(super) fn goes_on_in_a_term(&self) -> bool {
         let steps = self.in_a_term();
         let owner = Owner::from_bytes([u8::MAX; 16]);
