@@ -174,7 +174,7 @@ async fn handle(
     if let Err(error) = webhook.payload() {
         // Its path, not its text, which may quote a comment.
         warn!(webhook_id, path = error.path(), "the payload is odd");
-        return Ok(Outcome::retry_later(Duration::from_secs(60)));
+        return Ok(Outcome::retry_later(Duration::from_mins(1)));
     }
     let job = Job {
         key: DeliveryKey::of(&webhook).into(),
