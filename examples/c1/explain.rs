@@ -63,7 +63,8 @@ pub(crate) struct Explain {
 
 impl Explain {
     pub(crate) async fn run(self) -> Result<End, BoxError> {
-        let mut explainer = Explainer::new(self.receiver()).unwrap_or_else(|error| usage(error));
+        let mut explainer = Explainer::new(self.receiver())
+            .unwrap_or_else(|error| usage(output::with_causes(&error)));
         let mut end = End::Success;
         for file in &self.files {
             let name = file.display().to_string();

@@ -149,7 +149,7 @@ fn main() -> ExitCode {
         eprintln!(
             "{} {}",
             output::error("error:"),
-            output::shown(&error.to_string())
+            output::shown(&output::with_causes(&*error))
         );
         End::NoResult
     });

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
+use std::iter;
 
 use serde_json::Value;
 
@@ -27,6 +28,14 @@ pub(crate) fn shown(text: &str) -> String {
         }
     }
     shown
+}
+
+/// An error followed by its causes.
+pub(crate) fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+    iter::successors(Some(error), |error| error.source())
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
 }
 
 /// JSON on one line. Escapes control characters beyond ASCII, which `serde_json`

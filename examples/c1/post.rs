@@ -9,6 +9,7 @@ use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
 use tower_conductorone::event::Reply;
 
+use crate::output::with_causes;
 use crate::{BoxError, End};
 
 /// How long ConductorOne waits for an answer.
@@ -55,7 +56,7 @@ impl Client {
             .unwrap_or_else(|_| Err("no answer within 30 s".into()));
         Ok(Answer {
             took: started.elapsed(),
-            outcome: outcome.map_err(|error| causes(&*error)),
+            outcome: outcome.map_err(|error| with_causes(&*error)),
         })
     }
 
@@ -65,7 +66,7 @@ impl Client {
             Ok((StatusCode::OK, body)) => Ok(Some(body)),
             Ok((StatusCode::NO_CONTENT, _)) => Ok(None),
             Ok((status, _)) => Err(format!("it answered {status}")),
-            Err(error) => Err(causes(&*error)),
+            Err(error) => Err(with_causes(&*error)),
         }
     }
 }
@@ -86,14 +87,6 @@ async fn read(request: reqwest::RequestBuilder) -> Result<(StatusCode, Bytes), B
 fn is_rejection(body: &[u8]) -> bool {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     body["code"].is_string() && body["title"].is_string()
-}
-
-fn causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
 }
 
 impl Answer {

@@ -342,6 +342,16 @@ async fn wrong_use_and_what_cannot_be_tried_end_differently() {
         ("explain text.pem --at noon", 2, "2024-04-17"),
         ("explain text.pem --public-url x", 2, "public URL"),
         ("explain text.pem --jwks x", 2, "--tenant"),
+        (
+            "explain text.pem --tenant x.example --jwks http://keys.example/",
+            2,
+            "http://keys.example/",
+        ),
+        (
+            "explain text.pem --tenant x.example --jwks none.json",
+            2,
+            "none.json",
+        ),
     ] {
         let output = c1(&folder, args).await;
         assert_eq!(output.code, code, "{args}: {output:?}");
