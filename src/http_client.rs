@@ -61,7 +61,6 @@ impl HttpClients {
     }
 
     /// Uses this client for all URLs.
-    #[cfg(feature = "reqwest")]
     pub(crate) fn of(client: Client) -> Self {
         Self {
             https: Ok(client.clone()),
