@@ -5,11 +5,11 @@ use std::convert::Infallible;
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum_core::response::{IntoResponse, Response};
 use http::request::Parts;
-use http::{Extensions, StatusCode, Uri};
+use http::{Extensions, Uri};
 
 use crate::deliver_once::DeliveryRun;
 use crate::event::{Acknowledgement, Event, Outcome, Payload, PayloadError};
-use crate::rejection::Rejection;
+use crate::rejection::{Rejection, RejectionKind};
 use crate::typed::Typed;
 use crate::verify::Webhook;
 
@@ -19,65 +19,38 @@ pub(crate) fn original_uri(extensions: &Extensions) -> Option<&Uri> {
     original.map(|axum::extract::OriginalUri(uri)| uri)
 }
 
-/// A handler asked for a [`Webhook`] on a route that
-/// [`VerifyWebhookLayer`](crate::VerifyWebhookLayer) does not wrap.
-///
-/// Answered 500: no webhook, genuine or not, can pass there.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error(
-    "no verified webhook in the request's extensions: is VerifyWebhookLayer installed on this route?"
-)]
-#[non_exhaustive]
-pub struct MissingWebhook;
-
-impl IntoResponse for MissingWebhook {
-    fn into_response(self) -> Response {
-        (StatusCode::INTERNAL_SERVER_ERROR, self.to_string()).into_response()
-    }
-}
-
 impl<S: Sync> FromRequestParts<S> for Webhook {
-    type Rejection = MissingWebhook;
+    type Rejection = Rejection;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, MissingWebhook> {
-        parts.extensions.get::<Self>().cloned().ok_or_else(|| {
-            tracing::error!("{MissingWebhook}");
-            MissingWebhook
-        })
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
+        let webhook = parts.extensions.get::<Self>().cloned();
+        webhook.ok_or_else(Rejection::missing_webhook)
     }
 }
 
+/// `None` where [`VerifyWebhookLayer`](crate::VerifyWebhookLayer) is not installed, which
+/// is logged as an error: a handler that goes on with `None` is open to everybody. Take
+/// `Option<Webhook>` only in a handler that also serves a route without the layer, and
+/// answers `None` with nothing that a webhook would be answered.
 impl<S: Sync> OptionalFromRequestParts<S> for Webhook {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Infallible> {
-        Ok(parts.extensions.get::<Self>().cloned())
-    }
-}
-
-/// A handler asked for a [`DeliveryRun`] on a route that
-/// [`DeliverOnceLayer`](crate::DeliverOnceLayer) does not wrap. Answered 500.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error(
-    "no delivery's run in the request's extensions: is DeliverOnceLayer installed on this route?"
-)]
-#[non_exhaustive]
-pub struct MissingDeliveryRun;
-
-impl IntoResponse for MissingDeliveryRun {
-    fn into_response(self) -> Response {
-        (StatusCode::INTERNAL_SERVER_ERROR, self.to_string()).into_response()
+        let webhook = parts.extensions.get::<Self>().cloned();
+        if webhook.is_none() {
+            // Logs it.
+            let _ = Rejection::missing_webhook();
+        }
+        Ok(webhook)
     }
 }
 
 impl<S: Sync> FromRequestParts<S> for DeliveryRun {
-    type Rejection = MissingDeliveryRun;
+    type Rejection = Rejection;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, MissingDeliveryRun> {
-        parts.extensions.get::<Self>().copied().ok_or_else(|| {
-            tracing::error!("{MissingDeliveryRun}");
-            MissingDeliveryRun
-        })
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
+        let run = parts.extensions.get::<Self>().copied();
+        run.ok_or_else(Rejection::missing_delivery_run)
     }
 }
 
@@ -93,32 +66,24 @@ impl<S: Sync> OptionalFromRequestParts<S> for DeliveryRun {
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TypedRejection {
-    /// There is no webhook at all: 500.
-    #[error(transparent)]
-    MissingWebhook(#[from] MissingWebhook),
     /// It is an administrator's test, which is acknowledged: 200.
     #[error("a test, which is acknowledged")]
     #[non_exhaustive]
     Test(Outcome),
-    /// The webhook is of another event: 422. It was configured for a route that
-    /// takes no such events.
-    #[error("this route takes {expected} only")]
-    #[non_exhaustive]
-    OtherEvent {
-        /// The event that the route takes.
-        expected: &'static str,
-    },
-    /// The payload is not of the event's type: 422. The answer does not quote it.
-    #[error("the payload is not of the event's type")]
-    Payload(#[from] PayloadError),
+    /// There is no webhook
+    /// ([`MissingWebhook`](crate::RejectionKind::MissingWebhook)), it is of another event
+    /// ([`UnexpectedEvent`](crate::RejectionKind::UnexpectedEvent)), or its payload does
+    /// not match the event's type
+    /// ([`UnreadablePayload`](crate::RejectionKind::UnreadablePayload)).
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
 }
 
 impl IntoResponse for TypedRejection {
     fn into_response(self) -> Response {
         match self {
-            Self::MissingWebhook(missing) => missing.into_response(),
             Self::Test(acknowledged) => acknowledged.into_response(),
-            other => (StatusCode::UNPROCESSABLE_ENTITY, other.to_string()).into_response(),
+            Self::Rejected(rejection) => rejection.into_response(),
         }
     }
 }
@@ -128,28 +93,14 @@ impl<S: Sync, E: Event> FromRequestParts<S> for Typed<E> {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, TypedRejection> {
         let webhook = <Webhook as FromRequestParts<S>>::from_request_parts(parts, state).await?;
-        let typed = Self::from_webhook(&webhook).inspect_err(|error| {
-            tracing::warn!(
-                webhook_id = webhook.id_for_log(),
-                path = error.path(),
-                "the payload does not match its event type"
-            );
-        })?;
-        match (typed, webhook.payload()?) {
-            (Some(event), _) => Ok(event),
-            (None, Payload::Test(test)) => {
-                Err(TypedRejection::Test(test.answer(Acknowledgement::new())))
-            }
-            (None, _) => {
-                tracing::warn!(
-                    webhook_id = webhook.id_for_log(),
-                    event = webhook.event_for_log(),
-                    expected = E::NAME,
-                    "this route takes other events"
-                );
-                Err(TypedRejection::OtherEvent { expected: E::NAME })
-            }
+        let typed = Self::from_webhook(&webhook);
+        if let Some(typed) = typed.map_err(|error| webhook.unreadable_payload(error))? {
+            return Ok(typed);
         }
+        Err(match webhook.payload() {
+            Ok(Payload::Test(test)) => TypedRejection::Test(test.answer(Acknowledgement::new())),
+            _ => webhook.unexpected_event(E::NAME).into(),
+        })
     }
 }
 
@@ -162,7 +113,7 @@ impl IntoResponse for Outcome {
 /// 422, without quoting the payload.
 impl IntoResponse for PayloadError {
     fn into_response(self) -> Response {
-        TypedRejection::from(self).into_response()
+        Rejection::because(RejectionKind::UnreadablePayload, self).into_response()
     }
 }
 

@@ -154,7 +154,7 @@ mod axum;
 mod jsonwebtoken;
 
 #[cfg(feature = "axum")]
-pub use self::axum::{MissingDeliveryRun, MissingWebhook, TypedRejection};
+pub use self::axum::TypedRejection;
 pub use self::callback::CallbackUrl;
 pub use self::clock::{Clock, SystemClock};
 pub use self::config_error::ConfigError;

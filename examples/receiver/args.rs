@@ -192,7 +192,7 @@ impl Args {
         }
         let mut once = DeliverOnceLayer::builder()
             .callbacks(callbacks.build()?)
-            .deadline(Duration::from_millis(self.answer_within_ms))
+            .answer_within(Duration::from_millis(self.answer_within_ms))
             .lease(Duration::from_millis(self.lease_ms))
             .drain_timeout(Duration::from_millis(self.drain_ms));
         if let Some(redis) = redis {

@@ -102,7 +102,7 @@ async fn run(args: Args) -> Result<(), BoxError> {
     };
     let mut stops_at_once = stops.clone();
     tokio::select! {
-        all_done = until_done => if !all_done {
+        drained = until_done => if !drained.is_complete() {
             let limit = args.drain_ms;
             return Err(format!("accepted work was not finished within {limit} ms").into());
         },

@@ -1,4 +1,4 @@
-//! What those who asked for a delivery are told.
+//! The answer to each request for a delivery.
 
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
@@ -7,39 +7,44 @@ use tokio::time::{Instant, timeout_at};
 
 use super::body::DocumentBody;
 use super::body::HandedOver;
-use super::guard::Verdict;
-use super::runs::{Ending, Progress};
+use super::in_progress::{Ending, Stage};
+use super::verdict::{Failure, Verdict};
 use crate::ledger::RecordedAnswer;
 use crate::rejection::{Rejection, RejectionKind};
 
 /// Marks an answer that was made for an earlier request.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
-/// The answer, as soon as there is one; or, by then, that there is none.
+/// The answer, as soon as there is one. After `latest`, calls `overdue` and gives up.
 pub(super) async fn wait(
-    mut progress: watch::Receiver<Progress>,
+    mut stage: watch::Receiver<Stage>,
     is_first: bool,
     latest: Instant,
     overdue: impl FnOnce(),
-) -> Response<DocumentBody> {
-    let arrived = progress.wait_for(|progress| !matches!(progress, Progress::Working));
-    let progress = match timeout_at(latest, arrived).await {
-        Ok(Ok(progress)) => progress.clone(),
-        // Whoever worked on it has gone without a word.
-        Ok(Err(_)) => return refused(Rejection::new(RejectionKind::DeliveryRunning)),
+) -> Result<Response<DocumentBody>, Rejection> {
+    let arrived = stage.wait_for(|stage| !matches!(stage, Stage::Working));
+    let stage = match timeout_at(latest, arrived).await {
+        Ok(Ok(stage)) => stage.clone(),
+        // The work has ended without an answer.
+        Ok(Err(_)) => Stage::Working,
         Err(_elapsed) => {
             overdue();
-            return refused(Rejection::new(RejectionKind::DeliveryRunning));
+            Stage::Working
         }
     };
-    match progress {
-        Progress::Promised(handed_over) => accepted(DocumentBody::telling(HandedOver(handed_over))),
-        Progress::Over(Ending::Ran(Verdict::Answered(answer))) => answered(&answer, !is_first),
-        Progress::Over(Ending::Ran(Verdict::Failed(failure))) => failure.response(),
-        Progress::Over(Ending::Recorded(answer)) => answered(&answer, true),
-        Progress::Over(Ending::Promised) => accepted(DocumentBody::default()),
-        Progress::Over(Ending::Refused(rejection)) => refused(rejection),
-        Progress::Working => refused(Rejection::new(RejectionKind::DeliveryRunning)),
+    match stage {
+        Stage::Working => Err(Rejection::new(RejectionKind::DeliveryRunning)),
+        Stage::Promised(handed_over) => {
+            Ok(accepted(DocumentBody::telling(HandedOver(handed_over))))
+        }
+        Stage::Over(Ending::Ran(Verdict::Answered(answer))) => Ok(answered(&answer, !is_first)),
+        Stage::Over(Ending::Ran(Verdict::Failed(failure))) => match failure {
+            Failure::Response(response) => Ok(response.into_response()),
+            Failure::Rejected(rejection) => Err(rejection),
+        },
+        Stage::Over(Ending::Recorded(answer)) => Ok(answered(&answer, true)),
+        Stage::Over(Ending::Promised) => Ok(accepted(DocumentBody::default())),
+        Stage::Over(Ending::Refused(rejection)) => Err(rejection),
     }
 }
 
@@ -61,21 +66,5 @@ fn answered(answer: &RecordedAnswer, is_replayed: bool) -> Response<DocumentBody
 fn accepted(body: DocumentBody) -> Response<DocumentBody> {
     let mut response = Response::new(body);
     *response.status_mut() = StatusCode::ACCEPTED;
-    response
-}
-
-pub(super) fn refused(rejection: Rejection) -> Response<DocumentBody> {
-    let mut response = rejection.response().map(DocumentBody::from);
-    response.extensions_mut().insert(rejection);
-    response
-}
-
-/// Nothing is done for a request that nobody has proven.
-pub(super) fn not_verified() -> Response<DocumentBody> {
-    tracing::error!(
-        "no verified webhook in the request's extensions: is VerifyWebhookLayer outside of DeliverOnceLayer?"
-    );
-    let mut response = Response::new(DocumentBody::default());
-    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
     response
 }

@@ -3,6 +3,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::Response;
+use http_body_util::Full;
 use tokio::sync::Semaphore;
 
 use super::key::KeyOf;
@@ -11,6 +14,7 @@ use super::shared::{Policy, Shared};
 use crate::callback::CallbackClient;
 use crate::config_error::ConfigError;
 use crate::ledger::{DeliveryKey, Ledger, MemoryLedger};
+use crate::rejection::{Rejection, RejectionHooks};
 use crate::verify::Webhook;
 
 /// ConductorOne gives an attempt up after 30 s: an answer has to leave sooner.
@@ -25,6 +29,7 @@ pub struct DeliverOnceBuilder {
     key: Arc<KeyOf>,
     policy: Policy,
     callbacks: Option<CallbackClient>,
+    hooks: RejectionHooks,
 }
 
 impl DeliverOnceLayer {
@@ -41,7 +46,7 @@ impl Default for DeliverOnceBuilder {
             ledger: Arc::new(MemoryLedger::default()),
             key: Arc::new(DeliveryKey::of),
             policy: Policy {
-                deadline: Duration::from_secs(25),
+                answer_within: Duration::from_secs(25),
                 by_callback: false,
                 latest_answer: LATEST_ANSWER,
                 join: Duration::from_secs(20),
@@ -51,6 +56,7 @@ impl Default for DeliverOnceBuilder {
                 max_running: 1_000,
             },
             callbacks: None,
+            hooks: RejectionHooks::default(),
         }
     }
 }
@@ -102,8 +108,8 @@ impl DeliverOnceBuilder {
     /// callback URL may not be used, there is no 202: the caller gets 503 after
     /// 28 s, and the answer with one of ConductorOne's next attempts, if the
     /// handler does not outlast them all: 50, which can be over in 20 minutes.
-    pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.policy.deadline = deadline;
+    pub fn answer_within(mut self, limit: Duration) -> Self {
+        self.policy.answer_within = limit;
         self
     }
 
@@ -133,7 +139,7 @@ impl DeliverOnceBuilder {
     /// A limit outside of this layer does not count the handlers that go on after
     /// their client has hung up, or after a 202. One inside of it, such as Tower's
     /// `ConcurrencyLimit`, lets deliveries wait in their runs, up to the
-    /// [deadline](Self::deadline) and beyond, and takes places meanwhile.
+    /// [202](Self::answer_within) and beyond, and takes places meanwhile.
     pub fn max_running(mut self, handlers: usize) -> Self {
         self.policy.max_running = handlers;
         self
@@ -171,22 +177,41 @@ impl DeliverOnceBuilder {
         self
     }
 
+    /// Calls this for every rejection of this layer, before it is answered: to count
+    /// them, or to raise an alarm. It must not block.
+    pub fn on_rejection(mut self, observe: impl Fn(&Rejection) + Send + Sync + 'static) -> Self {
+        self.hooks.on_rejection(observe);
+        self
+    }
+
+    /// Makes the answers to rejections of this layer, in place of
+    /// [`Rejection::response`]: as
+    /// [`VerifyWebhookBuilder::rejection_response`](crate::VerifyWebhookBuilder::rejection_response)
+    /// does for the other layer.
+    pub fn rejection_response(
+        mut self,
+        respond: impl Fn(&Rejection) -> Response<Full<Bytes>> + Send + Sync + 'static,
+    ) -> Self {
+        self.hooks.rejection_response(respond);
+        self
+    }
+
     /// Checks the configuration and builds the layer.
     ///
     /// # Errors
     /// [`ConfigError`] names the value that is wrong, and what would be right.
     pub fn build(self) -> Result<DeliverOnceLayer, ConfigError> {
         let Policy {
-            deadline,
+            answer_within,
             join,
             lease,
             run_limit,
             max_running,
             ..
         } = self.policy;
-        if deadline >= LATEST_ANSWER {
+        if answer_within >= LATEST_ANSWER {
             return Err(ConfigError::new(format!(
-                "the deadline {deadline:?} is too late: less than {LATEST_ANSWER:?}, ConductorOne waits for 30 s"
+                "answer_within {answer_within:?} is too long: less than {LATEST_ANSWER:?}, ConductorOne waits for 30 s"
             )));
         }
         if join > LATEST_ANSWER {
@@ -221,6 +246,7 @@ impl DeliverOnceBuilder {
             self.key,
             self.policy,
             self.callbacks,
+            self.hooks,
         )))
     }
 }

@@ -1,5 +1,5 @@
 use std::fmt;
-use std::future::{self, Future};
+use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -25,10 +25,6 @@ impl<E> ResponseFuture<E> {
             answer: Box::pin(answer),
             error: PhantomData,
         }
-    }
-
-    pub(super) fn ready(answer: Response<DocumentBody>) -> Self {
-        Self::new(future::ready(answer))
     }
 }
 

@@ -9,8 +9,10 @@ use http_body::Body;
 use http_body_util::Full;
 use tower_service::Service;
 
-use super::guard::{self, Verdict};
+use super::verdict::Verdict;
+use crate::error_chain::error_chain;
 use crate::excerpt::one_line;
+use crate::rejection::RejectionKind;
 use crate::verify::Webhook;
 
 /// A service that can be called by a task of its own, and again.
@@ -38,15 +40,16 @@ where
             self.call(request).await
         };
         match called.await.map_err(Into::into) {
-            Ok(response) => guard::judge(&webhook, response).await,
+            Ok(response) => Verdict::judge(&webhook, response).await,
             Err(error) => {
                 tracing::error!(
+                    tenant = webhook.tenant(),
                     webhook_id = webhook.id_for_log(),
                     // It may quote the payload.
-                    error = one_line(&error.to_string()),
+                    error = one_line(&error_chain(&*error)),
                     "the inner service failed"
                 );
-                Verdict::failed()
+                Verdict::rejected(RejectionKind::HandlerFailed)
             }
         }
     }

@@ -88,25 +88,58 @@ impl DeliverOnceLayer {
         self.shared.key_of(webhook)
     }
 
-    /// Stops: begins no new work, which is answered 503, and waits for what is
-    /// running, callbacks included, for as long as the
-    /// [drain timeout](super::DeliverOnceBuilder::drain_timeout) says. What is not done
-    /// by then is cut off and left to other replicas, or to ConductorOne's next
+    /// Stops: begins no new work, which is answered 503, and waits for the work in
+    /// progress, callbacks included, for as long as the
+    /// [drain timeout](super::DeliverOnceBuilder::drain_timeout) says. Work that is not
+    /// done by then is cut off and left to other replicas, or to ConductorOne's next
     /// attempt.
     ///
     /// Await it once the server takes no more connections and before the runtime
-    /// shuts down. Whether all work was done is the answer.
-    pub async fn drain(&self) -> bool {
+    /// shuts down.
+    ///
+    /// ```
+    /// # use tower_conductorone::DeliverOnceLayer;
+    /// # async fn stop(once: DeliverOnceLayer) {
+    /// let drained = once.drain().await;
+    /// if !drained.is_complete() {
+    ///     eprintln!("{} deliveries were cut off", drained.cut_off());
+    /// }
+    /// # }
+    /// # let _ = stop;
+    /// ```
+    pub async fn drain(&self) -> Drained {
         self.shared.enter(Phase::Draining);
-        let idle = self.shared.runs.idle();
+        let idle = self.shared.in_progress.idle();
         let done = timeout(self.shared.policy.drain, idle).await.is_ok();
         self.shared.enter(Phase::Stopped);
-        if !done {
-            let left = self.shared.runs.count();
-            tracing::warn!(left, "stopping: work is cut off and left to others");
-            let _ = timeout(RELEASE, self.shared.runs.idle()).await;
+        if done {
+            return Drained { cut_off: 0 };
         }
-        done
+        let cut_off = self.shared.in_progress.count();
+        tracing::warn!(cut_off, "stopping: work is cut off and left to others");
+        let _ = timeout(RELEASE, self.shared.in_progress.idle()).await;
+        Drained { cut_off }
+    }
+}
+
+/// How [`DeliverOnceLayer::drain`] has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "work may have been cut off"]
+pub struct Drained {
+    cut_off: usize,
+}
+
+impl Drained {
+    /// Whether all work was done in time.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.cut_off == 0
+    }
+
+    /// How many deliveries were cut off, and are left to others.
+    #[must_use]
+    pub fn cut_off(&self) -> usize {
+        self.cut_off
     }
 }
 

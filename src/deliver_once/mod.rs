@@ -88,26 +88,47 @@
 //! for each KB of the payload 2 µs more, in which it is put into canonical form
 //! and hashed (`cargo bench --bench deliver_once`).
 
+// The files, along the way of a delivery:
+//
+// builder, layer, service,    the Tower edge: a service that joins each request to
+// future, body                its delivery
+// key, canonical              which delivery a webhook belongs to
+// in_progress                 the deliveries at work in this process, and who waits
+// lead                        the work on one delivery, from claim to answer:
+//   claim                       whether this process runs it
+//   run, handler, verdict       one run of the handler, and whether its response is
+//                               of use
+//   lease, ask                  the lease under it, and questions to the ledger
+//   promise                     202, while the handler goes on
+//   answer                      what the callers are told
+// promised                    after a 202: runs again, posts the document
+// recover                     promised deliveries of replicas that are gone
+// shared                      the policy, and what all of them share
+
 mod answer;
+mod ask;
 mod body;
 mod builder;
 mod canonical;
+mod claim;
 mod future;
-mod guard;
 mod handler;
+mod in_progress;
 mod key;
 mod layer;
 mod lead;
+mod lease;
+mod promise;
 mod promised;
 mod recover;
 mod run;
-mod runs;
 mod service;
 mod shared;
+mod verdict;
 
 pub use self::body::DocumentBody;
 pub use self::builder::DeliverOnceBuilder;
 pub use self::future::ResponseFuture;
-pub use self::layer::DeliverOnceLayer;
+pub use self::layer::{DeliverOnceLayer, Drained};
 pub use self::run::DeliveryRun;
 pub use self::service::DeliverOnce;

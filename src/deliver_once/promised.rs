@@ -1,5 +1,5 @@
-//! After a 202: the work has to be done and its answer posted, since nobody will
-//! ask for it again.
+//! A delivery after its 202: its work is done and its answer posted here, since
+//! ConductorOne does not ask again.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -11,19 +11,21 @@ use http_body_util::Full;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::guard::Verdict;
+use super::ask::{LEDGER_PAUSE, persist};
 use super::handler::Handler;
-use super::recover::{leave, unfit};
-use super::run::{LEDGER_PAUSE, Place, Run, persist, release, under_lease};
-use super::runs::{Ending, Progress as Told, Seat};
+use super::in_progress::{Ending, Seat, Stage};
+use super::lease::{leave, release, under_lease, unfit};
+use super::run::{Place, Run};
 use super::shared::{Phase, Shared};
+use super::verdict::Verdict;
 use crate::callback::{AttemptOutcome, Callback, CallbackClient, Progress};
 use crate::event::Reply;
 use crate::excerpt::one_line;
 use crate::ledger::{
     Claimed, DeliveryKey, Finished, Hold, Lease, Owner, Posted, RecordedAnswer, Standing, Taken,
-    Work as Todo,
+    Work,
 };
+use crate::rejection::RejectionKind;
 use crate::verify::{Remembered, Webhook};
 
 /// How often a handler may be called for a promised delivery before its work is
@@ -39,7 +41,7 @@ const WRITTEN: Duration = Duration::from_secs(60);
 const SHORT_PAUSE: Duration = Duration::from_secs(5);
 
 /// The work on a delivery that was promised.
-pub(super) struct Work<H> {
+pub(super) struct PromisedDelivery<H> {
     pub(super) shared: Arc<Shared>,
     pub(super) webhook: Webhook,
     pub(super) request: Request<Full<Bytes>>,
@@ -91,7 +93,7 @@ type Next = ControlFlow<(), Step>;
 /// outage of the ledger nobody. Or the receiver stops, as is then seen.
 const LATER: Next = ControlFlow::Continue(Step::Wait(LEDGER_PAUSE));
 
-impl<H: Handler> Work<H> {
+impl<H: Handler> PromisedDelivery<H> {
     /// Goes on until ConductorOne has its answer, or can no longer get one, or
     /// another process has taken over.
     // None of these takes `&self`: a service need not be `Sync`.
@@ -147,7 +149,7 @@ impl<H: Handler> Work<H> {
                 None => self.shared.place().await,
             };
             let Some(place) = place else {
-                return Verdict::failed();
+                return Verdict::rejected(RejectionKind::HandlerFailed);
             };
             let (shared, webhook, held) = (&self.shared, &self.webhook, (alive, place));
             let mut run = Run::start(shared, service, request, webhook, self.run, held);
@@ -200,7 +202,7 @@ impl<H: Handler> Work<H> {
             // It never was promised.
             Some(Finished::Answered) => {
                 if let Some(seat) = &self.seat {
-                    seat.tell(Told::Over(Ending::Ran(Verdict::Answered(answer))));
+                    seat.tell(Stage::Over(Ending::Ran(Verdict::Answered(answer))));
                 }
                 ControlFlow::Break(())
             }
@@ -451,8 +453,8 @@ impl Step {
     /// What a delivery that was taken over needs.
     pub(super) fn of(taken: Taken) -> Self {
         match taken.work {
-            Todo::Run => Self::Begin(taken.lease),
-            Todo::Send { answer, posted } => Self::Send(taken.lease, answer, posted),
+            Work::Run => Self::Begin(taken.lease),
+            Work::Send { answer, posted } => Self::Send(taken.lease, answer, posted),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Promised work whose replica is gone.
+//! Promised deliveries whose replica is gone.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,12 +10,14 @@ use http_body_util::Full;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
+use super::ask::{LEDGER_PAUSE, ask};
 use super::handler::Handler;
-use super::promised::{Accepted, Step, Work};
-use super::run::{LEDGER_PAUSE, Place, ask, release};
-use super::runs::Busy;
+use super::in_progress::Busy;
+use super::lease::{leave, release, unfit};
+use super::promised::{Accepted, PromisedDelivery, Step};
+use super::run::Place;
 use super::shared::{Phase, Shared};
-use crate::ledger::{Lease, Owner, Posted, Taken, Work as Todo};
+use crate::ledger::{Owner, Taken, Work};
 use crate::verify::{Remembered, Webhook};
 
 /// How many documents are posted at once. Each attempt ends within the client's
@@ -29,17 +31,12 @@ const NO_PLACE: Duration = Duration::from_millis(50);
 /// When a delivery that cannot be read is looked at again.
 const UNREAD: Duration = Duration::from_secs(5 * 60);
 
-/// When a delivery that this replica cannot answer is free for others: by chance, so
-/// that it is not always this one that is there first.
-pub(super) fn unfit() -> Duration {
-    Duration::from_millis(fastrand::u64(10_000..20_000))
-}
-
 pub(super) async fn recover<H: Handler>(shared: Arc<Shared>, service: H) {
     if shared.callbacks.is_none() {
         tracing::error!("nothing is recovered without a callback client: set it with callbacks");
         return shared.reached(Phase::Draining).await;
     }
+    shared.is_recovering();
     let (mut runs, mut posts) = (JoinSet::new(), JoinSet::new());
     // Replicas that started together do not look together.
     let look_every = shared.policy.lease / 9;
@@ -56,7 +53,7 @@ pub(super) async fn recover<H: Handler>(shared: Arc<Shared>, service: H) {
             () = next => {}
         }
         // From here on, so that nobody who waits for the end misses it.
-        let busy = shared.runs.busy();
+        let busy = shared.in_progress.busy();
         if shared.phase() != Phase::Serving {
             break;
         }
@@ -71,15 +68,15 @@ pub(super) async fn recover<H: Handler>(shared: Arc<Shared>, service: H) {
             Ok(Some(taken)) => {
                 let (service, shared) = (service.clone(), Arc::clone(&shared));
                 match (&taken.work, shared.try_place()) {
-                    (Todo::Send { .. }, _) => {
+                    (Work::Send { .. }, _) => {
                         posts.spawn(take_up(shared, busy, None, service, taken));
                         Duration::ZERO
                     }
-                    (Todo::Run, Some(place)) => {
+                    (Work::Run, Some(place)) => {
                         runs.spawn(take_up(shared, busy, Some(place), service, taken));
                         Duration::ZERO
                     }
-                    (Todo::Run, None) => {
+                    (Work::Run, None) => {
                         leave(&shared, taken.lease, unfit()).await;
                         NO_PLACE
                     }
@@ -128,7 +125,7 @@ async fn take_up<H: Handler>(
         run = taken.lease.run(),
         "a promised delivery is taken up"
     );
-    let work = Work {
+    let promised = PromisedDelivery {
         request: request(&webhook, uri),
         webhook,
         service,
@@ -141,18 +138,7 @@ async fn take_up<H: Handler>(
         place,
         shared,
     };
-    work.pursue(taken.lease.key(), Step::of(taken)).await;
-}
-
-/// Leaves it as it is to a replica that can do what this one cannot.
-pub(super) async fn leave(shared: &Shared, lease: Lease, pause: Duration) {
-    let left = if lease.attempt() == 0 {
-        shared.ledger.release(lease, pause)
-    } else {
-        shared.ledger.postpone(lease, pause, Posted::No)
-    };
-    // If that is not heard, the lease runs out.
-    let _ = ask(shared, left).await;
+    promised.pursue(taken.lease.key(), Step::of(taken)).await;
 }
 
 /// The request as the handler got it, as far as a handler should care.

@@ -7,6 +7,7 @@ use http::header::{self, HeaderName};
 use http::{Request, Response};
 use http_body::Body;
 use http_body_util::Full;
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tower_service::Service;
 use tracing::{Instrument, Span};
@@ -14,16 +15,16 @@ use tracing::{Instrument, Span};
 use super::answer;
 use super::body::DocumentBody;
 use super::future::ResponseFuture;
-use super::lead::keep_latest;
+use super::handler::Handler;
+use super::in_progress::{Joined, Stage};
 use super::lead::{Job, lead};
+use super::promise::keep_latest;
 use super::run::DeliveryRun;
-use super::runs::Joined;
-use super::runs::Progress;
 use super::shared::{Phase, Shared};
 use crate::rejection::{Rejection, RejectionKind};
 use crate::verify::{Arrived, Webhook};
 
-/// What asks for another form of the answer, for whoever asks alone: the handler's
+/// Headers that ask for another form of the answer. The handler does not see them: its
 /// answer is kept, and goes to all who ask.
 const OF_ONE_ANSWER: [HeaderName; 7] = [
     header::ACCEPT_ENCODING,
@@ -64,8 +65,8 @@ impl<S> DeliverOnce<S> {
     }
 }
 
-/// Whatever became of the request's body on the way, the inner service gets the
-/// one that was verified.
+/// The inner service gets the body that was verified, also where a layer in between has
+/// replaced the request's body.
 impl<S, B, ReqBody> Service<Request<ReqBody>> for DeliverOnce<S>
 where
     S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + 'static,
@@ -85,66 +86,99 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
+    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let called = Instant::now();
-        if request.extensions().get::<DeliveryRun>().is_some() {
-            let rejection = Rejection::installed_twice("DeliverOnceLayer");
-            return ResponseFuture::ready(answer::refused(rejection));
-        }
-        let Some(webhook) = request.extensions().get::<Webhook>().cloned() else {
-            return ResponseFuture::ready(answer::not_verified());
-        };
-        if self.shared.policy.by_callback
-            && let Err(rejection) = self.shared.check_callback(&webhook)
-        {
-            log_refused(&webhook, &rejection);
-            return ResponseFuture::ready(answer::refused(rejection));
-        }
-        let arrived = request.extensions().get::<Arrived>();
-        let arrived = arrived.map_or(called, |arrived| arrived.0);
-        let key = self.shared.key_of(&webhook);
-        let supersedes = |later: &_, known: &_| self.shared.supersedes(later, known);
-        let joined = self.shared.runs.join(key, webhook.clone(), supersedes);
-        let (progress, is_first) = match joined {
-            Joined::Live(progress) => {
-                if matches!(*progress.borrow(), Progress::Promised(_)) {
-                    let (shared, webhook) = (Arc::clone(&self.shared), webhook.clone());
-                    let uri = request.uri().clone();
-                    tokio::spawn(async move { keep_latest(&shared, key, &webhook, &uri).await });
-                }
-                (progress, false)
-            }
-            Joined::New(..) if self.shared.phase() != Phase::Serving => {
-                let stopping = Rejection::new(RejectionKind::Stopping);
-                return ResponseFuture::ready(answer::refused(stopping));
-            }
-            Joined::New(seat, progress) => {
-                for name in OF_ONE_ANSWER {
-                    request.headers_mut().remove(name);
-                }
-                let job = Job {
-                    request: request.map(|_| Full::new(webhook.body().clone())),
-                    service: self.inner.clone(),
-                    arrived,
-                };
-                let work = lead(Arc::clone(&self.shared), seat, webhook.clone(), job);
-                // Whoever asks may hang up: the work goes on.
-                tokio::spawn(work.instrument(span(&webhook)));
-                (progress, true)
-            }
-        };
-        let policy = &self.shared.policy;
-        let mut latest = arrived + policy.latest_answer;
-        if !is_first {
-            latest = latest.min(called + policy.join);
-        }
+        let webhook = request.extensions().get::<Webhook>().cloned();
         let shared = Arc::clone(&self.shared);
-        let overdue = move || {
-            if is_first {
-                shared.log_overdue(&webhook);
+        let begun = begin(&shared, &self.inner, request, webhook.as_ref(), called);
+        ResponseFuture::new(async move {
+            let answer = match begun {
+                Ok(waiting) => waiting.answer(&shared, webhook.as_ref()).await,
+                Err(rejection) => Err(rejection),
+            };
+            answer.unwrap_or_else(|rejection| shared.refuse(webhook.as_ref(), rejection))
+        })
+    }
+}
+
+/// A request that waits for the answer of its delivery.
+struct Waiting {
+    stage: watch::Receiver<Stage>,
+    /// Whether the work is done for this request, and not for an earlier one.
+    is_first: bool,
+    latest: Instant,
+}
+
+impl Waiting {
+    async fn answer(
+        self,
+        shared: &Shared,
+        webhook: Option<&Webhook>,
+    ) -> Result<Response<DocumentBody>, Rejection> {
+        let overdue = || {
+            if let (true, Some(webhook)) = (self.is_first, webhook) {
+                shared.log_overdue(webhook);
             }
         };
-        ResponseFuture::new(answer::wait(progress, is_first, latest, overdue))
+        answer::wait(self.stage, self.is_first, self.latest, overdue).await
+    }
+}
+
+/// Joins the work on the delivery, or begins it.
+fn begin<H: Handler, B>(
+    shared: &Arc<Shared>,
+    service: &H,
+    mut request: Request<B>,
+    webhook: Option<&Webhook>,
+    called: Instant,
+) -> Result<Waiting, Rejection> {
+    if request.extensions().get::<DeliveryRun>().is_some() {
+        return Err(Rejection::installed_twice("DeliverOnceLayer"));
+    }
+    let webhook = webhook.ok_or_else(Rejection::missing_webhook)?;
+    if shared.policy.by_callback {
+        let checked = shared.check_callback(webhook);
+        checked.inspect_err(|rejection| log_refused(webhook, rejection))?;
+    }
+    let arrived = request.extensions().get::<Arrived>();
+    let arrived = arrived.map_or(called, |arrived| arrived.0);
+    let latest = arrived + shared.policy.latest_answer;
+    let key = shared.key_of(webhook);
+    let supersedes = |later: &_, known: &_| shared.supersedes(later, known);
+    match shared.in_progress.join(key, webhook.clone(), supersedes) {
+        Joined::Live(stage) => {
+            if matches!(*stage.borrow(), Stage::Promised(_)) {
+                let (shared, webhook) = (Arc::clone(shared), webhook.clone());
+                let uri = request.uri().clone();
+                tokio::spawn(async move { keep_latest(&shared, key, &webhook, &uri).await });
+            }
+            Ok(Waiting {
+                stage,
+                is_first: false,
+                latest: latest.min(called + shared.policy.join),
+            })
+        }
+        Joined::New(..) if shared.phase() != Phase::Serving => {
+            Err(Rejection::new(RejectionKind::Stopping))
+        }
+        Joined::New(seat, stage) => {
+            for name in OF_ONE_ANSWER {
+                request.headers_mut().remove(name);
+            }
+            let job = Job {
+                request: request.map(|_| Full::new(webhook.body().clone())),
+                service: service.clone(),
+                arrived,
+            };
+            let work = lead(Arc::clone(shared), seat, webhook.clone(), job);
+            // The caller may hang up: the work goes on.
+            tokio::spawn(work.instrument(span(webhook)));
+            Ok(Waiting {
+                stage,
+                is_first: true,
+                latest,
+            })
+        }
     }
 }
 

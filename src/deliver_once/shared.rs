@@ -1,17 +1,26 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
+use http::Response;
 use tokio::sync::{Semaphore, watch};
 
+use super::body::DocumentBody;
+use super::in_progress::InProgress;
 use super::key::KeyOf;
 use super::run::Place;
-use super::runs::Runs;
 use crate::callback::CallbackClient;
 use crate::ledger::{DeliveryKey, Ledger, Name};
-use crate::rejection::{Rejection, RejectionKind};
+use crate::rejection::{Rejection, RejectionHooks, RejectionKind};
 use crate::verify::Webhook;
+
+/// Nobody has said yet whether promised deliveries are resumed.
+const UNKNOWN: u8 = 0;
+
+/// They are, or the log says that they are not.
+const SETTLED: u8 = 1;
 
 /// What the clones of a layer and its services share.
 pub(super) struct Shared {
@@ -22,15 +31,17 @@ pub(super) struct Shared {
     key: Arc<KeyOf>,
     pub(super) policy: Policy,
     pub(super) callbacks: Option<CallbackClient>,
-    pub(super) runs: Arc<Runs>,
+    pub(super) in_progress: Arc<InProgress>,
     places: Arc<Semaphore>,
+    hooks: RejectionHooks,
+    recovery: AtomicU8,
     stop: watch::Sender<Phase>,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Policy {
     /// After which 202 is answered, and the answer posted.
-    pub(super) deadline: Duration,
+    pub(super) answer_within: Duration,
     /// Whether 202 is the only answer.
     pub(super) by_callback: bool,
     /// After which the first caller gets 503.
@@ -61,6 +72,7 @@ impl Shared {
         key: Arc<KeyOf>,
         policy: Policy,
         callbacks: Option<CallbackClient>,
+        hooks: RejectionHooks,
     ) -> Self {
         Self {
             layer: Name::of(&name),
@@ -69,8 +81,10 @@ impl Shared {
             key,
             policy,
             callbacks,
-            runs: Arc::default(),
+            in_progress: Arc::default(),
             places: Arc::new(Semaphore::new(policy.max_running)),
+            hooks,
+            recovery: AtomicU8::new(UNKNOWN),
             stop: watch::Sender::new(Phase::Serving),
         }
     }
@@ -88,12 +102,41 @@ impl Shared {
         DeliveryKey::digest(parts).scoped(self.layer, Name::of(webhook.tenant()))
     }
 
+    /// The answer in place of the handler's.
+    pub(super) fn refuse(
+        &self,
+        webhook: Option<&Webhook>,
+        rejection: Rejection,
+    ) -> Response<DocumentBody> {
+        let rejection = match webhook {
+            Some(webhook) => webhook.rejected(rejection),
+            None => rejection,
+        };
+        self.hooks.observe(&rejection);
+        self.hooks.response(&rejection).map(DocumentBody::from)
+    }
+
+    /// Notes that this process resumes promised deliveries.
+    pub(super) fn is_recovering(&self) {
+        self.recovery.store(SETTLED, Ordering::Relaxed);
+    }
+
+    /// Warns at the first promise, if nothing would resume it after a crash.
+    pub(super) fn warn_unless_recovering(&self) {
+        if self.recovery.swap(SETTLED, Ordering::Relaxed) == UNKNOWN {
+            tracing::warn!(
+                "a delivery is answered 202, and DeliverOnceLayer::recover is not running: \
+                 after a crash, nothing resumes the deliveries that this process has promised"
+            );
+        }
+    }
+
     /// A place for a handler at work, if one is free.
     pub(super) fn try_place(&self) -> Option<Place> {
         Arc::clone(&self.places).try_acquire_owned().ok()
     }
 
-    /// A place, as soon as one is free: before whoever only tries.
+    /// A place, as soon as one is free: before those who only try.
     pub(super) async fn place(&self) -> Option<Place> {
         Arc::clone(&self.places).acquire_owned().await.ok()
     }
@@ -159,7 +202,7 @@ impl Shared {
             event = webhook.event_for_log(),
             after = ?self.policy.latest_answer,
             %reason,
-            "slower than ConductorOne waits, and not answered 202: answered 503"
+            "the handler is slower than ConductorOne waits, and no callback can be used: answered 503"
         );
     }
 
@@ -194,7 +237,7 @@ impl fmt::Debug for Shared {
             .field("policy", &self.policy);
         policy.field("callbacks", &self.callbacks);
         policy
-            .field("running", &self.runs.count())
+            .field("running", &self.in_progress.count())
             .finish_non_exhaustive()
     }
 }

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+#[cfg(feature = "axum")]
+use tracing::warn;
+
 use super::bearer::BearerError;
 use super::body::BodyError;
 use super::claims::MismatchError;
@@ -12,6 +15,9 @@ use super::replay::ReplayError;
 use super::signature::SignatureError;
 use super::token::TokenError;
 use super::unverified_claims::ClaimError;
+use super::webhook::Webhook;
+#[cfg(feature = "axum")]
+use crate::event::PayloadError;
 use crate::keys::VerifyError;
 use crate::rejection::{Rejection, RejectionKind};
 
@@ -138,4 +144,45 @@ impl From<ReplayError> for Rejection {
             }
         }
     }
+}
+
+impl Webhook {
+    /// A rejection of this webhook.
+    pub(crate) fn rejected(&self, rejection: Rejection) -> Rejection {
+        rejection.of_tenant(self.tenant()).of_webhook(self.id())
+    }
+
+    /// The payload does not match its event's type. Logs it.
+    #[cfg(feature = "axum")]
+    pub(crate) fn unreadable_payload(&self, error: PayloadError) -> Rejection {
+        warn!(
+            tenant = self.tenant(),
+            webhook_id = self.id_for_log(),
+            event = self.event_for_log(),
+            path = error.path(),
+            "the payload does not match its event's type"
+        );
+        self.rejected(Rejection::because(RejectionKind::UnreadablePayload, error))
+    }
+
+    /// It is of another event than a route takes. Logs it.
+    #[cfg(feature = "axum")]
+    pub(crate) fn unexpected_event(&self, expected: &'static str) -> Rejection {
+        warn!(
+            tenant = self.tenant(),
+            webhook_id = self.id_for_log(),
+            event = self.event_for_log(),
+            expected,
+            "this route takes another event"
+        );
+        let error = UnexpectedEvent { expected };
+        self.rejected(Rejection::because(RejectionKind::UnexpectedEvent, error))
+    }
+}
+
+#[cfg(feature = "axum")]
+#[derive(Debug, thiserror::Error)]
+#[error("this route takes {expected} only")]
+struct UnexpectedEvent {
+    expected: &'static str,
 }

@@ -3,9 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::Response;
+use http_body_util::Full;
+
 use crate::clock::{Clock, SystemClock};
 use crate::config_error::ConfigError;
 use crate::keys::Fetch;
+use crate::rejection::{Rejection, RejectionHooks};
 use crate::replay::{MemoryReplayStore, ReplayStore};
 use crate::tenant::{Fetching, Tenant, key_sources};
 use crate::url::{RedactedUrl, has_unicode_host};
@@ -34,6 +39,7 @@ pub struct VerifyWebhookBuilder {
     replay_store_timeout: Duration,
     fetching: Fetching,
     clock: Arc<dyn Clock>,
+    hooks: RejectionHooks,
 }
 
 impl VerifyWebhookLayer {
@@ -63,6 +69,7 @@ impl Default for VerifyWebhookBuilder {
                 http_on_loopback: false,
             },
             clock: Arc::new(SystemClock),
+            hooks: RejectionHooks::default(),
         }
     }
 }
@@ -197,12 +204,53 @@ impl VerifyWebhookBuilder {
         self
     }
 
+    /// Calls this for every rejection, before it is answered: to count rejections, or
+    /// to raise an alarm. It must not block.
+    ///
+    /// Anybody can provoke rejections: only one with a
+    /// [tenant](Rejection::tenant) was signed by that tenant.
+    pub fn on_rejection(mut self, observe: impl Fn(&Rejection) + Send + Sync + 'static) -> Self {
+        self.hooks.on_rejection(observe);
+        self
+    }
+
+    /// Makes the answers to rejections, in place of
+    /// [`Rejection::response`]: for an error format of your own. Start from the
+    /// rejection's [status](Rejection::status) and
+    /// [`retry_after`](Rejection::retry_after).
+    ///
+    /// The status must be 4xx or 5xx, and not 410. ConductorOne would take a 2xx for
+    /// a success and a 410 for the end of the delivery, and follows no redirect:
+    /// such an answer is replaced by a 500, and logged as an error.
+    ///
+    /// ```
+    /// use http::Response;
+    /// use http_body_util::Full;
+    /// use tower_conductorone::VerifyWebhookLayer;
+    ///
+    /// let builder = VerifyWebhookLayer::builder().rejection_response(|rejection| {
+    ///     let code = rejection.kind().public_code(); // the fine code would help a forger
+    ///     let mut response = Response::new(Full::from(format!("error: {code}")));
+    ///     *response.status_mut() = rejection.status();
+    ///     response
+    /// });
+    /// # let _ = builder;
+    /// ```
+    pub fn rejection_response(
+        mut self,
+        respond: impl Fn(&Rejection) -> Response<Full<Bytes>> + Send + Sync + 'static,
+    ) -> Self {
+        self.hooks.rejection_response(respond);
+        self
+    }
+
     /// Checks the configuration and builds the layer. Nothing is fetched yet.
     ///
     /// # Errors
     /// [`ConfigError`] names the value that is wrong, and what would be right.
     pub fn build(self) -> Result<VerifyWebhookLayer, ConfigError> {
-        Ok(VerifyWebhookLayer::new(self.verifier()?))
+        let hooks = self.hooks.clone();
+        Ok(VerifyWebhookLayer::new(self.verifier()?, hooks))
     }
 
     #[cfg(feature = "testing")]

@@ -11,10 +11,10 @@ use tower_service::Service;
 
 use super::body::ResponseBody;
 use crate::future::BoxFuture;
-use crate::rejection::Rejection;
 
-/// The request that the inner service gets, or why it gets none.
-pub(super) type Verification = BoxFuture<'static, Result<Request<Full<Bytes>>, Rejection>>;
+/// The request that the inner service gets, or the answer if it gets none.
+pub(super) type Verification =
+    BoxFuture<'static, Result<Request<Full<Bytes>>, Box<Response<Full<Bytes>>>>>;
 
 pin_project! {
     /// Response future of [`VerifyWebhook`](super::VerifyWebhook).
@@ -80,10 +80,8 @@ where
                     };
                     let request = match verified {
                         Ok(request) => request,
-                        Err(rejection) => {
-                            let mut response = rejection.response().map(ResponseBody::rejection);
-                            response.extensions_mut().insert(rejection);
-                            return Poll::Ready(Ok(response));
+                        Err(response) => {
+                            return Poll::Ready(Ok((*response).map(ResponseBody::rejection)));
                         }
                     };
                     let Poll::Ready(is_ready) = inner.poll_ready(cx) else {

@@ -1,16 +1,24 @@
+use std::error::Error;
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::{Request, Response, Uri};
+use http_body::Body;
+use http_body_util::Full;
 use tokio::time::timeout;
 use tower_layer::Layer;
 
+#[cfg(doc)]
+use super::builder::VerifyWebhookBuilder;
 use super::service::VerifyWebhook;
 use super::tenant_keys_error::TenantKeysError;
 use crate::future::BoxFuture;
 use crate::keys::{KeyHealth, KeysUnavailable};
+use crate::rejection::{Rejection, RejectionHooks};
 use crate::verify::Verifier;
 
 /// Wraps services in [`VerifyWebhook`].
@@ -29,14 +37,65 @@ use crate::verify::Verifier;
 /// the policy in force, without secrets.
 #[derive(Clone)]
 pub struct VerifyWebhookLayer {
-    verifier: Arc<Verifier>,
+    shared: Arc<Shared>,
+}
+
+/// What the clones of a layer and its services share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    verifier: Verifier,
+    hooks: RejectionHooks,
 }
 
 impl VerifyWebhookLayer {
-    pub(crate) fn new(verifier: Verifier) -> Self {
+    pub(super) fn new(verifier: Verifier, hooks: RejectionHooks) -> Self {
         Self {
-            verifier: Arc::new(verifier),
+            shared: Arc::new(Shared { verifier, hooks }),
         }
+    }
+
+    /// Verifies one request, for what is no Tower service: an actix handler, a queue,
+    /// a function of your own. It gives the request back with its body's bytes, and
+    /// with the [`Webhook`](crate::Webhook) in its extensions.
+    ///
+    /// The request's URI must have the path that ConductorOne called, below the
+    /// [public URL](VerifyWebhookBuilder::public_url), and its headers must be complete.
+    ///
+    /// ```
+    /// use bytes::Bytes;
+    /// use http::{Request, Response};
+    /// use http_body_util::Full;
+    /// use tower_conductorone::{VerifyWebhookLayer, Webhook};
+    ///
+    /// async fn receive(
+    ///     layer: &VerifyWebhookLayer,
+    ///     request: Request<Full<Bytes>>,
+    /// ) -> Response<Full<Bytes>> {
+    ///     let request = match layer.verify(request).await {
+    ///         Ok(request) => request,
+    ///         Err(rejection) => return rejection.response(),
+    ///     };
+    ///     match request.extensions().get::<Webhook>() {
+    ///         Some(webhook) if webhook.event().ends_with("PayloadTest") => {
+    ///             Response::new(Full::from(r#"{"version":"v1"}"#))
+    ///         }
+    ///         _ => todo!("answer the other events"),
+    ///     }
+    /// }
+    /// # let _ = receive;
+    /// ```
+    ///
+    /// # Errors
+    /// [`Rejection`] says why the request was refused, and makes its
+    /// [answer](Rejection::response). The builder's
+    /// [`on_rejection`](VerifyWebhookBuilder::on_rejection) has seen it; its
+    /// [`rejection_response`](VerifyWebhookBuilder::rejection_response) does not apply.
+    pub async fn verify<B>(&self, request: Request<B>) -> Result<Request<Full<Bytes>>, Rejection>
+    where
+        B: Body,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        self.shared.verify(request).await
     }
 
     /// Completes once the keys of every tenant are loaded. Await it at start,
@@ -45,7 +104,7 @@ impl VerifyWebhookLayer {
     /// It tries for as long as it takes; see [`ready_within`](Self::ready_within)
     /// for a service that should not start without keys.
     pub async fn ready(&self) {
-        let sources = self.verifier.tenants.values();
+        let sources = self.shared.verifier.tenants.values();
         together(sources.map(|source| source.ready()).collect()).await;
     }
 
@@ -79,6 +138,7 @@ impl VerifyWebhookLayer {
     #[must_use]
     pub fn health(&self) -> Health {
         let mut tenants: Vec<_> = self
+            .shared
             .verifier
             .tenants
             .iter()
@@ -98,7 +158,7 @@ impl VerifyWebhookLayer {
     /// [`TenantKeysError`] names each tenant whose keys could not be loaded, and
     /// why. The keys that it had stay in force; the other tenants have new ones.
     pub async fn refresh_now(&self) -> Result<(), TenantKeysError> {
-        let tenants = self.verifier.tenants.iter();
+        let tenants = self.shared.verifier.tenants.iter();
         let refresh = tenants.map(|(domain, source)| -> BoxFuture<'_, _> {
             Box::pin(async move { (domain.to_string(), source.refresh().await) })
         });
@@ -107,6 +167,35 @@ impl VerifyWebhookLayer {
             outcomes.filter_map(|(domain, outcome)| Some((domain, outcome.err()?))),
         )
     }
+}
+
+impl Shared {
+    pub(super) async fn verify<B>(
+        &self,
+        request: Request<B>,
+    ) -> Result<Request<Full<Bytes>>, Rejection>
+    where
+        B: Body,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let uri = original_uri(&request);
+        let verified = self.verifier.verify(request, uri.path()).await;
+        verified.inspect_err(|rejection| self.hooks.observe(rejection))
+    }
+
+    pub(super) fn response(&self, rejection: &Rejection) -> Response<Full<Bytes>> {
+        self.hooks.response(rejection)
+    }
+}
+
+/// The URI that the caller asked for, also below nested axum routers, which strip
+/// what they have matched.
+fn original_uri<B>(request: &Request<B>) -> Uri {
+    #[cfg(feature = "axum")]
+    if let Some(original) = crate::axum::original_uri(request.extensions()) {
+        return original.clone();
+    }
+    request.uri().clone()
 }
 
 /// Waits for all of them at once: one tenant's trouble does not hold up another.
@@ -134,14 +223,14 @@ impl<S> Layer<S> for VerifyWebhookLayer {
     type Service = VerifyWebhook<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        VerifyWebhook::new(inner, Arc::clone(&self.verifier))
+        VerifyWebhook::new(inner, Arc::clone(&self.shared))
     }
 }
 
 impl fmt::Debug for VerifyWebhookLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("VerifyWebhookLayer")
-            .field(&self.verifier)
+            .field(&self.shared.verifier)
             .finish()
     }
 }

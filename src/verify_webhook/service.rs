@@ -3,26 +3,26 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Request, Response, Uri};
+use http::{Request, Response};
 use http_body::Body;
 use http_body_util::Full;
 use tower_service::Service;
 
 use super::body::ResponseBody;
 use super::future::ResponseFuture;
-use crate::verify::Verifier;
+use super::layer::Shared;
 
 /// Middleware that lets only proven webhooks through to the inner service:
 /// made by [`VerifyWebhookLayer`](super::VerifyWebhookLayer).
 #[derive(Clone, Debug)]
 pub struct VerifyWebhook<S> {
     inner: S,
-    verifier: Arc<Verifier>,
+    shared: Arc<Shared>,
 }
 
 impl<S> VerifyWebhook<S> {
-    pub(super) fn new(inner: S, verifier: Arc<Verifier>) -> Self {
-        Self { inner, verifier }
+    pub(super) fn new(inner: S, shared: Arc<Shared>) -> Self {
+        Self { inner, shared }
     }
 
     /// The inner service.
@@ -59,21 +59,11 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let verifier = Arc::clone(&self.verifier);
-        let uri = original_uri(&request);
-        ResponseFuture::new(
-            Box::pin(async move { verifier.verify(request, uri.path()).await }),
-            self.inner.clone(),
-        )
+        let shared = Arc::clone(&self.shared);
+        let verification = Box::pin(async move {
+            let verified = shared.verify(request).await;
+            verified.map_err(|rejection| Box::new(shared.response(&rejection)))
+        });
+        ResponseFuture::new(verification, self.inner.clone())
     }
-}
-
-/// The URI that the caller asked for, also below nested axum routers, which strip
-/// what they have matched.
-pub(super) fn original_uri<B>(request: &Request<B>) -> Uri {
-    #[cfg(feature = "axum")]
-    if let Some(original) = crate::axum::original_uri(request.extensions()) {
-        return original.clone();
-    }
-    request.uri().clone()
 }

@@ -207,11 +207,17 @@ async fn nothing_is_posted_before_the_202_is_written() {
     assert_eq!(script.posts().len(), 1);
 }
 
+/// What is answered for a promised delivery that was given up.
+fn given_up() -> (u16, String) {
+    let problem = r#"{"title":"Internal Server Error","status":500,"code":"delivery_given_up"}"#;
+    (500, problem.to_owned())
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_400_after_a_post_that_broke_off_ends_the_delivery_as_called_back() {
     for (acts, expected) in [
         (vec![Act::Broken, status(400)], accepted()),
-        (vec![Act::Unsent, status(400)], (500, String::new())),
+        (vec![Act::Unsent, status(400)], given_up()),
     ] {
         let script = Script::new(acts);
         let receiver = Receiver::new(once(&script).always_by_callback(), async |_| {
@@ -244,7 +250,7 @@ async fn a_400_after_a_post_that_a_stop_cut_off_ends_the_delivery_as_called_back
     assert_eq!(one.ask(&delivery).await, accepted());
     sleep(seconds(1)).await;
     assert_eq!(script.posts().len(), 1);
-    assert!(!one.once.drain().await, "the POST is cut off");
+    assert!(!one.once.drain().await.is_complete(), "the POST is cut off");
     tokio::spawn(two.once.recover(two.handlers.clone()));
     sleep(seconds(3600)).await;
     assert!(script.posts().len() > 1);
@@ -329,7 +335,7 @@ async fn a_promised_run_that_always_fails_is_given_up_after_fifty() {
     assert_eq!(receiver.ask(&delivery).await, accepted());
     sleep(seconds(3600)).await;
     assert_eq!((receiver.runs(), script.posts().len()), (50, 0));
-    assert_eq!(receiver.ask(&delivery).await, (500, String::new()));
+    assert_eq!(receiver.ask(&delivery).await, given_up());
     assert_eq!(receiver.runs(), 50);
 }
 
@@ -519,7 +525,7 @@ async fn a_service_that_is_not_what_the_layer_goes_around_uses_no_run_up() {
         // Long enough for far more than 50 runs.
         sleep(seconds(2 * 60 * 60)).await;
         assert_eq!((mistaken.runs(), script.posts().len()), (0, 0), "{wrong}");
-        mistaken.once.drain().await;
+        let _ = mistaken.once.drain().await;
         let right = receiver();
         tokio::spawn(right.once.recover(right.handlers.clone()));
         sleep(seconds(120)).await;
@@ -704,7 +710,7 @@ async fn draining_waits_until_the_document_is_posted() {
         document(COMPLETE)
     });
     assert_eq!(receiver.ask(&receiver.delivery()).await, accepted());
-    assert!(receiver.once.drain().await, "all was done");
+    assert!(receiver.once.drain().await.is_complete(), "all was done");
     assert_eq!(script.posts().len(), 2);
 }
 
@@ -1062,7 +1068,7 @@ async fn what_only_a_newer_version_can_read_is_left_to_it_until_its_deadline() {
     let standing = ledger.find(key).await.expect("a reply");
     assert_eq!(standing, Some(Standing::Promised));
     // It has been looked at every five minutes, and is whole.
-    assert!(receiver.once.drain().await);
+    assert!(receiver.once.drain().await.is_complete());
     sleep(seconds(301)).await;
     let taken = ledger.resume(key, Owner::random(), seconds(45)).await;
     let taken = taken.expect("a reply").expect("due");
@@ -1095,7 +1101,7 @@ async fn nothing_is_taken_up_while_the_receiver_stops() {
     }
     // It waits for what is asked for.
     let start = Instant::now();
-    assert!(two.once.drain().await);
+    assert!(two.once.drain().await.is_complete());
     assert!(start.elapsed() > seconds(2));
     recovered.await.expect("no panic");
     assert_eq!(two.runs(), 0);
@@ -1152,7 +1158,7 @@ async fn a_lease_is_given_back_when_nothing_is_left_of_the_handler() {
     let asked = receiver.send(&receiver.delivery());
     sleep(seconds(1)).await;
     assert_eq!(ledger.live().load(Ordering::SeqCst), 1);
-    assert!(!receiver.once.drain().await, "it is cut off");
+    assert!(!receiver.once.drain().await.is_complete(), "it is cut off");
     drop(asked);
     assert_eq!(ledger.live().load(Ordering::SeqCst), 0);
     assert_eq!(ledger.live_at_release(), 0);
@@ -1176,7 +1182,7 @@ async fn draining_waits_for_recovered_runs() {
         sleep(Duration::from_millis(10)).await;
     }
     let start = Instant::now();
-    assert!(two.once.drain().await);
+    assert!(two.once.drain().await.is_complete());
     assert!(start.elapsed() > seconds(9), "{:?}", start.elapsed());
     assert_eq!(script.documents(), [COMPLETE]);
 }
@@ -1199,7 +1205,7 @@ async fn whoever_waits_for_another_replica_is_told_when_this_one_stops() {
     let duplicate = two.send(&delivery);
     sleep(seconds(1)).await;
     let start = Instant::now();
-    assert!(two.once.drain().await);
+    assert!(two.once.drain().await.is_complete());
     assert_eq!(duplicate.await.expect("no panic").status(), 503);
     assert!(start.elapsed() < seconds(1), "{:?}", start.elapsed());
 }
@@ -1255,4 +1261,43 @@ async fn a_request_s_span_ends_with_its_answer_and_not_with_the_callback() {
     sleep(seconds(1)).await;
     assert!(closed.0.lock().expect("no panic").contains(&"request"));
     assert_eq!((receiver.runs(), script.posts().len()), (1, 0));
+}
+
+/// Counts the warnings that name `recover`.
+#[derive(Clone, Default)]
+struct Warnings(Arc<AtomicUsize>);
+
+impl<S: Subscriber> Layer<S> for Warnings {
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        let mut text = String::new();
+        event.record(
+            &mut |_: &tracing::field::Field, value: &dyn std::fmt::Debug| {
+                text += &format!("{value:?}");
+            },
+        );
+        if *event.metadata().level() == tracing::Level::WARN && text.contains("recover") {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_promise_warns_if_nothing_would_resume_it() {
+    for recovers in [false, true] {
+        let warnings = Warnings::default();
+        let _guard = support::capture(tracing_subscriber::registry().with(warnings.clone()));
+        let script = Script::new([status(200)]);
+        let receiver = Receiver::new(once(&script).always_by_callback(), async |_| {
+            document(COMPLETE)
+        });
+        if recovers {
+            tokio::spawn(receiver.once.recover(receiver.handlers.clone()));
+            sleep(seconds(1)).await;
+        }
+        for number in 0..3 {
+            let delivery = receiver.delivery().webhook_id(format!("delivery {number}"));
+            assert_eq!(receiver.ask(&delivery).await, accepted());
+        }
+        assert_eq!(warnings.0.load(Ordering::SeqCst), usize::from(!recovers));
+    }
 }

@@ -53,6 +53,15 @@ fn answer(status: u16, body: &str) -> Answer {
     }
 }
 
+/// A rejection with 500.
+fn problem(code: &'static str) -> Answer {
+    let body = format!(r#"{{"title":"Internal Server Error","status":500,"code":"{code}"}}"#);
+    Answer {
+        code: Some(code),
+        ..answer(500, &body)
+    }
+}
+
 fn replayed(status: u16, body: &str) -> Answer {
     Answer {
         replayed: true,
@@ -431,7 +440,8 @@ async fn an_answer_that_conductorone_could_not_use_is_500_and_not_recorded() {
             }
         });
         let delivery = receiver.provision();
-        assert_eq!(receiver.ask(&delivery).await, answer(500, ""), "{name}");
+        let got = receiver.ask(&delivery).await;
+        assert_eq!(got, problem("unusable_response"), "{name}");
         assert_eq!(
             receiver.ask(&delivery).await,
             answer(200, COMPLETE),
@@ -565,7 +575,7 @@ async fn nothing_runs_for_a_request_that_nobody_has_proven() {
         .oneshot(request.expect("a request"))
         .await
         .expect("infallible");
-    assert_eq!(read(response).await, answer(500, ""));
+    assert_eq!(read(response).await, problem("missing_webhook"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -672,7 +682,7 @@ async fn draining_waits_for_the_work_and_begins_none() {
     let asked = receiver.send(&delivery);
     settle().await;
     let layer = receiver.once.clone();
-    let drained = tokio::spawn(async move { layer.drain().await });
+    let drained = tokio::spawn(async move { layer.drain().await.is_complete() });
     settle().await;
     let refused = receiver.ask(&receiver.provision()).await;
     assert_eq!((refused.status, refused.code), (503, Some("stopping")));
@@ -706,7 +716,7 @@ async fn what_drains_too_long_is_cut_off_and_free_for_others() {
     let asked = one.send(&delivery);
     settle().await;
     let start = Instant::now();
-    assert!(!one.once.drain().await, "not all was done");
+    assert!(!one.once.drain().await.is_complete(), "not all was done");
     assert_eq!(start.elapsed().as_secs(), 25);
     assert_eq!(
         asked.await.expect("no panic").code,
@@ -733,8 +743,8 @@ fn what_cannot_work_is_refused_with_a_remedy() {
     let builder = DeliverOnceLayer::builder;
     for (built, expected) in [
         (
-            builder().deadline(seconds(28)),
-            "the deadline 28s is too late",
+            builder().answer_within(seconds(28)),
+            "answer_within 28s is too long",
         ),
         (
             builder().join_timeout(seconds(29)),
@@ -753,7 +763,7 @@ fn the_layer_tells_the_policy_in_force() {
     let shown = format!("{:?}", once());
     for part in [
         "MemoryLedger",
-        "deadline: 25s",
+        "answer_within: 25s",
         "join: 20s",
         "lease: 45s",
         "drain: 25s",

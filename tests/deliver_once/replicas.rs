@@ -342,7 +342,7 @@ async fn a_lease_is_given_back_once_its_handler_is_gone_and_not_before() {
     // That it was given back is heard of half a second later.
     one.way.is_slow(Duration::from_millis(500));
     let second = spawn_ask(&world, 1, &delivery);
-    assert!(!one.once.drain().await, "not all was done");
+    assert!(!one.once.drain().await.is_complete(), "not all was done");
     assert_eq!(first.await.expect("no panic").0, 503);
     assert_eq!(second.await.expect("no panic").0, 503);
     assert_eq!(ask(&world, 1, &delivery).await, comment(2));
@@ -522,7 +522,7 @@ async fn a_receiver_that_stops_at_a_promise_leaves_it_to_others() {
         sleep(secs(24)).await;
         one.way.is_down(true);
         sleep(Duration::from_millis(1500)).await;
-        assert!(!one.once.drain().await, "not all was done");
+        assert!(!one.once.drain().await.is_complete(), "not all was done");
         world.hosts[0].kill();
         world.start(&world.hosts[1], |_| secs(1));
     });

@@ -13,13 +13,15 @@ use http::{Method, Request, Response};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use support::{DOMAIN, TEST_EVENT, builder, now, receiver};
+
+use super::rejection_hooks::Log;
 use tower::ServiceExt;
 use tower_conductorone::event::{
     Comment, Event, Outcome, PayloadError, PolicyApprovalStep, ProvisionReply, ProvisionStep,
 };
 use tower_conductorone::testing::{Delivery, FakeTenant};
 use tower_conductorone::{
-    DeliverOnceLayer, DeliveryRun, MissingWebhook, Rejection, Typed, VerifyWebhookLayer, Webhook,
+    DeliverOnceLayer, DeliveryRun, Rejection, RejectionKind, Typed, VerifyWebhookLayer, Webhook,
 };
 
 fn delivery(tenant: &FakeTenant) -> Delivery {
@@ -101,6 +103,23 @@ async fn it_goes_with_other_extractors_and_the_body() {
     assert_eq!(answer(&app, request(&large)).await.0.status(), 200);
 }
 
+/// Checks that an answer is problem details, with its rejection in the extensions.
+#[track_caller]
+fn assert_problem<B>(response: &Response<B>, body: &str, status: u16, code: &str) {
+    assert_eq!(response.status(), status, "{body}");
+    assert_eq!(
+        response.headers()["content-type"],
+        "application/problem+json"
+    );
+    let problem: Value = serde_json::from_str(body).expect("JSON");
+    assert_eq!(
+        (&problem["status"], &problem["code"]),
+        (&json!(status), &json!(code))
+    );
+    let rejection = response.extensions().get::<Rejection>();
+    assert_eq!(rejection.expect("a rejection").code(), code);
+}
+
 #[tokio::test]
 async fn without_the_layer_the_webhook_is_missing() {
     async fn maybe(webhook: Option<Webhook>) -> &'static str {
@@ -112,10 +131,17 @@ async fn without_the_layer_the_webhook_is_missing() {
         .route("/maybe", any(maybe));
     // However good the request is.
     let (response, body) = answer(&app, request(&delivery(&tenant))).await;
-    assert_eq!(response.status(), 500);
-    assert!(body.contains("is VerifyWebhookLayer installed"), "{body}");
+    assert_problem(&response, &body, 500, "missing_webhook");
+    let log = Log::default();
+    let guard = log.capture();
     let (response, body) = answer(&app, Request::get("/maybe").body("").expect("good")).await;
     assert_eq!((response.status().as_u16(), &*body), (200, "none"));
+    drop(guard);
+    let log = log.text();
+    assert!(
+        log.contains("ERROR") && log.contains("VerifyWebhookLayer"),
+        "{log}"
+    );
 
     // A layer covers the routes that were there when it was added, not later ones.
     let app = Router::new()
@@ -275,11 +301,12 @@ async fn the_missing_webhook_is_an_error_with_a_hint() {
     use axum::extract::FromRequestParts;
 
     let (mut parts, ()) = Request::new(()).into_parts();
-    let missing: MissingWebhook = Webhook::from_request_parts(&mut parts, &())
+    let missing: Rejection = Webhook::from_request_parts(&mut parts, &())
         .await
         .expect_err("no layer");
-    let error: &dyn Error = &missing;
-    assert!(error.to_string().contains("VerifyWebhookLayer"), "{error}");
+    assert_eq!(missing.kind(), RejectionKind::MissingWebhook);
+    let hint = missing.source().expect("a hint").to_string();
+    assert!(hint.contains("is VerifyWebhookLayer installed"), "{hint}");
     assert_eq!(missing.into_response().status(), 500);
 }
 
@@ -310,8 +337,12 @@ async fn a_route_takes_events_of_one_type() {
 
     let other = provisioning().to("https://hooks.example.com/approvals");
     let (response, body) = answer(&app, request(&other)).await;
-    assert_eq!(response.status(), 422);
-    assert!(body.contains(PolicyApprovalStep::NAME), "{body}");
+    assert_problem(&response, &body, 422, "unexpected_event");
+    let rejection = response.extensions().get::<Rejection>();
+    let rejection = rejection.expect("a rejection");
+    assert_eq!(rejection.tenant(), Some(DOMAIN));
+    let cause = rejection.source().expect("a cause").to_string();
+    assert!(cause.contains(PolicyApprovalStep::NAME), "{cause}");
 
     let test = tenant.delivery(TEST_EVENT).issued_at(now());
     let (response, body) = answer(&app, request(&test)).await;
@@ -322,13 +353,12 @@ async fn a_route_takes_events_of_one_type() {
 
     let odd = provisioning().payload(json!({ "taskView": "s3cret" }));
     let (response, body) = answer(&app, request(&odd)).await;
-    assert_eq!(response.status(), 422);
+    assert_problem(&response, &body, 422, "unreadable_payload");
     assert!(!body.contains("s3cret"), "{body}");
 
     let unverified = provisioning().to("https://hooks.example.com/open");
     let (response, body) = answer(&app, request(&unverified)).await;
-    assert_eq!(response.status(), 500);
-    assert!(body.contains("VerifyWebhookLayer"), "{body}");
+    assert_problem(&response, &body, 500, "missing_webhook");
 }
 
 #[tokio::test]
@@ -346,8 +376,7 @@ async fn a_handler_can_ask_which_run_it_is_in() {
     assert_eq!(response.status(), 202);
 
     let (response, text) = answer(&handlers.layer(verify), request(&delivery(&tenant))).await;
-    assert_eq!(response.status(), 500);
-    assert!(text.contains("DeliverOnceLayer"), "{text}");
+    assert_problem(&response, &text, 500, "missing_delivery_run");
 }
 
 #[tokio::test]

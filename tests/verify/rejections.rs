@@ -542,13 +542,22 @@ async fn a_good_request_reads_its_body_and_stores_its_jti() {
     assert_eq!(store.claims(), 1);
 }
 
-/// By the layer inside of this one; `tests/deliver_once/` has them.
-const BY_DELIVER_ONCE: &[Kind] = &[
+/// By the layer inside of this one, by extractors and by a `rejection_response`:
+/// `tests/deliver_once/`, `axum_extractor.rs` and `rejection_hooks.rs` have them.
+const BY_OTHERS: &[Kind] = &[
     Kind::DeliveryRunning,
     Kind::TooManyRunning,
     Kind::LedgerUnavailable,
     Kind::Stopping,
     Kind::NoCallback,
+    Kind::HandlerFailed,
+    Kind::UnusableResponse,
+    Kind::DeliveryGivenUp,
+    Kind::MissingWebhook,
+    Kind::MissingDeliveryRun,
+    Kind::UnexpectedEvent,
+    Kind::UnreadablePayload,
+    Kind::UnusableRejectionResponse,
 ];
 
 #[tokio::test]
@@ -559,7 +568,7 @@ async fn every_kind_has_a_row_and_an_answer() {
     }
     let of_this_layer = || {
         let all = Kind::ALL.iter();
-        all.filter(|kind| !BY_DELIVER_ONCE.contains(kind))
+        all.filter(|kind| !BY_OTHERS.contains(kind))
     };
     for kind in of_this_layer() {
         assert!(rows.contains_key(kind.code()), "no row for {kind:?}");
@@ -584,8 +593,18 @@ fn no_kind_is_answered_410_or_2xx_or_3xx_and_5xx_only_for_our_own_trouble() {
         .contains(kind);
         if ours {
             assert_eq!(status, 503, "{kind:?}");
-        } else if *kind == Kind::InstalledTwice {
-            // A mistake in how the receiver is put together.
+        } else if [
+            // A mistake in how the receiver is put together, or a handler that failed.
+            Kind::InstalledTwice,
+            Kind::MissingWebhook,
+            Kind::MissingDeliveryRun,
+            Kind::UnusableRejectionResponse,
+            Kind::HandlerFailed,
+            Kind::UnusableResponse,
+            Kind::DeliveryGivenUp,
+        ]
+        .contains(kind)
+        {
             assert_eq!(status, 500, "{kind:?}");
         } else {
             assert!(status.is_client_error() && status != 410, "{kind:?}");

@@ -1,37 +1,6 @@
-//! Why a request was refused, and the answer that says so.
+//! The kinds of refusals, and what each is answered.
 
-use std::error::Error;
-use std::fmt;
-use std::sync::Arc;
-use std::time::Duration;
-
-use bytes::Bytes;
-use http::header::{self, HeaderValue};
-use http::{Response, StatusCode};
-use http_body_util::Full;
-
-use crate::error_chain::error_chain;
-use crate::header::{whole_seconds, write_retry_after};
-
-/// A request that was not let through.
-///
-/// The answer to the caller ([`response`](Self::response)) is made of fixed
-/// text: problem details (RFC 9457) with a member `code`, and for all that
-/// concerns the token only `missing_token` or `invalid_token`, so that a forger
-/// learns nothing. The fine [`code`](Self::code) and the
-/// [`source`](Error::source), which says what was expected and what came, are
-/// for logs and metrics. Neither holds the token or the callback URL.
-///
-/// The layer puts the `Rejection` into the extensions of its answer, where
-/// layers outside it (metrics, another error format) find it.
-#[derive(Clone, Debug)]
-pub struct Rejection {
-    kind: RejectionKind,
-    retry_after: Option<Duration>,
-    tenant: Option<Arc<str>>,
-    webhook_id: Option<Arc<str>>,
-    source: Option<Arc<dyn Error + Send + Sync>>,
-}
+use http::StatusCode;
 
 macro_rules! kinds {
     ($($(#[$doc:meta])+ $kind:ident => $status:ident, $code:literal, $answer:ident;)+) => {
@@ -47,7 +16,7 @@ macro_rules! kinds {
             /// All kinds, for tables of metrics and for tests.
             pub const ALL: &[Self] = &[$(Self::$kind,)+];
 
-            fn properties(self) -> (StatusCode, &'static str, Answer) {
+            pub(super) fn properties(self) -> (StatusCode, &'static str, Answer) {
                 match self {
                     $(Self::$kind => (StatusCode::$status, $code, Answer::$answer),)+
                 }
@@ -165,6 +134,41 @@ kinds! {
     /// used. The log says why.
     NoCallback => BAD_REQUEST, "no_callback", Plain;
 
+    /// **500**, by [`DeliverOnce`](crate::DeliverOnce): the handler panicked, its service
+    /// failed, or it was cut off at the
+    /// [run limit](crate::deliver_once::DeliverOnceBuilder::run_limit). The log says
+    /// which, as an error. ConductorOne retries.
+    HandlerFailed => INTERNAL_SERVER_ERROR, "handler_failed", Plain;
+    /// **500**, by [`DeliverOnce`](crate::DeliverOnce): the handler's response is of no
+    /// use to ConductorOne, such as a 200 without the document that the event asks for.
+    /// The log says why, as an error. ConductorOne retries.
+    UnusableResponse => INTERNAL_SERVER_ERROR, "unusable_response", Plain;
+    /// **500**, by [`DeliverOnce`](crate::DeliverOnce): this delivery was answered 202,
+    /// and then given up. The log says why, as an error.
+    DeliveryGivenUp => INTERNAL_SERVER_ERROR, "delivery_given_up", Plain;
+
+    /// **500**, by [`DeliverOnce`](crate::DeliverOnce) or an extractor: the request has no
+    /// verified webhook in its extensions. [`VerifyWebhookLayer`] is not installed
+    /// outside, on this route. The log says so, as an error.
+    ///
+    /// [`VerifyWebhookLayer`]: crate::VerifyWebhookLayer
+    MissingWebhook => INTERNAL_SERVER_ERROR, "missing_webhook", Plain;
+    /// **500**, by an extractor: the request has no
+    /// [`DeliveryRun`](crate::DeliveryRun) in its extensions. `DeliverOnceLayer` is not
+    /// installed outside, on this route. The log says so, as an error.
+    MissingDeliveryRun => INTERNAL_SERVER_ERROR, "missing_delivery_run", Plain;
+    /// **422**, by an extractor or a dispatcher: the webhook is of another event than
+    /// this route takes. It was configured for the wrong URL.
+    UnexpectedEvent => UNPROCESSABLE_ENTITY, "unexpected_event", Plain;
+    /// **422**, by an extractor or a dispatcher: the payload does not match its event's
+    /// type, or would take too much memory.
+    UnreadablePayload => UNPROCESSABLE_ENTITY, "unreadable_payload", Plain;
+
+    /// **500**, by either layer: the function given as `rejection_response` has made an
+    /// answer that ConductorOne would take for a success (2xx), a redirect (3xx) or the
+    /// end of the delivery (410). The log says so, as an error.
+    UnusableRejectionResponse => INTERNAL_SERVER_ERROR, "unusable_rejection_response", Plain;
+
     /// **500**, by either layer: it has let this request through already. It is
     /// installed twice on this path, or [`recover`] was given a service that has
     /// it inside. The log names the layer, as an error.
@@ -175,7 +179,7 @@ kinds! {
 
 /// The parts of an answer beside its status.
 #[derive(Clone, Copy)]
-enum Answer {
+pub(super) enum Answer {
     Plain,
     Method,
     MediaType,
@@ -188,7 +192,8 @@ enum Answer {
 impl RejectionKind {
     /// The status that the caller gets. Never 2xx, 3xx or 410 Gone (after which
     /// ConductorOne would not retry), 503 only for a passing trouble of the
-    /// receiver's own, and 500 only for a mistake in how it is put together.
+    /// receiver's own, and 500 only if a handler fails or the receiver is put together
+    /// wrongly.
     #[must_use]
     pub fn status(self) -> StatusCode {
         self.properties().0
@@ -207,167 +212,5 @@ impl RejectionKind {
             (_, _, Answer::Token) => "invalid_token",
             (_, code, _) => code,
         }
-    }
-}
-
-impl Rejection {
-    pub(crate) fn new(kind: RejectionKind) -> Self {
-        Self {
-            kind,
-            retry_after: None,
-            tenant: None,
-            webhook_id: None,
-            source: None,
-        }
-    }
-
-    pub(crate) fn because(kind: RejectionKind, source: impl Error + Send + Sync + 'static) -> Self {
-        Self {
-            source: Some(Arc::new(source)),
-            ..Self::new(kind)
-        }
-    }
-
-    /// Says so in the log, too: whoever installed the layers is to mend it.
-    pub(crate) fn installed_twice(layer: &'static str) -> Self {
-        let source = InstalledTwice { layer };
-        let rejection = Self::new(RejectionKind::InstalledTwice);
-        tracing::error!(code = rejection.code(), "{source}");
-        Self {
-            source: Some(Arc::new(source)),
-            ..rejection
-        }
-    }
-
-    pub(crate) fn with_retry_after(mut self, wait: Duration) -> Self {
-        self.retry_after = Some(wait);
-        self
-    }
-
-    pub(crate) fn of_tenant(mut self, tenant: impl Into<Arc<str>>) -> Self {
-        self.tenant = Some(tenant.into());
-        self
-    }
-
-    pub(crate) fn of_webhook(mut self, id: &str) -> Self {
-        self.webhook_id = Some(id.into());
-        self
-    }
-
-    /// What was wrong.
-    #[must_use]
-    pub fn kind(&self) -> RejectionKind {
-        self.kind
-    }
-
-    /// A stable name of what was wrong, for logs and metrics.
-    #[must_use]
-    pub fn code(&self) -> &'static str {
-        self.kind.code()
-    }
-
-    /// The tenant that signed the request: `None` unless the signature has verified.
-    #[must_use]
-    pub fn tenant(&self) -> Option<&str> {
-        self.tenant.as_deref()
-    }
-
-    /// The webhook's [id](crate::Webhook::id): `None` unless the request is proven to
-    /// be a webhook. Escape it where you write it.
-    #[must_use]
-    pub fn webhook_id(&self) -> Option<&str> {
-        self.webhook_id.as_deref()
-    }
-
-    /// How long the caller is asked to wait, with 503: at least 1 s, in whole seconds,
-    /// as in the header `Retry-After`. `None` with any other status.
-    #[must_use]
-    pub fn retry_after(&self) -> Option<Duration> {
-        let passing = matches!(self.kind.properties(), (_, _, Answer::Retry));
-        passing.then(|| whole_seconds(self.retry_after.unwrap_or_default()))
-    }
-
-    /// What all of the sources say, for logs.
-    pub(crate) fn cause(&self) -> Option<String> {
-        self.source().map(error_chain)
-    }
-
-    /// The status that the caller gets.
-    #[must_use]
-    pub fn status(&self) -> StatusCode {
-        self.kind.status()
-    }
-
-    /// The answer to the caller: problem details as JSON (RFC 9457), a
-    /// challenge with 401 (RFC 6750 §3), `Allow` with 405, `Retry-After` with
-    /// 503.
-    #[must_use]
-    pub fn response(&self) -> Response<Full<Bytes>> {
-        let (status, _, answer) = self.kind.properties();
-        let title = status.canonical_reason().unwrap_or("Error");
-        let body = format!(
-            r#"{{"title":"{title}","status":{},"code":"{}"}}"#,
-            status.as_u16(),
-            self.kind.public_code(),
-        );
-        let mut response = Response::new(Full::new(Bytes::from(body)));
-        *response.status_mut() = status;
-        let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
-        let extra = match answer {
-            Answer::Plain => None,
-            Answer::Method => Some((header::ALLOW, HeaderValue::from_static("POST"))),
-            Answer::MediaType => {
-                Some((header::ACCEPT, HeaderValue::from_static("application/json")))
-            }
-            Answer::Coding => Some((
-                header::ACCEPT_ENCODING,
-                HeaderValue::from_static("identity"),
-            )),
-            Answer::Missing => Some((
-                header::WWW_AUTHENTICATE,
-                HeaderValue::from_static(r#"Bearer realm="ConductorOne webhooks""#),
-            )),
-            Answer::Token => Some((
-                header::WWW_AUTHENTICATE,
-                HeaderValue::from_static(
-                    r#"Bearer realm="ConductorOne webhooks", error="invalid_token""#,
-                ),
-            )),
-            Answer::Retry => {
-                let wait = self.retry_after.unwrap_or_default();
-                Some((header::RETRY_AFTER, write_retry_after(wait)))
-            }
-        };
-        if let Some((name, value)) = extra {
-            headers.insert(name, value);
-        }
-        response
-    }
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "{layer} has let this request through already: is it installed twice on this path, \
-     or was DeliverOnceLayer::recover given a service that has it inside?"
-)]
-struct InstalledTwice {
-    layer: &'static str,
-}
-
-impl fmt::Display for Rejection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "webhook refused: {}", self.code())
-    }
-}
-
-impl Error for Rejection {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.source
-            .as_ref()
-            .map(|source| &**source as &(dyn Error + 'static))
     }
 }

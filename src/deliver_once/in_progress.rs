@@ -6,16 +6,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::guard::Verdict;
+use super::verdict::Verdict;
 use crate::ledger::{DeliveryKey, RecordedAnswer};
 use crate::rejection::Rejection;
 use crate::verify::Webhook;
 
-/// How far the work on a delivery has come.
+/// How far the work on a delivery has come, for those who wait for its answer.
 #[derive(Clone)]
-pub(super) enum Progress {
+pub(super) enum Stage {
     Working,
-    /// It goes on, and 202 is the answer. The sender is told when that was
+    /// The work goes on, and 202 is the answer. The sender is told when that was
     /// written.
     Promised(watch::Sender<Option<Instant>>),
     /// This process has an answer.
@@ -33,15 +33,15 @@ pub(super) enum Ending {
     Refused(Rejection),
 }
 
-/// The table of them. Its size is that of the work in progress.
+/// The table of these deliveries. Its size is that of the work in progress.
 #[derive(Default)]
-pub(super) struct Runs {
+pub(super) struct InProgress {
     live: Mutex<HashMap<DeliveryKey, Live>>,
     busy: watch::Sender<usize>,
 }
 
 struct Live {
-    progress: watch::Receiver<Progress>,
+    progress: watch::Receiver<Stage>,
     /// The last request for it whose callback URL may be used: it is the likeliest to
     /// work.
     webhook: Webhook,
@@ -49,12 +49,12 @@ struct Live {
 
 pub(super) enum Joined {
     /// Somebody else's work.
-    Live(watch::Receiver<Progress>),
+    Live(watch::Receiver<Stage>),
     /// Nobody works on it here: whoever gets the seat has to.
-    New(Seat, watch::Receiver<Progress>),
+    New(Seat, watch::Receiver<Stage>),
 }
 
-impl Runs {
+impl InProgress {
     /// `supersedes` says whether the second webhook is the better one to answer.
     pub(super) fn join(
         self: &Arc<Self>,
@@ -69,7 +69,7 @@ impl Runs {
             }
             return Joined::Live(live.progress.clone());
         }
-        let (progress, receiver) = watch::channel(Progress::Working);
+        let (progress, receiver) = watch::channel(Stage::Working);
         let entry = Live {
             progress: receiver.clone(),
             webhook,
@@ -108,7 +108,7 @@ impl Runs {
     }
 }
 
-pub(super) struct Busy(Arc<Runs>);
+pub(super) struct Busy(Arc<InProgress>);
 
 impl Drop for Busy {
     fn drop(&mut self) {
@@ -123,7 +123,7 @@ impl Drop for Busy {
 pub(super) struct Seat {
     busy: Busy,
     key: DeliveryKey,
-    progress: watch::Sender<Progress>,
+    progress: watch::Sender<Stage>,
 }
 
 impl Seat {
@@ -141,12 +141,12 @@ impl Seat {
     /// written.
     pub(super) fn tell_promised(&self) -> watch::Receiver<Option<Instant>> {
         let (tell, written) = watch::channel(None);
-        self.tell(Progress::Promised(tell));
+        self.tell(Stage::Promised(tell));
         written
     }
 
-    pub(super) fn tell(&self, progress: Progress) {
-        self.progress.send_replace(progress);
+    pub(super) fn tell(&self, stage: Stage) {
+        self.progress.send_replace(stage);
     }
 }
 

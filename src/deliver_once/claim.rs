@@ -1,0 +1,96 @@
+//! The claim of a delivery: whether this process runs its handler.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::ask::{LEDGER_PAUSE, ask};
+use super::in_progress::{Ending, Seat};
+use super::run::Place;
+use super::shared::{Phase, Shared};
+use crate::ledger::{Claimed, Lease, LedgerError, Owner, Standing};
+use crate::rejection::{Rejection, RejectionKind};
+
+/// How long to wait before looking again at another replica's work.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
+/// For how long a ledger that is out of reach is asked again before the caller
+/// is told so. 50 attempts with the shortest pauses of 3 s then outlast an outage
+/// of 18 minutes.
+const LEDGER_PATIENCE: Duration = Duration::from_secs(20);
+
+/// Claims the delivery, for as long as the callers can wait: while another replica
+/// works on it, and while the ledger is out of reach. (A sooner answer would use up
+/// ConductorOne's attempts before the ledger is back.)
+///
+/// Without a free place it only looks: a delivery that is answered, or running
+/// elsewhere, needs none.
+pub(super) async fn claim(
+    shared: &Shared,
+    seat: &Seat,
+    arrived: Instant,
+) -> Result<(Lease, Place), Ending> {
+    let (key, owner, asked) = (seat.key(), Owner::random(), Instant::now());
+    let latest = arrived + shared.policy.latest_answer;
+    let mut free = None;
+    loop {
+        free = free.or_else(|| shared.try_place());
+        let stands = match free.take() {
+            Some(place) => {
+                let claimed = shared.ledger.claim(key, owner, shared.policy.lease);
+                match ask(shared, claimed).await {
+                    Ok(Claimed::Started(lease)) => return Ok((lease, place)),
+                    Ok(Claimed::Standing(standing)) => Ok(standing),
+                    Err(error) => {
+                        free = Some(place);
+                        Err(error)
+                    }
+                }
+            }
+            None => match ask(shared, shared.ledger.find(key)).await {
+                Ok(Some(standing)) if standing != Standing::Released => Ok(standing),
+                Ok(_) | Err(_) => return Err(too_many_running(shared)),
+            },
+        };
+        let (pause, limit, rejection) = match stands {
+            Ok(standing) => match standing {
+                Standing::Answered(answer) => return Err(Ending::Recorded(answer)),
+                Standing::Promised | Standing::CalledBack => return Err(Ending::Promised),
+                Standing::Dead(reason) => {
+                    tracing::error!(%reason, "a delivery that was given up came again");
+                    let given_up = Rejection::new(RejectionKind::DeliveryGivenUp);
+                    return Err(Ending::Refused(given_up));
+                }
+                Standing::Running | Standing::Released => {
+                    let running = Rejection::new(RejectionKind::DeliveryRunning);
+                    (LOOK_AGAIN, shared.policy.join, running)
+                }
+            },
+            // It has answered: to ask again within seconds is of no use.
+            Err(error) if error.is_full() => return Err(Ending::Refused(unavailable(error))),
+            Err(error) => (LEDGER_PAUSE, LEDGER_PATIENCE, unavailable(error)),
+        };
+        if Instant::now() + pause >= latest.min(asked + limit) {
+            return Err(Ending::Refused(rejection));
+        }
+        tokio::select! {
+            () = sleep(pause) => {}
+            () = shared.reached(Phase::Draining) => {
+                return Err(Ending::Refused(Rejection::new(RejectionKind::Stopping)));
+            }
+        }
+    }
+}
+
+fn too_many_running(shared: &Shared) -> Ending {
+    tracing::warn!(
+        max_running = shared.policy.max_running,
+        "max_running handlers are at work: a new delivery is refused"
+    );
+    Ending::Refused(Rejection::new(RejectionKind::TooManyRunning))
+}
+
+fn unavailable(error: LedgerError) -> Rejection {
+    tracing::warn!(%error, "the ledger is out of reach");
+    Rejection::because(RejectionKind::LedgerUnavailable, error)
+}
