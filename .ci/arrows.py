@@ -13,7 +13,7 @@ RINGS = [
     "config_error domain error_chain excerpt future header http_client json url",  # helpers
     "callback clock event keys ledger replay",  # the typed model, and ports with defaults
     "rejection typed verify",  # the core
-    "deliver_once tenant verify_webhook",  # the Tower edge
+    "deliver_once event_router tenant verify_webhook",  # the Tower edge
     "axum jsonwebtoken redis testing",  # adapters, which nothing else uses
 ]
 # Exceptions: (room, the room that it uses) within a ring or outwards, and the reason.
@@ -26,6 +26,7 @@ ALSO = {
     ("callback", "event"): "a callback posts the reply to an event",
     ("verify", "rejection"): "verify/rejections.rs turns the errors of the steps into rejections",
     ("typed", "verify"): "`Typed` is made from a webhook",
+    ("event_router", "deliver_once"): "a handler may take the `DeliveryRun`",
     ("verify_webhook", "tenant"): "the builder takes tenants",
     ("verify_webhook", "axum"): "only axum knows the original path of a nested route",
 }

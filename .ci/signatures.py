@@ -19,6 +19,7 @@ ANYWHERE = {
 }  # fmt: skip
 # Allowed in these files only.
 ONLY_IN = {
+    "axum": ("src/axum.rs",),
     "axum_core": ("src/axum.rs",),
     "jsonwebtoken": ("src/jsonwebtoken.rs",),
     "redis": ("src/redis/",),

@@ -2,13 +2,17 @@
 
 use std::convert::Infallible;
 
-use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
+use axum::handler::Handler;
+use axum_core::extract::{FromRequestParts, OptionalFromRequestParts, Request};
 use axum_core::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{Extensions, Uri};
+use tower_service::Service;
 
 use crate::deliver_once::DeliveryRun;
 use crate::event::{Acknowledgement, Event, Outcome, Payload, PayloadError};
+use crate::event_router::EventRouter;
+use crate::future::BoxFuture;
 use crate::rejection::{Rejection, RejectionKind};
 use crate::typed::Typed;
 use crate::verify::Webhook;
@@ -101,6 +105,16 @@ impl<S: Sync, E: Event> FromRequestParts<S> for Typed<E> {
             Ok(Payload::Test(test)) => TypedRejection::Test(test.answer(Acknowledgement::new())),
             _ => webhook.unexpected_event(E::NAME).into(),
         })
+    }
+}
+
+/// `post(router)`, where `post_service` is not handy.
+impl<S: Send + Sync + 'static> Handler<(), S> for EventRouter {
+    type Future = BoxFuture<'static, Response>;
+
+    fn call(mut self, request: Request, _: S) -> Self::Future {
+        let response = Service::call(&mut self, request);
+        Box::pin(async move { response.await.into_response() })
     }
 }
 

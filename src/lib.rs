@@ -33,8 +33,9 @@
 //! ConductorOne asks again after 30 s, and finishes slow work through the callback
 //! URL: see [`deliver_once`].
 //!
-//! A handler for events of all types takes the [`Webhook`] itself; see the
-//! module [`event`] for what it is about and what it can be answered with.
+//! ConductorOne sends the events of all types to one URL: an [`EventRouter`] calls a
+//! handler of its own for each. Or a handler takes the [`Webhook`] itself; see the
+//! module [`event`] for its payload and the replies to it.
 //!
 //! # What is checked
 //!
@@ -127,6 +128,7 @@ pub mod deliver_once;
 mod domain;
 mod error_chain;
 pub mod event;
+pub mod event_router;
 mod excerpt;
 mod future;
 mod header;
@@ -159,6 +161,7 @@ pub use self::callback::CallbackUrl;
 pub use self::clock::{Clock, SystemClock};
 pub use self::config_error::ConfigError;
 pub use self::deliver_once::{DeliverOnce, DeliverOnceLayer, DeliveryRun};
+pub use self::event_router::EventRouter;
 pub use self::future::BoxFuture;
 pub use self::rejection::{Rejection, RejectionKind};
 pub use self::tenant::Tenant;

@@ -101,7 +101,8 @@ impl Value for TypeName {
     }
 }
 
-pub(super) fn last_part(type_url: &str) -> &str {
+/// What follows the last slash.
+pub(crate) fn last_part(type_url: &str) -> &str {
     type_url.rsplit('/').next().unwrap_or_default()
 }
 

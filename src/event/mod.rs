@@ -83,6 +83,7 @@ pub mod user;
 mod wire;
 
 pub use self::any::AnyMessage;
+pub(crate) use self::any::last_part;
 pub use self::error::PayloadError;
 pub use self::expanded::{ExpandedTask, Object};
 pub use self::ids::{AppId, AppUserId, DeliveryId, EntitlementId, TaskId, UserId, WebhookConfigId};

@@ -50,10 +50,11 @@ enum Kind {
     Accepted,
     RetryLater(Duration),
     Gone,
+    Failed,
 }
 
 impl Outcome {
-    pub(super) fn replied(reply: Reply) -> Self {
+    pub(crate) fn replied(reply: Reply) -> Self {
         Self(Kind::Reply(reply))
     }
 
@@ -69,13 +70,19 @@ impl Outcome {
         Self(Kind::RetryLater(after))
     }
 
+    /// 500: the receiver has failed. ConductorOne tries again as after
+    /// [`retry_later`](Self::retry_later).
+    pub fn failed() -> Self {
+        Self(Kind::Failed)
+    }
+
     /// 410: the receiver is gone for good. ConductorOne does not try again, and the
     /// delivery's step fails.
     pub fn gone_for_good() -> Self {
         Self(Kind::Gone)
     }
 
-    /// The status of the HTTP response: 200, 202, 410 or 503.
+    /// The status of the HTTP response: 200, 202, 410, 500 or 503.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self.0 {
@@ -83,6 +90,7 @@ impl Outcome {
             Kind::Accepted => StatusCode::ACCEPTED,
             Kind::RetryLater(_) => StatusCode::SERVICE_UNAVAILABLE,
             Kind::Gone => StatusCode::GONE,
+            Kind::Failed => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -116,7 +124,7 @@ impl Outcome {
                 let json = HeaderValue::from_static("application/json");
                 response.headers_mut().insert(CONTENT_TYPE, json);
             }
-            Kind::Accepted => {}
+            Kind::Accepted | Kind::Failed => {}
             Kind::RetryLater(after) => {
                 response
                     .headers_mut()

@@ -147,21 +147,21 @@ kinds! {
     /// and then given up. The log says why, as an error.
     DeliveryGivenUp => INTERNAL_SERVER_ERROR, "delivery_given_up", Plain;
 
-    /// **500**, by [`DeliverOnce`](crate::DeliverOnce) or an extractor: the request has no
-    /// verified webhook in its extensions. [`VerifyWebhookLayer`] is not installed
+    /// **500**, by [`DeliverOnce`](crate::DeliverOnce), an extractor or an
+    /// [`EventRouter`](crate::EventRouter): the request has no verified webhook in its extensions. [`VerifyWebhookLayer`] is not installed
     /// outside, on this route. The log says so, as an error.
     ///
     /// [`VerifyWebhookLayer`]: crate::VerifyWebhookLayer
     MissingWebhook => INTERNAL_SERVER_ERROR, "missing_webhook", Plain;
-    /// **500**, by an extractor: the request has no
+    /// **500**, by an extractor or an [`EventRouter`](crate::EventRouter): the request has no
     /// [`DeliveryRun`](crate::DeliveryRun) in its extensions. `DeliverOnceLayer` is not
     /// installed outside, on this route. The log says so, as an error.
     MissingDeliveryRun => INTERNAL_SERVER_ERROR, "missing_delivery_run", Plain;
-    /// **422**, by an extractor or a dispatcher: the webhook is of another event than
+    /// **422**, by an extractor: the webhook is of another event than
     /// this route takes. It was configured for the wrong URL.
     UnexpectedEvent => UNPROCESSABLE_ENTITY, "unexpected_event", Plain;
-    /// **422**, by an extractor or a dispatcher: the payload does not match its event's
-    /// type, or would take too much memory.
+    /// **422**, by an extractor or an [`EventRouter`](crate::EventRouter): the payload does
+    /// not match its event's type, or would take too much memory.
     UnreadablePayload => UNPROCESSABLE_ENTITY, "unreadable_payload", Plain;
 
     /// **500**, by either layer: the function given as `rejection_response` has made an

@@ -69,7 +69,6 @@ impl Rejection {
     }
 
     /// `DeliverOnceLayer` is not installed. Logs it.
-    #[cfg(feature = "axum")]
     pub(crate) fn missing_delivery_run() -> Self {
         let kind = RejectionKind::MissingDeliveryRun;
         Self::misuse(kind, Misuse::MissingDeliveryRun)
@@ -204,7 +203,6 @@ enum Misuse {
          outside, on this route?"
     )]
     MissingWebhook,
-    #[cfg(feature = "axum")]
     #[error(
         "no delivery's run in the request's extensions: is DeliverOnceLayer installed outside, \
          on this route?"

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-#[cfg(feature = "axum")]
 use tracing::warn;
 
 use super::bearer::BearerError;
@@ -16,7 +15,6 @@ use super::signature::SignatureError;
 use super::token::TokenError;
 use super::unverified_claims::ClaimError;
 use super::webhook::Webhook;
-#[cfg(feature = "axum")]
 use crate::event::PayloadError;
 use crate::keys::VerifyError;
 use crate::rejection::{Rejection, RejectionKind};
@@ -153,7 +151,6 @@ impl Webhook {
     }
 
     /// The payload does not match its event's type. Logs it.
-    #[cfg(feature = "axum")]
     pub(crate) fn unreadable_payload(&self, error: PayloadError) -> Rejection {
         warn!(
             tenant = self.tenant(),

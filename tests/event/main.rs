@@ -4,3 +4,4 @@ mod model;
 mod payloads;
 mod proto_json;
 mod replies;
+mod router;

@@ -13,14 +13,14 @@ use http_body_util::Full;
 use serde_json::{Value, json};
 use support::body::{Script, Step, data};
 use support::{DOMAIN, Outcome, TEST_EVENT, builder, now, send};
-use tower::{BoxError, Layer as _, ServiceExt, service_fn};
-use tower_conductorone::event::Payload;
+use tower::{BoxError, Layer as _, Service as _, ServiceExt, service_fn};
+use tower_conductorone::event::{Outcome as Answer, Payload};
 use tower_conductorone::keys::{KeySet, KeySource, KeysUnavailable};
 use tower_conductorone::replay::{Claim, ReplayStore, ReplayStoreError, TokenId};
 use tower_conductorone::testing::{Delivery, FakeTenant};
 use tower_conductorone::{
-    BoxFuture, DeliverOnceLayer, Rejection, ReplayPolicy, Tenant, VerifyWebhookBuilder,
-    VerifyWebhookLayer,
+    BoxFuture, DeliverOnceLayer, EventRouter, Rejection, ReplayPolicy, Tenant,
+    VerifyWebhookBuilder, VerifyWebhookLayer, Webhook,
 };
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id};
@@ -513,11 +513,17 @@ async fn what_a_layer_inside_says_of_odd_names_and_failures_is_escaped() {
     for response in responses {
         assert_eq!(response.expect("an answer").status(), 500);
     }
+    let fails = async |_: Webhook| Err::<Answer, _>(format!("cannot route {FORGED}"));
+    let router = EventRouter::builder().fallback(fails).build();
+    let mut router = layer.layer(router.expect("good"));
+    let response = router.call(odd().request()).await.expect("an answer");
+    assert_eq!(response.status(), 500);
     let events = log.take("inside");
     let errors = events.iter().filter(|(level, _)| *level == Level::ERROR);
-    assert_eq!(errors.count(), 2, "{events:?}");
+    assert_eq!(errors.count(), 3, "{events:?}");
     let text = Log::everything(&events).replace('\n', "");
     assert!(text.contains("cannot read x"), "{text}");
+    assert!(text.contains("cannot route x"), "{text}");
     assert!(!text.contains(is_unfit), "{text}");
 }
 
