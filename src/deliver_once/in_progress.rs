@@ -1,6 +1,7 @@
 //! The deliveries that this process is working on.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
@@ -119,7 +120,7 @@ impl Drop for Busy {
     }
 }
 
-/// The place of one delivery in the table, until it is dropped.
+/// The place of one delivery in the table, until its end or until it is dropped.
 pub(super) struct Seat {
     busy: Busy,
     key: DeliveryKey,
@@ -145,13 +146,67 @@ impl Seat {
         written
     }
 
-    pub(super) fn tell(&self, stage: Stage) {
+    /// Tells the callers the answer. Leaves the table first: whoever asks again after
+    /// a failure must not join the run that has failed.
+    pub(super) fn end(&self, ending: Ending) {
+        self.leave();
+        self.tell(Stage::Over(ending));
+    }
+
+    fn tell(&self, stage: Stage) {
         self.progress.send_replace(stage);
+    }
+
+    fn leave(&self) {
+        let own = self.progress.subscribe();
+        if let Entry::Occupied(entry) = self.busy.0.live().entry(self.key)
+            && entry.get().progress.same_channel(&own)
+        {
+            entry.remove();
+        }
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.busy.0.live().remove(&self.key);
+        self.leave();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn webhook() -> Webhook {
+        let claims = r#"{
+            "iss": "example.conductor.one", "aud": "hooks.example.com", "c1typ": "wh",
+            "iat": 1713312120, "nbf": 1713312060, "exp": 1713312240, "jti": "a token",
+            "htm": "POST", "htu": "https://hooks.example.com/webhooks",
+            "htb_s256": "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
+        }"#;
+        let body = r#"{"version":"v1","webhookId":"an id","event":"an event"}"#;
+        Webhook::assume_verified("example.conductor.one", claims.as_bytes(), body)
+            .expect("a webhook")
+    }
+
+    #[test]
+    fn whoever_asks_after_the_end_does_not_join_it() {
+        let (table, key) = (
+            Arc::new(InProgress::default()),
+            DeliveryKey::from_bytes([1; 32]),
+        );
+        let join = || table.join(key, webhook(), |_, _| false);
+        let Joined::New(first, _) = join() else {
+            panic!("nobody works on it")
+        };
+        first.end(Ending::Promised);
+        let Joined::New(next, _) = join() else {
+            panic!("it has ended")
+        };
+        drop(first);
+        assert!(matches!(join(), Joined::Live(_)), "the next one goes on");
+        drop(next);
+        assert!(matches!(join(), Joined::New(..)), "it was given up");
+        assert_eq!(table.count(), 0);
     }
 }

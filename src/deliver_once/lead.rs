@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use super::ask::{LEDGER_PAUSE, persist};
 use super::claim::claim;
 use super::handler::Handler;
-use super::in_progress::{Ending, Seat, Stage};
+use super::in_progress::{Ending, Seat};
 use super::lease::{release, under_lease};
 use super::promise::{Promise, keep_latest};
 use super::promised::{Accepted, PromisedDelivery, Step};
@@ -43,7 +43,7 @@ pub(super) async fn lead<H: Handler>(
             if matches!(ending, Ending::Promised) {
                 keep_latest(&shared, seat.key(), &webhook, job.request.uri()).await;
             }
-            return seat.tell(Stage::Over(ending));
+            return seat.end(ending);
         }
     };
     // For later runs, if the delivery may be promised.
@@ -157,5 +157,5 @@ async fn record(shared: &Shared, seat: &Seat, lease: Lease, verdict: Verdict) {
         }
         Verdict::Failed(_) => release(shared, lease, Duration::ZERO).await,
     }
-    seat.tell(Stage::Over(Ending::Ran(verdict)));
+    seat.end(Ending::Ran(verdict));
 }

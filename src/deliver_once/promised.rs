@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::ask::{LEDGER_PAUSE, persist};
 use super::handler::Handler;
-use super::in_progress::{Ending, Seat, Stage};
+use super::in_progress::{Ending, Seat};
 use super::lease::{leave, release, under_lease, unfit};
 use super::run::{Place, Run};
 use super::shared::{Phase, Shared};
@@ -202,7 +202,7 @@ impl<H: Handler> PromisedDelivery<H> {
             // It never was promised.
             Some(Finished::Answered) => {
                 if let Some(seat) = &self.seat {
-                    seat.tell(Stage::Over(Ending::Ran(Verdict::Answered(answer))));
+                    seat.end(Ending::Ran(Verdict::Answered(answer)));
                 }
                 ControlFlow::Break(())
             }
