@@ -13,7 +13,9 @@ use support::{DOMAIN, TEST_EVENT, now, receiver};
 use tower::ServiceExt;
 use tower_conductorone::event::{Event, Outcome, PayloadError, PolicyApprovalStep, ProvisionStep};
 use tower_conductorone::testing::{Delivery, FakeTenant};
-use tower_conductorone::{DeliverOnceLayer, DeliveryRun, RejectionKind, Typed, Webhook};
+use tower_conductorone::{
+    DeliverOnceLayer, DeliveryRun, EventRouter, Rejection, RejectionKind, Typed, Webhook,
+};
 
 /// The rows of the table of answers, by their statuses.
 fn rows() -> BTreeMap<u16, String> {
@@ -44,7 +46,7 @@ fn the_table_of_answers_has_every_rejection() {
         assert!(rows.contains_key(status), "{status} is missing: {rows:?}");
     }
     let others = rows.keys().filter(|status| !own.contains(status));
-    assert_eq!(others.collect::<Vec<_>>(), [&202, &410, &422]);
+    assert_eq!(others.collect::<Vec<_>>(), [&202, &410]);
 }
 
 fn delivery(tenant: &FakeTenant, event: &str) -> Delivery {
@@ -66,6 +68,14 @@ async fn typed(_: Typed<ProvisionStep>) -> StatusCode {
 async fn reads(webhook: Webhook) -> Result<StatusCode, PayloadError> {
     webhook.payload()?;
     Ok(StatusCode::IM_A_TEAPOT)
+}
+
+fn router() -> EventRouter {
+    EventRouter::builder()
+        .on(async |_: Typed<ProvisionStep>| Err::<Outcome, _>("as this test wants it to"))
+        .fallback(async |_: Webhook| Outcome::accepted())
+        .build()
+        .expect("one handler")
 }
 
 async fn asks_for_the_run(_: DeliveryRun) -> StatusCode {
@@ -115,6 +125,19 @@ async fn the_table_of_answers_holds_for_what_handlers_and_extractors_answer() {
             &odd,
             422,
             "`PayloadError`",
+        ),
+        (
+            route(post(router())).layer(verify()),
+            &odd,
+            422,
+            "`EventRouter`",
+        ),
+        (route(post(router())), &step, 500, "`EventRouter`"),
+        (
+            route(post(router())).layer(verify()),
+            &step,
+            500,
+            "returned an error",
         ),
         (route(post(typed)), &step, 500, "`Typed`"),
         (route(post(asks_for_the_webhook)), &step, 500, "`Webhook`"),
@@ -173,9 +196,14 @@ async fn the_table_of_answers_holds_for_what_handlers_and_extractors_answer() {
         assert!(row.contains(named), "{named} is not in {row}");
         let wait = response.headers().get("retry-after");
         assert_eq!(wait.is_some(), status == 503, "{named}");
-        // Problem details are for what the layers refuse.
-        let is_problem = serde_json::from_str::<Value>(&text).is_ok();
-        assert!(!is_problem, "{named}: {text}");
+        // Problem details are for what is not the handler's own.
+        let problem = serde_json::from_str::<Value>(&text).ok();
+        let code = problem.map(|problem| problem["code"].clone());
+        let rejection = response.extensions().get::<Rejection>();
+        let rejection = rejection.map(|rejection| json!(rejection.kind().public_code()));
+        assert_eq!(code, rejection, "{named}: {text}");
+        let is_own = matches!(status, 202 | 410 | 503) || named == "returned an error";
+        assert_eq!(rejection.is_none(), is_own, "{named}: {text}");
     }
     // A test is acknowledged whatever the route takes.
     let test = delivery(&tenant, TEST_EVENT);

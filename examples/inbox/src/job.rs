@@ -1,7 +1,5 @@
 //! What is kept of a delivery, in the form in which it is stored.
 
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use tower_conductorone::callback::{Callback, Progress};
 use tower_conductorone::event::Reply;
@@ -10,7 +8,7 @@ use tower_conductorone::ledger::DeliveryKey;
 /// A step of a delivery.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Job {
-    pub(crate) key: Key,
+    pub(crate) key: DeliveryKey,
     /// A secret. It names the event, too.
     pub(crate) callback: Callback,
     pub(crate) todo: Todo,
@@ -26,20 +24,10 @@ pub(crate) enum Todo {
     Send { reply: String, progress: Progress },
 }
 
-/// Which delivery it is.
-#[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct Key(String);
-
-impl From<DeliveryKey> for Key {
-    fn from(key: DeliveryKey) -> Self {
-        Self(BASE64_URL_SAFE_NO_PAD.encode(key.as_bytes()))
-    }
-}
-
 impl Job {
     /// What no two jobs have in common: a second one is not stored.
     pub(crate) fn unique_key(&self) -> String {
-        let Key(delivery) = &self.key;
+        let delivery = &self.key;
         match &self.todo {
             Todo::Work { .. } => format!("work/{delivery}"),
             Todo::Send { progress, .. } => format!("send/{}/{delivery}", progress.attempts),

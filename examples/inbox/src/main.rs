@@ -177,7 +177,7 @@ async fn handle(
         return Ok(Outcome::retry_later(Duration::from_mins(1)));
     }
     let job = Job {
-        key: DeliveryKey::of(&webhook).into(),
+        key: DeliveryKey::of(&webhook),
         callback,
         todo: Todo::work(webhook.payload_json()),
     };
