@@ -1,6 +1,7 @@
 //! What is slower than ConductorOne's patience is answered 202, and finished
 //! through the callback URL.
 
+use std::fmt::Write;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -1272,7 +1273,7 @@ impl<S: Subscriber> Layer<S> for Warnings {
         let mut text = String::new();
         event.record(
             &mut |_: &tracing::field::Field, value: &dyn std::fmt::Debug| {
-                text += &format!("{value:?}");
+                let _ = write!(text, "{value:?}");
             },
         );
         if *event.metadata().level() == tracing::Level::WARN && text.contains("recover") {
