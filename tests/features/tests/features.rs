@@ -15,8 +15,11 @@ use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
 use tower::{Layer, Service, ServiceExt, service_fn};
+use tower_conductorone::event::{Acknowledgement, Outcome, Test};
 use tower_conductorone::keys::KeySet;
-use tower_conductorone::{DeliverOnceLayer, Tenant, VerifyWebhookLayer, Webhook};
+use tower_conductorone::{
+    DeliverOnceLayer, DeliveryRun, EventRouter, Tenant, Typed, VerifyWebhookLayer, Webhook,
+};
 
 const DOMAIN: &str = "example.conductor.one";
 const BODY: &str = r#"{"version":"v1","webhookId":"2fCjgK8tYJxV9u8d1wupBMeXZ45",
@@ -135,6 +138,30 @@ async fn a_delivery_that_comes_twice_is_handled_once_and_answered_alike() {
             (200, &json!(1))
         );
     }
+}
+
+#[tokio::test]
+async fn an_event_router_calls_the_handler_of_an_event_once() {
+    let tenant = Signer::new(1);
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&calls);
+    let router = EventRouter::builder()
+        .on(move |test: Typed<Test>, run: DeliveryRun| {
+            assert_eq!(run.number(), 1);
+            counted.fetch_add(1, Ordering::SeqCst);
+            async move { test.answer(Acknowledgement::new()) }
+        })
+        .fallback(async |_: Webhook| Outcome::failed())
+        .build()
+        .expect("one handler");
+    let once = DeliverOnceLayer::builder().build().expect("good defaults");
+    let app = tenant.layer().layer(once.layer(router));
+    for token_id in ["a", "b"] {
+        let response = app.clone().oneshot(tenant.request(token_id)).await;
+        let (status, answer) = read(response.expect("infallible")).await;
+        assert_eq!((status.as_u16(), answer), (200, json!({ "version": "v1" })));
+    }
+    assert_eq!(calls.load(Ordering::SeqCst), 1);
 }
 
 #[cfg(feature = "axum")]
