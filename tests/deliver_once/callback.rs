@@ -1248,7 +1248,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Closed {
 async fn a_request_s_span_ends_with_its_answer_and_not_with_the_callback() {
     let closed = Closed::default();
     let subscriber = tracing_subscriber::registry().with(closed.clone());
-    let _capturing = support::capture(subscriber);
+    let _capturing = support::log::capture(subscriber);
     let script = Script::new([status(200)]);
     let receiver = Receiver::new(once(&script).always_by_callback(), async |_| {
         sleep(seconds(100_000)).await;
@@ -1286,7 +1286,7 @@ impl<S: Subscriber> Layer<S> for Warnings {
 async fn the_first_promise_warns_if_nothing_would_resume_it() {
     for recovers in [false, true] {
         let warnings = Warnings::default();
-        let _guard = support::capture(tracing_subscriber::registry().with(warnings.clone()));
+        let _guard = support::log::capture(tracing_subscriber::registry().with(warnings.clone()));
         let script = Script::new([status(200)]);
         let receiver = Receiver::new(once(&script).always_by_callback(), async |_| {
             document(COMPLETE)

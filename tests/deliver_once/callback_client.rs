@@ -3,7 +3,6 @@
 #![cfg(feature = "reqwest")]
 
 use std::collections::VecDeque;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -15,6 +14,7 @@ use serde_json::{Value, json};
 use support::callback::{
     Act as Posted, COMMENT, PROVISION, SECRET, Script, builder, callback, own_url, reply, status,
 };
+use support::log::Log;
 use support::{DOMAIN, now, receiver};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -26,7 +26,6 @@ use tower_conductorone::event::{Comment, PolicyApprovalStep, ProvisionReply, Pro
 use tower_conductorone::keys::JwksCache;
 use tower_conductorone::testing::{FakeTenant, VirtualClock};
 use tower_conductorone::{BoxFuture, Tenant, VerifyWebhookBuilder, VerifyWebhookLayer};
-use tracing_subscriber::fmt::MakeWriter;
 
 const PATH: &str = "/api/v1/webhooks/callback/";
 
@@ -668,41 +667,12 @@ fn a_callback_has_the_type_of_its_event() {
     assert_eq!(*typed.clone().untyped(), callback);
 }
 
-/// The log, at its most talkative.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("no panic").extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
 #[tokio::test]
 async fn each_attempt_is_told_without_secrets() {
     let log = Log::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_writer(log.clone())
-        .with_ansi(false)
-        .with_max_level(tracing::Level::TRACE)
-        .finish();
-    let _capturing = support::capture(subscriber);
+    let _capturing = log.capture(tracing::Level::TRACE);
     let take = || {
-        let bytes = std::mem::take(&mut *log.0.lock().expect("no panic"));
-        let text = String::from_utf8(bytes).expect("UTF-8");
+        let text = log.take();
         for secret in [SECRET, PATH, COMMENT] {
             assert!(!text.contains(secret), "{text}");
         }

@@ -1,36 +1,16 @@
 //! What the JWKS cache logs.
 
-use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
+use support::log::Log;
 use tower_conductorone::BoxFuture;
 use tower_conductorone::keys::{Fetch, FetchError, JwksCache, KeySource};
 
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Log {
-    fn take(&self) -> Vec<String> {
-        let bytes = std::mem::take(&mut *self.0.lock().unwrap());
-        String::from_utf8(bytes)
-            .unwrap()
-            .lines()
-            .map(str::to_owned)
-            .collect()
-    }
+fn taken(log: &Log) -> Vec<String> {
+    log.take().lines().map(str::to_owned).collect()
 }
 
 /// Serves a set whose only key has this ID, or fails with this message.
@@ -64,21 +44,14 @@ impl Fetch for Server {
 #[tokio::test(start_paused = true)]
 async fn each_change_and_each_failure_is_one_line_that_nobody_can_forge() {
     let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::INFO)
-        .with_ansi(false)
-        .without_time()
-        .with_writer(move || writer.clone())
-        .finish();
-    let _capturing = support::capture(subscriber);
+    let _capturing = log.capture(tracing::Level::INFO);
 
     let server = Server(Arc::new(Mutex::new(Ok(r"evil\nWARN forged"))));
     let cache = JwksCache::builder("https://example.conductor.one/auth/v1/jwks?token=hunter2")
         .build(server.clone())
         .unwrap();
     cache.ready().await;
-    let lines = log.take();
+    let lines = taken(&log);
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(
         lines[0].contains("INFO") && lines[0].contains("example.conductor.one"),
@@ -93,15 +66,15 @@ async fn each_change_and_each_failure_is_one_line_that_nobody_can_forge() {
     // The same keys again: nothing to tell.
     cache.refresh().await.unwrap();
     tokio::time::sleep(Duration::from_secs(3600)).await;
-    assert_eq!(log.take(), [""; 0]);
+    assert_eq!(taken(&log), [""; 0]);
 
     server.set(Ok("another"));
     cache.refresh().await.unwrap();
-    assert_eq!(log.take().len(), 1);
+    assert_eq!(taken(&log).len(), 1);
 
     server.set(Err("evil\r\nINFO forged"));
     assert!(cache.refresh().await.is_err());
-    let lines = log.take();
+    let lines = taken(&log);
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(
         lines[0].contains("WARN") && lines[0].contains(r"evil\r\nINFO forged"),

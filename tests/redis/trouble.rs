@@ -1,7 +1,6 @@
 //! Redis is away, hangs, or is not what it was.
 
-use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -17,6 +16,7 @@ use tower_conductorone::ledger::{
 use tower_conductorone::redis::{RedisConnection, RedisLedger};
 
 use crate::{ask, claim, connection, key, start};
+use support::log::Log;
 use support::redis_server::RedisServer;
 
 #[tokio::test]
@@ -298,30 +298,14 @@ async fn a_delivery_that_is_kept_is_in_no_error() {
     assert_eq!(found, Some(Standing::Running), "nothing was half done");
 }
 
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("no panic").write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 #[tokio::test]
 async fn a_server_that_may_evict_records_is_warned_of() {
     for (policy, warned) in [("noeviction", false), ("volatile-lru", true)] {
         let server = RedisServer::start(&[&format!("maxmemory-policy {policy}")]);
         let log = Log::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone());
-        let _capturing = support::capture(subscriber.finish());
+        let _capturing = log.capture(tracing::Level::WARN);
         start(&RedisLedger::new(connection(&server)), 1).await;
-        let log = String::from_utf8(log.0.lock().expect("no panic").clone());
-        let log = log.expect("text");
+        let log = log.take();
         assert_eq!(log.contains("maxmemory-policy noeviction"), warned, "{log}");
     }
 }

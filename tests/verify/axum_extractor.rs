@@ -12,9 +12,8 @@ use bytes::Bytes;
 use http::{Method, Request, Response};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
+use support::log::Log;
 use support::{DOMAIN, TEST_EVENT, builder, now, receiver};
-
-use super::rejection_hooks::Log;
 use tower::ServiceExt;
 use tower_conductorone::event::{
     Comment, Event, Outcome, PayloadError, PolicyApprovalStep, ProvisionReply, ProvisionStep,
@@ -133,11 +132,11 @@ async fn without_the_layer_the_webhook_is_missing() {
     let (response, body) = answer(&app, request(&delivery(&tenant))).await;
     assert_problem(&response, &body, 500, "missing_webhook");
     let log = Log::default();
-    let guard = log.capture();
+    let guard = log.capture(tracing::Level::INFO);
     let (response, body) = answer(&app, Request::get("/maybe").body("").expect("good")).await;
     assert_eq!((response.status().as_u16(), &*body), (200, "none"));
     drop(guard);
-    let log = log.text();
+    let log = log.take();
     assert!(
         log.contains("ERROR") && log.contains("VerifyWebhookLayer"),
         "{log}"

@@ -1,13 +1,13 @@
 //! A flood of forged tokens: it costs the tenant's key server next to nothing,
 //! and the deliveries among it no time.
 
-use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use serde_json::{Value, json};
+use support::log::Log;
 use support::{DOMAIN, TEST_EVENT, clock, now, send};
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant, advance};
@@ -102,42 +102,20 @@ async fn a_flood_of_forgeries_costs_few_fetches_and_no_delivery_any_time() {
     }
 }
 
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("no panic").write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Log {
-    /// What was written since the last time, without the cache's own lines.
-    fn take(&self) -> Vec<String> {
-        let text = std::mem::take(&mut *self.0.lock().expect("no panic"));
-        let text = String::from_utf8(text).expect("text");
-        let own = ["cannot fetch the key set", "the key set has changed"];
-        text.lines()
-            .filter(|line| !own.iter().any(|own| line.contains(own)))
-            .map(str::to_owned)
-            .collect()
-    }
+/// What was logged since the last time, without the cache's own lines.
+fn taken(log: &Log) -> Vec<String> {
+    let own = ["cannot fetch the key set", "the key set has changed"];
+    let text = log.take();
+    text.lines()
+        .filter(|line| !own.iter().any(|own| line.contains(own)))
+        .map(str::to_owned)
+        .collect()
 }
 
 #[tokio::test(start_paused = true)]
 async fn while_the_endpoint_is_down_a_forgery_raises_no_alarm() {
     let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::INFO)
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .finish();
-    let _capturing = support::capture(subscriber);
+    let _capturing = log.capture(tracing::Level::INFO);
     let tenant = FakeTenant::with_algorithm(DOMAIN, Algorithm::EdDsa);
     let fetch = tenant.fetch();
     let cache = JwksCache::builder("https://example.conductor.one/auth/v1/jwks")
@@ -164,7 +142,7 @@ async fn while_the_endpoint_is_down_a_forgery_raises_no_alarm() {
             let delivery = signer.delivery(TEST_EVENT).issued_at(now());
             let outcome = send(&layer, delivery.request()).await;
             assert_eq!((outcome.status.as_u16(), outcome.code()), (status, code));
-            let lines = log.take();
+            let lines = taken(&log);
             let [line] = &lines[..] else {
                 panic!("one line: {lines:?}")
             };

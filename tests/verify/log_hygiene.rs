@@ -3,7 +3,6 @@
 
 use std::error::Error;
 use std::fmt::{Debug, Write as _};
-use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -12,6 +11,7 @@ use http::{Request, Response};
 use http_body_util::Full;
 use serde_json::{Value, json};
 use support::body::{Script, Step, data};
+use support::log;
 use support::{DOMAIN, Outcome, TEST_EVENT, builder, now, send};
 use tower::{BoxError, Layer as _, Service as _, ServiceExt, service_fn};
 use tower_conductorone::event::{Outcome as Answer, Payload};
@@ -25,7 +25,6 @@ use tower_conductorone::{
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id};
 use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::{Registry, fmt as format};
 
@@ -35,13 +34,10 @@ use tracing_subscriber::{Registry, fmt as format};
 #[derive(Clone, Default)]
 struct Log {
     events: Arc<Mutex<Vec<(Level, String)>>>,
-    text: Lines,
-    compact: Lines,
-    json: Lines,
+    text: log::Log,
+    compact: log::Log,
+    json: log::Log,
 }
-
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
     fn subscriber(&self) -> impl Subscriber + Send + Sync + use<> {
@@ -68,8 +64,7 @@ impl Log {
     fn take(&self, what: &str) -> Vec<(Level, String)> {
         let events = std::mem::take(&mut *self.events.lock().expect("no panic"));
         for lines in [&self.text, &self.compact, &self.json] {
-            let written = std::mem::take(&mut *lines.0.lock().expect("no panic"));
-            let written = String::from_utf8(written).expect("UTF-8");
+            let written = lines.take();
             let count = written.lines().count();
             assert_eq!(
                 count,
@@ -126,24 +121,6 @@ impl Visit for Fields {
 
     fn record_str(&mut self, field: &Field, value: &str) {
         let _ = write!(self.0, "{field}={value} ");
-    }
-}
-
-impl io::Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("no panic").write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl MakeWriter<'_> for Lines {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
     }
 }
 
@@ -387,7 +364,7 @@ fn receiver(tenant: &FakeTenant) -> VerifyWebhookBuilder {
 #[tokio::test]
 async fn what_anybody_can_provoke_is_told_without_alarm_and_secrets() {
     let log = Log::default();
-    let _capturing = support::capture(log.subscriber());
+    let _capturing = log::capture(log.subscriber());
     let tenant = FakeTenant::new(DOMAIN);
     let layer = receiver(&tenant).build().expect("good");
     for (row, (code, change)) in by_anybody().into_iter().enumerate() {
@@ -408,7 +385,7 @@ async fn what_anybody_can_provoke_is_told_without_alarm_and_secrets() {
 #[tokio::test]
 async fn what_the_tenant_s_key_is_behind_is_told_without_secrets() {
     let log = Log::default();
-    let _capturing = support::capture(log.subscriber());
+    let _capturing = log::capture(log.subscriber());
     let tenant = FakeTenant::new(DOMAIN);
     let layer = receiver(&tenant).build().expect("good");
     for (row, (code, change)) in by_the_tenant().into_iter().enumerate() {
@@ -444,7 +421,7 @@ async fn what_the_tenant_s_key_is_behind_is_told_without_secrets() {
 #[tokio::test]
 async fn an_accepted_webhook_is_told_without_secrets() {
     let log = Log::default();
-    let _capturing = support::capture(log.subscriber());
+    let _capturing = log::capture(log.subscriber());
     let tenant = FakeTenant::new(DOMAIN);
     for policy in [Some(ReplayPolicy::Refuse), Some(ReplayPolicy::Mark), None] {
         let layer = match policy {
@@ -483,7 +460,7 @@ async fn an_accepted_webhook_is_told_without_secrets() {
 #[tokio::test]
 async fn what_a_layer_inside_says_of_odd_names_and_failures_is_escaped() {
     let log = Log::default();
-    let _capturing = support::capture(log.subscriber());
+    let _capturing = log::capture(log.subscriber());
     let tenant = FakeTenant::new(DOMAIN);
     let layer = receiver(&tenant).build().expect("good");
     let once = DeliverOnceLayer::builder().build().expect("good");
@@ -564,7 +541,7 @@ async fn an_odd_payload_s_error_is_escaped() {
 #[tokio::test]
 async fn a_layer_installed_twice_is_one_error_that_names_it() {
     let log = Log::default();
-    let _capturing = support::capture(log.subscriber());
+    let _capturing = log::capture(log.subscriber());
     let tenant = FakeTenant::new(DOMAIN);
     let layer = receiver(&tenant).build().expect("good");
     let once = || DeliverOnceLayer::builder().build().expect("good");
@@ -632,7 +609,7 @@ impl ReplayStore for Away {
 #[tokio::test]
 async fn trouble_of_our_own_is_a_warning_with_its_causes() {
     let log = Log::default();
-    let _capturing = support::capture(log.subscriber());
+    let _capturing = log::capture(log.subscriber());
     let tenant = FakeTenant::new(DOMAIN);
     let without_keys = VerifyWebhookLayer::builder()
         .public_url("https://hooks.example.com")
@@ -661,7 +638,7 @@ async fn trouble_of_our_own_is_a_warning_with_its_causes() {
 #[tokio::test]
 async fn the_log_says_what_was_expected_and_what_came() {
     let log = Log::default();
-    let _capturing = support::capture(log.subscriber());
+    let _capturing = log::capture(log.subscriber());
     let tenant = FakeTenant::new(DOMAIN);
     let layer = receiver(&tenant).build().expect("good");
     let table: Vec<(Change, &[&str])> = vec![
@@ -773,7 +750,7 @@ async fn a_rejection_shows_its_causes_and_no_secrets() {
 #[test]
 fn plain_http_on_loopback_is_warned_of_when_it_comes_into_force() {
     let log = Log::default();
-    let _capturing = support::capture(log.subscriber());
+    let _capturing = log::capture(log.subscriber());
     let tenant = FakeTenant::new(DOMAIN);
     receiver(&tenant).build().expect("good");
     assert_eq!(log.take("https"), []);
@@ -810,7 +787,7 @@ async fn answers_are_fixed_text() {
 #[tokio::test]
 async fn an_odd_pointer_is_a_warning_of_a_sane_length() {
     let log = Log::default();
-    let _capturing = support::capture(log.subscriber());
+    let _capturing = log::capture(log.subscriber());
     let tenant = FakeTenant::new(DOMAIN);
     let layer = receiver(&tenant).build().expect("good");
     let pointer = format!("$.expanded[{FORGED}{}", "x".repeat(50_000));

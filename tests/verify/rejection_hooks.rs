@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::fmt::Debug;
-use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,11 +9,11 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
-use support::{DOMAIN, TEST_EVENT, builder, capture, now};
+use support::log::Log;
+use support::{DOMAIN, TEST_EVENT, builder, now};
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_conductorone::testing::{Delivery, FakeFetch, FakeTenant, Fault};
 use tower_conductorone::{DeliverOnceLayer, Rejection, RejectionKind, Tenant, VerifyWebhookLayer};
-use tracing::subscriber::DefaultGuard;
 
 type Sent = Request<Full<Bytes>>;
 
@@ -51,32 +50,6 @@ where
     let body = String::from_utf8(body.to_vec()).expect("UTF-8");
     let rejection = parts.extensions.get::<Rejection>().cloned();
     (parts.status.as_u16(), body, rejection)
-}
-
-/// Keeps what is logged.
-#[derive(Clone, Default)]
-pub(super) struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    pub(super) fn text(&self) -> String {
-        String::from_utf8(self.0.lock().expect("no panic").clone()).expect("UTF-8")
-    }
-
-    pub(super) fn capture(&self) -> DefaultGuard {
-        let log = self.clone();
-        let subscriber = tracing_subscriber::fmt().with_writer(move || log.clone());
-        capture(subscriber.with_ansi(false).finish())
-    }
-}
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("no panic").write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 async fn acknowledge(_: Sent) -> Result<Response<Full<Bytes>>, Infallible> {
@@ -178,7 +151,7 @@ async fn rejections_are_answered_in_one_s_own_form() {
 async fn an_answer_that_conductorone_would_misread_becomes_500() {
     for status in [200, 202, 204, 301, 304, 410, 101] {
         let log = Log::default();
-        let _guard = log.capture();
+        let _guard = log.capture(tracing::Level::INFO);
         let tenant = FakeTenant::new(DOMAIN);
         let layer = builder(&tenant).rejection_response(move |_| {
             let mut response = Response::new(Full::default());
@@ -191,7 +164,7 @@ async fn an_answer_that_conductorone_would_misread_becomes_500() {
         assert_eq!(got, 500, "{status}");
         let told = told.expect("a rejection");
         assert_eq!(told.kind(), RejectionKind::UnusableRejectionResponse);
-        let log = log.text();
+        let log = log.take();
         assert!(
             log.contains("ERROR") && log.contains("unknown_tenant"),
             "{log}"

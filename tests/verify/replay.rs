@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use support::body::{Script, data, wait};
+use support::log::Log;
 use support::{DOMAIN, Outcome, TEST_EVENT, builder, now, receiver, send};
 use tokio::sync::Barrier;
 use tokio::time::{Instant, timeout};
@@ -258,22 +259,21 @@ async fn marked_replays_reach_the_handler() {
 async fn switched_off_every_use_passes_and_the_log_warns_of_it() {
     let tenant = FakeTenant::new(DOMAIN);
     let log = Log::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_writer(log.clone())
-        .with_ansi(false)
-        .finish();
     let store = Recorder::default();
     let on = builder(&tenant).replay_store(store.clone());
     let off = builder(&tenant)
         .replay_store(store.clone())
         .dangerous_disable_replay_guard();
-    let capturing = support::capture(subscriber);
+    let capturing = log.capture(tracing::Level::INFO);
     on.build().expect("good");
-    assert_eq!(log.text(), "");
+    assert_eq!(log.take(), "");
     let layer = off.build().expect("good");
     drop(capturing);
-    assert!(log.text().contains(" WARN "), "{}", log.text());
-    assert!(log.text().contains("replays"), "{}", log.text());
+    let text = log.take();
+    assert!(
+        text.contains(" WARN ") && text.contains("replays"),
+        "{text}"
+    );
 
     let request = delivery(&tenant).request();
     for _ in 0..3 {
@@ -281,33 +281,6 @@ async fn switched_off_every_use_passes_and_the_log_warns_of_it() {
         assert!(!outcome.webhook().is_replay());
     }
     assert_eq!(store.count(), 0);
-}
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().expect("no panic")).into_owned()
-    }
-}
-
-impl std::io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().expect("no panic").write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl tracing_subscriber::fmt::MakeWriter<'_> for Log {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
-    }
 }
 
 // How long it is remembered.

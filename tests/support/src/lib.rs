@@ -7,6 +7,7 @@ pub mod callback;
 pub mod events;
 pub mod host;
 pub mod ledger;
+pub mod log;
 pub mod process;
 pub mod redis_server;
 pub mod scripted;
@@ -16,7 +17,7 @@ pub mod work;
 use std::convert::Infallible;
 use std::error::Error;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -30,9 +31,6 @@ use tower_conductorone::testing::{FakeTenant, ManualClock};
 use tower_conductorone::{
     Rejection, RejectionKind, Tenant, VerifyWebhookBuilder, VerifyWebhookLayer, Webhook,
 };
-use tracing::subscriber::{DefaultGuard, set_default};
-use tracing::{Dispatch, Subscriber};
-use tracing_subscriber::registry;
 
 pub const DOMAIN: &str = "example.conductor.one";
 pub const TEST_EVENT: &str = "c1.webhooks.v1.PayloadTest";
@@ -128,19 +126,6 @@ impl Outcome {
             None => panic!("refused: {}: {}", self.code(), self.reason()),
         }
     }
-}
-
-/// Records with this subscriber what the current thread does, until the guard
-/// is dropped.
-///
-/// While `tracing` knows of one subscriber only, the thread that passes a callsite
-/// first decides whether it is ever recorded: one without a subscriber would switch
-/// it off for this test. So there is always a second one, which records nothing.
-#[must_use]
-pub fn capture(subscriber: impl Subscriber + Send + Sync) -> DefaultGuard {
-    static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(registry()));
-    LazyLock::force(&SECOND);
-    set_default(subscriber)
 }
 
 /// Sends a request through the layer to a service that answers 200 `done`.
