@@ -211,7 +211,11 @@ async fn wrong_use_of_what_is_done_once_ends_it_at_once_with_a_message() {
             &["--redis-url"],
         ),
         (GOOD, "--respond later", &["'later'", "sync, async"]),
-        (GOOD, "--answer-within-ms 28000", &["deadline 28s", "28s"]),
+        (
+            GOOD,
+            "--answer-within-ms 28000",
+            &["answer_within 28s", "28s"],
+        ),
         (GOOD, "--lease-ms 999", &["lease 999ms", "from 1 s"]),
         (GOOD, "--lease-ms 45s", &["'45s'", "--lease-ms"]),
         (GOOD, "--work-ms -1", &["-1"]),
