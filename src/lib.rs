@@ -1,11 +1,11 @@
 //! Tower middleware that makes any Rust HTTP service a receiver of
 //! [ConductorOne](https://www.conductorone.com) webhooks.
 //!
-//! [`VerifyWebhookLayer`] authenticates each request: the token in its
-//! `Authorization` header against the tenant's public keys, and the method, URL
-//! and body of the request against the token. What is not a proven webhook is
-//! answered by the layer; what is reaches the inner service with the same body,
-//! and with a [`Webhook`] in its extensions.
+//! [`VerifyWebhookLayer`] authenticates each request: it verifies the token in the
+//! `Authorization` header with the tenant's public keys, and compares the request's
+//! method, URL and body with the token. It rejects every request that is not a proven
+//! webhook. A proven one reaches the inner service with the same body, and with a
+//! [`Webhook`] in its extensions.
 //!
 #![cfg_attr(feature = "reqwest", doc = "```")]
 // Without a client to fetch the keys with, it cannot be built.
@@ -29,8 +29,8 @@
 //! # }
 //! ```
 //!
-//! [`DeliverOnceLayer`], inside of it, has each delivery's work done once, although
-//! ConductorOne asks again after 30 s, and finishes slow work through the callback
+//! [`DeliverOnceLayer`], inside of it, runs the handler once for each delivery, although
+//! ConductorOne tries again after 30 s, and finishes slow work through the callback
 //! URL: see [`deliver_once`].
 //!
 //! ConductorOne sends the events of all types to one URL: an [`EventRouter`] calls a
@@ -39,57 +39,44 @@
 //!
 //! # What is checked
 //!
-//! In this order, cheap before dear; nothing of the body is read before the
-//! token has passed, and nothing is remembered before all else has:
+//! In this order, cheap before expensive: nothing of the body is read before the
+//! token has passed, and nothing is stored before all other checks have passed.
 //!
-//! 1. The method is POST, the content type `application/json`, without a content
-//!    coding.
-//! 2. There is one bearer token of limited size, in strict JWS compact form (RFC
-//!    7515), signed with RS256, ES256 or EdDSA.
-//! 3. Its `iss` is one of the configured tenants.
-//! 4. Its signature verifies with one of that tenant's keys; no other tenant's keys
-//!    are tried.
-//! 5. `c1typ`, `aud`, `iat`, `nbf`, `exp`, `htm` and `htu` fit this receiver, this
-//!    moment and this request (RFC 7519, RFC 9449 §4.3), whose path has no dot
-//!    segments.
-//! 6. The body, read with a limit on size and time, has the SHA-256 that the token
-//!    names (`htb_s256`), and `Content-Digest`, if present, agrees.
-//! 7. The body is an envelope of version `v1`, and no `Webhook-*` header contradicts
-//!    it.
-//! 8. The token was not used before (`jti`).
+#![doc = include_str!("verify_webhook/checks.md")]
 //!
-//! Every way to fail is a [`RejectionKind`], documented with its cause and
-//! remedy, and logged through [`tracing`](https://docs.rs/tracing) with what was
-//! expected and what came.
+//! Each check that fails is a [`RejectionKind`], which documents its cause and
+//! remedy. The log ([`tracing`](https://docs.rs/tracing)) says what was expected and
+//! what was received. See [`verify_webhook`] for an example of a request that is
+//! accepted and one that is rejected.
 //!
 //! # Deployment
 //!
-//! - **The public URL** is configured, never guessed from `Host` or
-//!   `X-Forwarded-*`, which come from whoever sends them. If a proxy strips a
-//!   prefix from the path, it belongs to the public URL. With the feature
-//!   `axum`, nested routers need no such care; without it, what an outer router
-//!   strips counts as such a prefix, too.
+//! - **The public URL** is configured. The layer does not take it from `Host` or
+//!   `X-Forwarded-*`, which the sender chooses. If a proxy strips a prefix from the
+//!   path, add the prefix to the public URL. With the feature `axum`, the layer
+//!   knows the original path below nested routers; without it, add what an outer
+//!   router strips, too.
 //! - **Limits** (of concurrency, of rate) inside of [`VerifyWebhookLayer`] count
-//!   proven webhooks alone; outside of it, whatever anybody sends.
-//! - **The query string is not signed**: the token names the URL without it. Decide
-//!   nothing by it.
-//! - **Several tenants.** Each of them can have any of your paths called. Decide by
+//!   proven webhooks alone; outside of it, they count every request.
+//! - **The query string is not signed**: the token names the URL without it. Do not
+//!   decide by it.
+//! - **Several tenants.** Each of them can call every path. Decide by
 //!   [`Webhook::tenant`], never by the path.
-//! - **Routes.** Only what the layer wraps is verified: with axum, the routes that
-//!   were added before `Router::layer`. One that is added after it is open to
-//!   everybody, unless its handler asks for the [`Webhook`] or [`Typed`], which
-//!   fails closed: 500 for whatever comes.
-//! - **Retries.** ConductorOne takes 2xx for delivered and 410 for gone for
-//!   good, and tries anything else again, up to 50 times. A rejection is never
-//!   one of the two. Trouble of our own that will pass (keys or replay store
-//!   out of reach) is 503 with `Retry-After`, and lives from those retries.
+//! - **Routes.** The layer verifies only the routes that it wraps: with axum, those
+//!   that were added before `Router::layer`. A route that is added later is open to
+//!   everybody, unless its handler takes the [`Webhook`] or [`Typed`], which answers
+//!   500 to every request there.
+//! - **Retries.** ConductorOne takes 2xx for delivered and 410 for permanently gone,
+//!   and retries on every other status, up to 50 times. A rejection is never 2xx or
+//!   410. While keys, the replay store or the ledger cannot be reached, the answer is
+//!   503 with `Retry-After`, and ConductorOne's retries deliver the webhook later.
 //! - **Replicas** that share the traffic should share a
 //!   [`ReplayStore`](replay::ReplayStore) and a [`Ledger`](ledger::Ledger): the
 //!   default ones are in memory.
 //! - **Runtime.** Time limits and fetching need tokio, with its time driver
 //!   enabled.
-//! - **Functions that freeze** between requests, such as AWS Lambda, stop what goes
-//!   on after the answer: see [`deliver_once`].
+//! - **Functions that freeze** between requests, such as AWS Lambda, stop the work that
+//!   goes on after the answer: see [`deliver_once`].
 //!
 //! # Features
 //!
@@ -147,7 +134,7 @@ pub mod testing;
 mod typed;
 mod url;
 mod verify;
-mod verify_webhook;
+pub mod verify_webhook;
 
 #[cfg(feature = "axum")]
 mod axum;
@@ -160,17 +147,14 @@ pub use self::axum::TypedRejection;
 pub use self::callback::CallbackUrl;
 pub use self::clock::{Clock, SystemClock};
 pub use self::config_error::ConfigError;
-pub use self::deliver_once::{DeliverOnce, DeliverOnceLayer, DeliveryRun};
+pub use self::deliver_once::{DeliverOnce, DeliverOnceBuilder, DeliverOnceLayer, DeliveryRun};
 pub use self::event_router::EventRouter;
 pub use self::future::BoxFuture;
 pub use self::rejection::{Rejection, RejectionKind};
 pub use self::tenant::Tenant;
 pub use self::typed::Typed;
 pub use self::verify::{Claims, ReplayPolicy, Webhook};
-pub use self::verify_webhook::{
-    Health, ResponseBody, ResponseFuture, TenantHealth, TenantKeysError, VerifyWebhook,
-    VerifyWebhookBuilder, VerifyWebhookLayer,
-};
+pub use self::verify_webhook::{VerifyWebhook, VerifyWebhookBuilder, VerifyWebhookLayer};
 
 /// The examples of the README are compiled with the tests.
 #[cfg(all(doctest, feature = "axum", feature = "testing"))]

@@ -6,8 +6,7 @@ use tokio::time::{Instant, sleep};
 
 use super::ask::{LEDGER_PAUSE, ask};
 use super::in_progress::{Ending, Seat};
-use super::run::Place;
-use super::shared::{Phase, Shared};
+use super::shared::{Phase, Place, Shared};
 use crate::ledger::{Claimed, Lease, LedgerError, Owner, Standing};
 use crate::rejection::{Rejection, RejectionKind};
 

@@ -15,8 +15,7 @@ use super::handler::Handler;
 use super::in_progress::Busy;
 use super::lease::{leave, release, unfit};
 use super::promised::{Accepted, PromisedDelivery, Step};
-use super::run::Place;
-use super::shared::{Phase, Shared};
+use super::shared::{Phase, Place, Shared};
 use crate::ledger::{Owner, Taken, Work};
 use crate::verify::{Remembered, Webhook};
 

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::Instrument;
 
 use super::handler::Handler;
-use super::shared::Shared;
+use super::shared::{Place, Shared};
 use super::verdict::Verdict;
 use crate::rejection::RejectionKind;
 use crate::verify::Webhook;
@@ -56,9 +56,6 @@ pub(super) struct Run {
 /// Held by a handler for as long as there is anything left of it.
 pub(super) type Alive = oneshot::Sender<()>;
 
-/// One of the places for handlers at work, held in the same way.
-pub(super) type Place = OwnedSemaphorePermit;
-
 impl Run {
     /// Calls the handler, once it is ready.
     pub(super) fn start(
@@ -91,7 +88,10 @@ impl Run {
                     Verdict::rejected(RejectionKind::HandlerFailed)
                 }
             };
-            verdict.followed_by_callback(&shared, &called_with)
+            if verdict.is_accepted() && !shared.may_be_called_back(&called_with) {
+                return Verdict::no_callback(&called_with);
+            }
+            verdict
         };
         task.spawn(work.in_current_span());
         Self {

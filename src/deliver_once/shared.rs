@@ -5,12 +5,11 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use http::Response;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::body::DocumentBody;
 use super::in_progress::InProgress;
 use super::key::KeyOf;
-use super::run::Place;
 use crate::callback::CallbackClient;
 use crate::ledger::{DeliveryKey, Ledger, Name};
 use crate::rejection::{Rejection, RejectionHooks, RejectionKind};
@@ -37,6 +36,10 @@ pub(super) struct Shared {
     recovery: AtomicU8,
     stop: watch::Sender<Phase>,
 }
+
+/// One of the places for handlers at work, held for as long as there is anything left
+/// of the handler.
+pub(super) type Place = OwnedSemaphorePermit;
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Policy {

@@ -11,7 +11,6 @@ use http_body_util::{BodyExt, Limited};
 use tokio::time::timeout;
 
 use super::body::DocumentBody;
-use super::shared::Shared;
 use crate::error_chain::error_chain;
 use crate::event::{GoneForGood, MAX_DOCUMENT, Reply, ReplyError};
 use crate::excerpt::one_line;
@@ -111,17 +110,14 @@ impl Verdict {
         }
     }
 
-    /// Failed if it is a 202 after which no callback can come.
-    pub(super) fn followed_by_callback(self, shared: &Shared, webhook: &Webhook) -> Self {
-        match &self {
-            Self::Answered(answer)
-                if answer.status() == StatusCode::ACCEPTED.as_u16()
-                    && !shared.may_be_called_back(webhook) =>
-            {
-                Self::unusable(webhook, Unusable::Accepted)
-            }
-            _ => self,
-        }
+    /// Whether it is a 202, which promises a callback.
+    pub(super) fn is_accepted(&self) -> bool {
+        matches!(self, Self::Answered(answer) if answer.status() == StatusCode::ACCEPTED)
+    }
+
+    /// Failed: a 202, and the webhook has no callback URL that may be used.
+    pub(super) fn no_callback(webhook: &Webhook) -> Self {
+        Self::unusable(webhook, Unusable::Accepted)
     }
 
     fn unusable(webhook: &Webhook, unusable: Unusable) -> Self {

@@ -5,7 +5,7 @@ use http::StatusCode;
 macro_rules! kinds {
     ($($(#[$doc:meta])+ $kind:ident => $status:ident, $code:literal, $answer:ident;)+) => {
         /// What was wrong with a request, or with us: one variant for each
-        /// [`code`](Rejection::code).
+        /// [`code`](crate::Rejection::code).
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum RejectionKind {

@@ -6,15 +6,14 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, Uri};
+use http::Request;
 use http_body::Body;
 use http_body_util::Full;
 use tokio::time::timeout;
 use tower_layer::Layer;
 
-#[cfg(doc)]
-use super::builder::VerifyWebhookBuilder;
 use super::service::VerifyWebhook;
+use super::shared::Shared;
 use super::tenant_keys_error::TenantKeysError;
 use crate::future::BoxFuture;
 use crate::keys::{KeyHealth, KeysUnavailable};
@@ -40,17 +39,10 @@ pub struct VerifyWebhookLayer {
     shared: Arc<Shared>,
 }
 
-/// What the clones of a layer and its services share.
-#[derive(Debug)]
-pub(super) struct Shared {
-    verifier: Verifier,
-    hooks: RejectionHooks,
-}
-
 impl VerifyWebhookLayer {
     pub(super) fn new(verifier: Verifier, hooks: RejectionHooks) -> Self {
         Self {
-            shared: Arc::new(Shared { verifier, hooks }),
+            shared: Arc::new(Shared::new(verifier, hooks)),
         }
     }
 
@@ -59,7 +51,7 @@ impl VerifyWebhookLayer {
     /// with the [`Webhook`](crate::Webhook) in its extensions.
     ///
     /// The request's URI must have the path that ConductorOne called, below the
-    /// [public URL](VerifyWebhookBuilder::public_url), and its headers must be complete.
+    /// [public URL](crate::VerifyWebhookBuilder::public_url), and its headers must be complete.
     ///
     /// ```
     /// use bytes::Bytes;
@@ -88,8 +80,8 @@ impl VerifyWebhookLayer {
     /// # Errors
     /// [`Rejection`] says why the request was refused, and makes its
     /// [answer](Rejection::response). The builder's
-    /// [`on_rejection`](VerifyWebhookBuilder::on_rejection) has seen it; its
-    /// [`rejection_response`](VerifyWebhookBuilder::rejection_response) does not apply.
+    /// [`on_rejection`](crate::VerifyWebhookBuilder::on_rejection) has seen it; its
+    /// [`rejection_response`](crate::VerifyWebhookBuilder::rejection_response) does not apply.
     pub async fn verify<B>(&self, request: Request<B>) -> Result<Request<Full<Bytes>>, Rejection>
     where
         B: Body,
@@ -167,35 +159,6 @@ impl VerifyWebhookLayer {
             outcomes.filter_map(|(domain, outcome)| Some((domain, outcome.err()?))),
         )
     }
-}
-
-impl Shared {
-    pub(super) async fn verify<B>(
-        &self,
-        request: Request<B>,
-    ) -> Result<Request<Full<Bytes>>, Rejection>
-    where
-        B: Body,
-        B::Error: Into<Box<dyn Error + Send + Sync>>,
-    {
-        let uri = original_uri(&request);
-        let verified = self.verifier.verify(request, uri.path()).await;
-        verified.inspect_err(|rejection| self.hooks.observe(rejection))
-    }
-
-    pub(super) fn response(&self, rejection: &Rejection) -> Response<Full<Bytes>> {
-        self.hooks.response(rejection)
-    }
-}
-
-/// The URI that the caller asked for, also below nested axum routers, which strip
-/// what they have matched.
-fn original_uri<B>(request: &Request<B>) -> Uri {
-    #[cfg(feature = "axum")]
-    if let Some(original) = crate::axum::original_uri(request.extensions()) {
-        return original.clone();
-    }
-    request.uri().clone()
 }
 
 /// Waits for all of them at once: one tenant's trouble does not hold up another.

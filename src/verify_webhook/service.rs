@@ -10,7 +10,7 @@ use tower_service::Service;
 
 use super::body::ResponseBody;
 use super::future::ResponseFuture;
-use super::layer::Shared;
+use super::shared::Shared;
 
 /// Middleware that lets only proven webhooks through to the inner service:
 /// made by [`VerifyWebhookLayer`](super::VerifyWebhookLayer).

@@ -27,9 +27,9 @@ use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_conductorone::keys::{KeySet, KeySource, KeysUnavailable};
 use tower_conductorone::replay::{Claim, ReplayStore, ReplayStoreError, TokenId};
 use tower_conductorone::testing::{Delivery, FakeTenant};
+use tower_conductorone::verify_webhook::{ResponseBody, ResponseFuture};
 use tower_conductorone::{
-    BoxFuture, Rejection, RejectionKind, ResponseBody, ResponseFuture, Tenant, VerifyWebhook,
-    VerifyWebhookLayer, Webhook,
+    BoxFuture, Rejection, RejectionKind, Tenant, VerifyWebhook, VerifyWebhookLayer, Webhook,
 };
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::trace::TraceLayer;
