@@ -17,8 +17,8 @@ pub(crate) enum BearerError {
     TooLong { length: usize, limit: usize },
 }
 
-/// The token, of a form and size that may be parsed; nothing is known of what
-/// it says.
+/// Returns the token once its characters and length are checked. Nothing in it is
+/// verified.
 pub(super) fn token(headers: &HeaderMap, limit: usize) -> Result<&str, BearerError> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = values.next().ok_or(BearerError::Missing)?;
@@ -34,7 +34,7 @@ pub(super) fn token(headers: &HeaderMap, limit: usize) -> Result<&str, BearerErr
     if !scheme.eq_ignore_ascii_case(b"bearer") {
         return Err(BearerError::OtherScheme);
     }
-    // Only spaces stand between the two (RFC 9110 §11.4).
+    // Only spaces separate the two (RFC 9110 §11.4).
     let spaces = rest.iter().take_while(|byte| **byte == b' ').count();
     let token = rest.get(spaces..).unwrap_or_default().trim_ascii_end();
     if token.len() > limit {

@@ -1,4 +1,4 @@
-//! The body: limited, timed, and hashed as it arrives.
+//! Reads the body within a size and a time limit, and hashes it as it arrives.
 
 use std::error::Error;
 use std::mem;
@@ -13,7 +13,7 @@ use http_body_util::{BodyExt, LengthLimitError};
 use sha2::{Digest, Sha256};
 use tokio::task::coop::consume_budget;
 
-/// How much body is read, and for how long.
+/// The limits on the body's size and on the time to read it.
 pub(crate) struct BodyPolicy {
     pub(crate) max_bytes: usize,
     /// From the first poll to the end of the body.
@@ -37,7 +37,7 @@ pub(crate) enum BodyError {
     Length { came: usize, declared: u64 },
 }
 
-/// The body's bytes and their SHA-256.
+/// Reads the body. Returns its bytes and their SHA-256.
 pub(super) async fn read<B>(
     headers: &HeaderMap,
     body: B,
@@ -66,7 +66,7 @@ where
     }
 }
 
-/// A number that is too large for any machine is too large here as well.
+/// Parses `Content-Length`. A number beyond `u64` becomes `u64::MAX`.
 fn length(value: &HeaderValue) -> Option<u64> {
     match value.to_str().ok()?.parse() {
         Ok(length) => Some(length),
@@ -75,8 +75,8 @@ fn length(value: &HeaderValue) -> Option<u64> {
     }
 }
 
-/// Reads the frames; one that is the whole body is not copied. Memory grows
-/// with what has arrived, not with what a header promised.
+/// Reads the frames. A single frame is not copied. Memory grows with the bytes
+/// that arrive, not with what `Content-Length` declares.
 async fn collect<B>(body: B, limit: usize) -> Result<(Bytes, [u8; 32]), BodyError>
 where
     B: Body,
@@ -84,18 +84,17 @@ where
 {
     let mut body = pin!(body);
     let mut hash = Sha256::new();
-    // The first frame; once there is a second, both and all later ones are in
-    // `joined` instead.
+    // Holds the first frame until a second one arrives; then `joined` holds all.
     let mut single = Bytes::new();
     let mut joined = BytesMut::new();
     loop {
-        // Frames may be ready without end: the time limit must get its turn.
+        // Every frame may be ready at once: yield, so that the time limit is polled.
         consume_budget().await;
         let Some(frame) = body.frame().await else {
             break;
         };
         let frame = frame.map_err(|error| read_error(error.into()))?;
-        // Trailers are no part of what was signed.
+        // The digest does not cover trailers.
         let Ok(mut data) = frame.into_data() else {
             continue;
         };
@@ -129,7 +128,7 @@ fn too_large(limit: usize) -> BodyError {
     BodyError::TooLarge(format!("the limit of {limit} bytes"))
 }
 
-/// A limit of an outer layer (tower-http's `RequestBodyLimit`) is a limit too.
+/// Maps an outer layer's limit (tower-http's `RequestBodyLimit`) to `TooLarge`.
 fn read_error(error: Box<dyn Error + Send + Sync>) -> BodyError {
     let mut cause: Option<&(dyn Error + 'static)> = Some(error.as_ref());
     while let Some(error) = cause {

@@ -1,10 +1,10 @@
-//! The checks, as an explanation names and numbers them.
+//! The checks, with the names and numbers that an explanation shows.
 
 use std::fmt;
 
-/// One of the checks that a request has to pass.
+/// A check that a request must pass.
 ///
-/// Its `Display` is its [number](Self::number) and its name.
+/// `Display` shows its [number](Self::number) and name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Check {
@@ -14,40 +14,40 @@ pub enum Check {
     MediaType,
     /// The body has no content coding.
     ContentCoding,
-    /// There is one bearer token, of limited size.
+    /// There is exactly one bearer token, within the size limit.
     BearerToken,
-    /// It is a well-formed JWT with a supported algorithm and every claim that a
-    /// webhook's token has.
+    /// The token is a well-formed JWT with a supported algorithm and every required
+    /// claim.
     TokenForm,
     /// `iss` is a configured tenant.
     Tenant,
-    /// One of the tenant's keys made the signature.
+    /// The signature verifies with one of the tenant's keys.
     Signature,
-    /// `c1typ` is a webhook's.
+    /// `c1typ` is `wh`.
     TokenType,
     /// `aud` is the public URL's host.
     Audience,
-    /// `exp`, `nbf` and `iat` fit the time of receipt.
+    /// `exp`, `nbf` and `iat` are valid at the time of receipt.
     Times,
     /// `htm` is the request's method.
     BoundMethod,
-    /// `htu` is the URL that was called.
+    /// `htu` is the request's URL.
     BoundUrl,
-    /// The body is there, whole, and within the limit.
+    /// The body is not empty, complete, and within the limit.
     BodySize,
     /// `htb_s256` is the body's SHA-256.
     BodyHash,
-    /// `Content-Digest`, if there, is the body's.
+    /// `Content-Digest`, if present, is the body's SHA-256.
     ContentDigest,
     /// The body is an envelope of version `v1` that no header contradicts.
     Envelope,
-    /// The token was not used before.
+    /// The token has not been used before.
     FirstUse,
 }
 
 impl Check {
-    /// Its number in the list of [what is checked](crate#what-is-checked), such as
-    /// `5b`: the letter counts the checks of one point of that list.
+    /// The number in the list of [what is checked](crate#what-is-checked), such as
+    /// `5b`: the letter numbers the checks within one item of that list.
     #[must_use]
     pub fn number(self) -> &'static str {
         self.number_and_name().0

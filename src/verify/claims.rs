@@ -1,4 +1,4 @@
-//! Whether the claims of a signed token fit this request.
+//! Checks that the claims of a signed token match the request.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,14 +11,14 @@ use super::target::{PublicUrl, TargetError};
 use super::unverified_claims::{UnverifiedClaims, seconds};
 use crate::excerpt::for_log;
 
-/// The validated claims of the token that came with a webhook.
+/// The validated claims of a webhook's token.
 ///
-/// The tenant has signed them, and they fit the request: its method, URL, body
-/// and time.
+/// The tenant signed them, and they match the request's method, URL, body and
+/// time of receipt.
 #[derive(Clone)]
 pub struct Claims(UnverifiedClaims);
 
-/// What a receiver demands of the claims.
+/// The settings that claims are checked against.
 pub(crate) struct ClaimPolicy {
     pub(crate) public_url: PublicUrl,
     pub(crate) leeway: Duration,
@@ -35,12 +35,12 @@ pub(crate) enum MismatchError {
     Audience { came: String, expected: String },
     #[error("the token expired {0:?} ago, leeway not counted: is this machine's clock right?")]
     Expired(Duration),
-    #[error("{claim} lies {ahead:?} ahead: is this machine's clock right?")]
+    #[error("{claim} is {ahead:?} in the future: is this machine's clock right?")]
     NotYetValid {
         claim: &'static str,
         ahead: Duration,
     },
-    #[error("the token lives longer than {limit:?}")]
+    #[error("the token's lifetime exceeds {limit:?}")]
     Lifetime { limit: Duration },
     #[error("htm is {came:?}, the request's method is {expected}")]
     Method { came: String, expected: Method },
@@ -49,8 +49,7 @@ pub(crate) enum MismatchError {
 }
 
 impl SignedClaims {
-    /// Checks that a tenant has signed the claims for a request like this, sent about
-    /// now.
+    /// Checks the signed claims against the request and the current time.
     pub(super) fn validate(
         self,
         policy: &ClaimPolicy,
@@ -64,9 +63,9 @@ impl SignedClaims {
     }
 }
 
-/// The checks, each for itself.
+/// The individual checks.
 impl UnverifiedClaims {
-    /// Checks that the claims are for a request like this, sent about now.
+    /// Checks all claims against the request and the current time.
     fn check(
         &self,
         policy: &ClaimPolicy,
@@ -100,8 +99,8 @@ impl UnverifiedClaims {
         }
     }
 
-    /// RFC 7519 §4.1.4-4.1.6. The arithmetic is that of floating point, which
-    /// saturates; whole seconds are exact in it up to the year 285 million.
+    /// RFC 7519 §4.1.4-4.1.6. Floating-point arithmetic saturates, and represents
+    /// whole seconds exactly up to the year 285 million.
     pub(super) fn check_times(
         &self,
         policy: &ClaimPolicy,
@@ -120,9 +119,9 @@ impl UnverifiedClaims {
         if now >= self.expires_at + leeway {
             return Err(MismatchError::Expired(seconds(now - self.expires_at)));
         }
-        // `nbf` says when the token's time begins, with allowance for a receiver
-        // whose clock is slow. Only far in the future `iat` counts, lest it hide
-        // how long the token lives.
+        // `nbf` starts the token's validity and allows for a receiver whose clock is
+        // slow. `iat` is refused only far in the future, where it would make a long
+        // lifetime look short.
         let longest = policy.max_lifetime.as_secs_f64();
         for (claim, time, ahead) in [
             ("nbf", self.not_before, leeway),
@@ -159,7 +158,7 @@ impl UnverifiedClaims {
 }
 
 impl Claims {
-    /// Claims that were validated before: a trusted store has kept them.
+    /// Restores claims that were validated before a trusted store kept them.
     pub(super) fn assume_validated(claims: UnverifiedClaims) -> Self {
         Self(claims)
     }
@@ -168,7 +167,7 @@ impl Claims {
         self.0.to_json()
     }
 
-    /// Checks the times again: reading the body takes its time.
+    /// Checks the times again, since reading the body takes time.
     pub(super) fn check_times(
         &self,
         policy: &ClaimPolicy,
@@ -199,13 +198,13 @@ impl Claims {
         self.0.issued_at()
     }
 
-    /// `nbf`: when the token's time begins.
+    /// `nbf`: when the token becomes valid.
     #[must_use]
     pub fn not_before(&self) -> SystemTime {
         self.0.not_before()
     }
 
-    /// `exp`: when the token's time ends.
+    /// `exp`: when the token expires.
     #[must_use]
     pub fn expires_at(&self) -> SystemTime {
         self.0.expires_at()
@@ -217,7 +216,7 @@ impl Claims {
         self.0.token_id()
     }
 
-    /// `htu`: the URL that was called, as the token has it.
+    /// `htu`: the URL of the request, as written in the token.
     #[must_use]
     pub fn target(&self) -> &str {
         self.0.target()

@@ -1,4 +1,4 @@
-//! The body's SHA-256: `htb_s256` in the token, and `Content-Digest`.
+//! Compares the body's SHA-256 with the token's `htb_s256` and `Content-Digest`.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use base64::Engine;
@@ -9,22 +9,22 @@ use http::HeaderMap;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DigestError {
     #[error(
-        "the body's SHA-256 is not the token's htb_s256: \
-         has something on the way parsed the body and written it again?"
+        "the body's SHA-256 does not match htb_s256: \
+         does a proxy or a layer parse and rewrite the body?"
     )]
     Token,
-    #[error("the body's SHA-256 is not the one in Content-Digest")]
+    #[error("the body's SHA-256 does not match Content-Digest")]
     Header,
 }
 
-/// A SHA-256 digest in base64 of either alphabet, padded or not.
+/// Decodes a SHA-256 digest from base64 in either alphabet, padded or not.
 pub(super) fn read(base64: &str) -> Option<[u8; 32]> {
     const EITHER: GeneralPurposeConfig =
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, EITHER);
     const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, EITHER);
 
-    // 32 bytes are 43 characters and at most one of padding.
+    // 32 bytes encode to 43 characters and at most one of padding.
     if base64.len() > 44 {
         return None;
     }
@@ -44,7 +44,7 @@ pub(super) fn check_token(claimed: &[u8; 32], body: &[u8; 32]) -> Result<(), Dig
     }
 }
 
-/// Checks that `Content-Digest`, if it is there, is the body's digest.
+/// Checks that `Content-Digest`, if present, is the body's digest.
 pub(super) fn check_header(headers: &HeaderMap, body: &[u8; 32]) -> Result<(), DigestError> {
     if header_agrees(headers, body) {
         Ok(())
@@ -58,9 +58,9 @@ fn same(one: &[u8; 32], other: &[u8; 32]) -> bool {
     verify_slices_are_equal(one, other).is_ok()
 }
 
-/// Whether every SHA-256 that `Content-Digest` names is `digest`: in
-/// ConductorOne's form (`sha-256=<base64>`) or RFC 9530's
-/// (`sha-256=:<base64>:`). Other algorithms do not count.
+/// Whether every SHA-256 in `Content-Digest` is `digest`, in ConductorOne's form
+/// (`sha-256=<base64>`) or RFC 9530's (`sha-256=:<base64>:`). Other algorithms are
+/// ignored.
 pub(crate) fn header_agrees(headers: &HeaderMap, digest: &[u8; 32]) -> bool {
     headers.get_all("content-digest").iter().all(|value| {
         let Ok(list) = value.to_str() else {

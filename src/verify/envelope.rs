@@ -1,4 +1,4 @@
-//! The envelope around every webhook's payload.
+//! Parses the envelope around a webhook's payload.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,14 +10,14 @@ use serde_json::value::RawValue;
 
 use crate::json::{Name, Text};
 
-/// The format that this crate reads.
+/// The envelope version that this crate reads.
 pub(super) const VERSION: &str = "v1";
 
-/// The longest `webhookId` and `event`, in bytes: they go into keys and logs.
+/// The longest `webhookId` and `event`, in bytes, since they go into keys and logs.
 const MAX_NAME: usize = 256;
 
-/// The envelope's members. The payload stays as it came: whatever is odd in it
-/// does not keep the webhook from being authentic.
+/// The envelope's members. The payload is kept as received: a webhook is authentic
+/// even if its payload does not match its event.
 pub(super) struct Envelope {
     pub(super) webhook_id: String,
     pub(super) event: String,
@@ -31,7 +31,7 @@ pub(crate) enum EnvelopeError {
     #[error("the body is not UTF-8")]
     NotUtf8,
     // Line and column only: the parser's own text may quote values.
-    #[error("the body is no webhook envelope: see line {line} column {column}")]
+    #[error("the body is not a webhook envelope: see line {line} column {column}")]
     Json { line: usize, column: usize },
     #[error("the envelope's {0:?} is missing or empty")]
     Missing(&'static str),
@@ -46,8 +46,8 @@ pub(crate) enum EnvelopeError {
     },
 }
 
-/// The members as they came, under their names in JSON or in the proto file. What
-/// others are called and hold has no effect.
+/// The members as received, under their JSON or proto names. Other members are
+/// ignored.
 #[derive(Default)]
 struct Wire<'a> {
     version: Member<Text<'a>>,
@@ -55,7 +55,7 @@ struct Wire<'a> {
     event: Member<Text<'a>>,
     callback_url: Member<Text<'a>>,
     payload: Member<&'a RawValue>,
-    /// Whether a name may hold what has to be escaped in JSON.
+    /// Whether a name may contain characters that JSON requires to be escaped.
     is_in_doubt: bool,
 }
 
@@ -103,7 +103,7 @@ impl<'de> Deserialize<'de> for Wire<'de> {
     }
 }
 
-/// A member that stands only once. proto3 JSON: null is absent.
+/// A member that may appear only once. In proto3 JSON, null means absent.
 struct Member<T> {
     is_there: bool,
     value: Option<T>,
@@ -124,7 +124,7 @@ impl<T> Member<T> {
         T: Deserialize<'de>,
     {
         if self.is_there {
-            return Err(A::Error::custom("a name stands twice"));
+            return Err(A::Error::custom("duplicate member"));
         }
         self.is_there = true;
         self.value = map.next_value()?;
@@ -133,7 +133,7 @@ impl<T> Member<T> {
 }
 
 impl<'a> Member<Text<'a>> {
-    /// The empty string if it is absent.
+    /// Returns the empty string if the member is absent.
     fn text(self) -> Cow<'a, str> {
         self.value.unwrap_or_default().0
     }
@@ -172,8 +172,8 @@ impl Envelope {
         Ok(envelope)
     }
 
-    /// The headers are not signed: they may be missing, but not say something
-    /// else than the body, since somebody may have routed by them.
+    /// Checks the headers, which are not signed: they may be absent, but must not
+    /// contradict the body, since a proxy may have routed by them.
     fn check_headers(&self, headers: &HeaderMap) -> Result<(), EnvelopeError> {
         let pairs = [
             ("webhook-version", "version", VERSION),

@@ -1,4 +1,4 @@
-//! What the log says of each request.
+//! Logs the result of each verification.
 
 use std::error::Error;
 
@@ -18,9 +18,9 @@ pub(super) fn verified(webhook: &Webhook) {
     );
 }
 
-/// Says why a request was refused. At `info` if no tenant has signed it, since
-/// anybody can send it, unless the trouble is our own. The keys' own log says why
-/// newer keys cannot be fetched; here, any forgery would repeat it.
+/// Logs why a request was refused: at `warn` if a tenant signed it or the fault is
+/// this receiver's, otherwise at `info`, since anyone can send it. `keys/` logs why
+/// newer keys cannot be fetched; here, every forgery would repeat that.
 pub(super) fn refused(rejection: &Rejection) {
     let source = rejection.source().and_then(|source| source.downcast_ref());
     let is_of_newer_keys = matches!(source, Some(SignatureError::NewestUnavailable { .. }));

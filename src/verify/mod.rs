@@ -1,6 +1,6 @@
-//! The straight line from a request to a proven [`Webhook`]: cheap steps before
-//! expensive ones, pure steps before those with effects. Each step has a file, and
-//! an error of its own; `rejections.rs` turns errors into a [`Rejection`].
+//! Verifies a request and produces a [`Webhook`]. Cheap steps run before expensive
+//! ones, pure steps before those with effects. Each step has its own file and error
+//! type; `rejections.rs` maps the errors to a [`Rejection`].
 
 mod bearer;
 mod body;
@@ -61,14 +61,14 @@ use self::token::UntrustedToken;
 use self::webhook::Proven;
 use crate::rejection::Rejection;
 
-/// When a request came, before its body was read: in the extensions of the request
-/// that is handed on.
+/// When a request arrived, before its body was read. It is in the extensions of the
+/// verified request.
 #[derive(Clone, Copy)]
 pub(crate) struct Arrived(pub(crate) Instant);
 
 impl Verifier {
-    /// Proves a request that came at `path`, and gives it back with its body's bytes
-    /// and with the [`Webhook`] in its extensions.
+    /// Verifies a request that was sent to `path`. Returns it with its body buffered
+    /// and the [`Webhook`] in its extensions.
     pub(crate) async fn verify<B>(
         &self,
         request: Request<B>,
@@ -107,8 +107,8 @@ impl Verifier {
         proven.map_err(|rejection| rejection.of_tenant(tenant))
     }
 
-    /// Proves that the tenant has signed this request, here and now, for the first
-    /// time.
+    /// Checks that the signed claims match the request and the current time, and that
+    /// the token has not been used before.
     async fn prove_signed<B>(
         &self,
         parts: &Parts,
@@ -126,10 +126,10 @@ impl Verifier {
         digest::check_token(claims.body_digest(), &digest)?;
         digest::check_header(&parts.headers, &digest)?;
         let envelope = Envelope::parse(&body, &parts.headers)?;
-        // The body took its time, and a store forgets a token that has expired.
+        // Reading the body takes time, and the store forgets a token that has expired.
         let now = self.clock.now();
         claims.check_times(&self.claims, now)?;
-        // The one step that leaves a trace, so the last.
+        // The only step with a side effect comes last.
         let replay = match &self.replay {
             Some(guard) => {
                 let leeway = self.claims.leeway;

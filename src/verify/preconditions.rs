@@ -1,4 +1,4 @@
-//! What can be said of a request before its token is looked at.
+//! Checks the request before its token is read.
 
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
@@ -16,7 +16,7 @@ pub(crate) enum PreconditionError {
     ContentCoding,
 }
 
-/// Method, media type and content coding.
+/// Checks the method, media type and content coding.
 pub(super) fn check(parts: &Parts) -> Result<(), PreconditionError> {
     check_method(parts)?;
     check_media_type(parts)?;
@@ -57,7 +57,7 @@ pub(super) fn check_content_coding(parts: &Parts) -> Result<(), PreconditionErro
     }
 }
 
-/// The value of a header that must be there once.
+/// Returns the value of a header that must be present exactly once.
 fn single<'a>(parts: &'a Parts, name: &HeaderName) -> Option<&'a str> {
     let mut values = parts.headers.get_all(name).iter();
     match (values.next(), values.next()) {

@@ -1,4 +1,4 @@
-//! Which rejection the error of each step becomes.
+//! Maps the error of each step to a [`Rejection`].
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::event::PayloadError;
 use crate::keys::VerifyError;
 use crate::rejection::{Rejection, RejectionKind};
 
-/// How soon to try again when the replay store has not answered.
+/// `Retry-After` when the replay store is unavailable.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
 
 impl From<PreconditionError> for Rejection {
@@ -145,12 +145,12 @@ impl From<ReplayError> for Rejection {
 }
 
 impl Webhook {
-    /// A rejection of this webhook.
+    /// Adds this webhook's tenant and id to a rejection.
     pub(crate) fn rejected(&self, rejection: Rejection) -> Rejection {
         rejection.of_tenant(self.tenant()).of_webhook(self.id())
     }
 
-    /// The payload does not match its event's type. Logs it.
+    /// Logs and returns the rejection of a payload that does not match its event's type.
     pub(crate) fn unreadable_payload(&self, error: PayloadError) -> Rejection {
         warn!(
             tenant = self.tenant(),
@@ -162,7 +162,7 @@ impl Webhook {
         self.rejected(Rejection::because(RejectionKind::UnreadablePayload, error))
     }
 
-    /// It is of another event than a route takes. Logs it.
+    /// Logs and returns the rejection of an event that the route does not take.
     #[cfg(feature = "axum")]
     pub(crate) fn unexpected_event(&self, expected: &'static str) -> Rejection {
         warn!(
@@ -170,7 +170,7 @@ impl Webhook {
             webhook_id = self.id_for_log(),
             event = self.event_for_log(),
             expected,
-            "this route takes another event"
+            "the route does not take this event"
         );
         let error = UnexpectedEvent { expected };
         self.rejected(Rejection::because(RejectionKind::UnexpectedEvent, error))
@@ -179,7 +179,7 @@ impl Webhook {
 
 #[cfg(feature = "axum")]
 #[derive(Debug, thiserror::Error)]
-#[error("this route takes {expected} only")]
+#[error("the route takes only {expected}")]
 struct UnexpectedEvent {
     expected: &'static str,
 }

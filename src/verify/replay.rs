@@ -1,4 +1,4 @@
-//! The claim of the token's id, so that it counts once.
+//! Claims the token's id, so that the token is accepted once.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -13,7 +13,7 @@ use crate::replay::{Claim, ReplayStore, ReplayStoreError, TokenId};
 pub(crate) struct ReplayGuard {
     pub(crate) store: Arc<dyn ReplayStore>,
     pub(crate) policy: ReplayPolicy,
-    /// How long the store may take.
+    /// The longest wait for the store.
     pub(crate) timeout: Duration,
 }
 
@@ -21,19 +21,17 @@ pub(crate) struct ReplayGuard {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReplayPolicy {
-    /// It is refused with 401: the default.
+    /// Refuse it with 401. The default.
     #[default]
     Refuse,
-    /// It is let through, and [`Webhook::is_replay`](crate::Webhook::is_replay) says so: for a handler
-    /// that deduplicates, and gives a repeated delivery its first answer.
+    /// Accept it and set [`Webhook::is_replay`](crate::Webhook::is_replay). For a
+    /// handler that deduplicates and repeats its first answer.
     Mark,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReplayError {
-    #[error(
-        "the token {token_id:?} was used before; it comes with the webhook {webhook_id:?} ({event:?})"
-    )]
+    #[error("the token {token_id:?} was used before (webhook {webhook_id:?}, event {event:?})")]
     UsedBefore {
         token_id: String,
         webhook_id: String,
@@ -44,8 +42,8 @@ pub(crate) enum ReplayError {
 }
 
 impl ReplayGuard {
-    /// Claims the id of the token until it expires, and says whether it is a replay that
-    /// is let through.
+    /// Claims the token's id until it expires. Returns whether the token is a replay
+    /// that the policy accepts.
     pub(super) async fn claim(
         &self,
         tenant: &str,

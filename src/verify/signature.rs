@@ -1,4 +1,4 @@
-//! The tenant's key, and the signature.
+//! Verifies the token's signature with the tenant's keys.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ pub(crate) type Tenants = HashMap<Arc<str>, Arc<dyn KeySource>>;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SignatureError {
-    #[error("iss is {0:?}, which is no configured tenant")]
+    #[error("iss is {0:?}, which is not a configured tenant")]
     UnknownTenant(String),
     #[error("{} (tenant {tenant}, kid {key_id:?}, alg {algorithm})", explain(*.reason))]
     Refused {
@@ -22,22 +22,20 @@ pub(crate) enum SignatureError {
         algorithm: Algorithm,
         reason: VerifyError,
     },
-    #[error("the keys of tenant {tenant} are out of reach")]
+    #[error("the keys of tenant {tenant} are unavailable")]
     Unavailable {
         tenant: Arc<str>,
         source: KeysUnavailable,
     },
-    #[error(
-        "none of the keys at hand verifies the token, and tenant {tenant}'s newest are out of reach"
-    )]
+    #[error("no known key verifies the token, and newer keys of tenant {tenant} are unavailable")]
     NewestUnavailable {
         tenant: Arc<str>,
         source: KeysUnavailable,
     },
 }
 
-/// Claims that a configured tenant has signed, for any purpose. The step of the
-/// signature alone makes them.
+/// Claims that a configured tenant signed, for any purpose. Only [`verify`] creates
+/// them.
 pub(super) struct SignedClaims {
     tenant: Arc<str>,
     claims: UnverifiedClaims,
@@ -53,8 +51,7 @@ impl SignedClaims {
     }
 }
 
-/// Verifies the signature with a key of the tenant that the token names, if
-/// that is a configured one.
+/// Verifies the signature with the keys of the configured tenant that `iss` names.
 pub(super) async fn verify(
     token: UntrustedToken<'_>,
     tenants: &Tenants,
@@ -72,7 +69,7 @@ pub(super) async fn verify(
     };
     let mut verified = verify_with(&keys, &token);
     if verified == Err(VerifyError::UnknownKey) {
-        // The tenant may have a new key: one look at its newest ones.
+        // The tenant may have a new key: renew the keys once.
         let newer = source.renew(Some(&keys)).await;
         let newer = newer.map_err(|source| SignatureError::NewestUnavailable {
             tenant: Arc::clone(tenant),
@@ -120,7 +117,7 @@ mod tests {
     use crate::keys::TRIED;
     use crate::testing::FakeTenant;
 
-    /// Hands out a set and, to whoever is not content, a newer one.
+    /// Returns a set and, on renewal, a newer one.
     #[derive(Debug)]
     struct Keys {
         current: Arc<KeySet>,

@@ -1,5 +1,5 @@
-//! A webhook on its way through a store: for work that another process, or a
-//! later one, takes up.
+//! Encodes a webhook for a ledger and decodes it, so that another process can resume
+//! its work.
 
 use std::sync::Arc;
 
@@ -16,22 +16,22 @@ use super::unverified_claims::{ClaimError, UnverifiedClaims};
 use super::webhook::{Proven, Webhook};
 use crate::json::{JsonError, UniqueMembers};
 
-/// The form in which this version stores webhooks. It reads no other.
+/// The format in which this version stores webhooks, and the only one it reads.
 const VERSION: u32 = 1;
 
-/// What every version begins with.
+/// The member that every format has.
 #[derive(Deserialize)]
 struct Versioned {
     version: u32,
 }
 
-/// What a webhook is made of. It holds the callback URL, which is a secret; of
-/// the token it has the claims, not the signature.
+/// A stored webhook. It holds the callback URL, which is a secret, and the token's
+/// claims, but not its signature.
 #[derive(Deserialize)]
 struct Stored<'a> {
-    /// In which run its work was promised.
+    /// The run in which its work was promised.
     run: u32,
-    /// Where it was handed on to: not always where it was sent to.
+    /// The request's URI at `DeliverOnceLayer`; a router may have changed it.
     uri: String,
     tenant: String,
     #[serde(borrow)]
@@ -39,36 +39,36 @@ struct Stored<'a> {
     body: String,
 }
 
-/// A webhook that has been stored, with what was stored beside it.
+/// A decoded webhook, with the values that were stored beside it.
 pub(crate) struct Remembered {
     pub(crate) webhook: Webhook,
-    /// Where it was handed on to.
+    /// The request's URI at `DeliverOnceLayer`.
     pub(crate) uri: Uri,
-    /// In which run its work was promised.
+    /// The run in which its work was promised.
     pub(crate) run: u32,
 }
 
-/// What came out of a store is no webhook that was put into it.
+/// Stored bytes that do not decode to a webhook.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoredError {
-    #[error("version {0} of stored webhooks is not known here: a newer receiver can read it")]
+    #[error("version {0} of stored webhooks is not supported: a newer receiver can read it")]
     Version(u32),
     // Not the parser's own text, which may quote the body.
     #[error("not a stored webhook: see line {line} column {column}")]
     Json { line: usize, column: usize },
-    #[error("the URI is not what it was: {0}")]
+    #[error("the stored URI is invalid: {0}")]
     Uri(#[from] InvalidUri),
-    #[error("the claims are not what they were: {0}")]
+    #[error("the stored claims are invalid: {0}")]
     Claims(#[from] JsonError),
-    #[error("the claims are not what they were: {0}")]
+    #[error("the stored claims are invalid: {0}")]
     Claim(#[from] ClaimError),
-    #[error("the envelope is not what it was: {0}")]
+    #[error("the stored envelope is invalid: {0}")]
     Envelope(#[from] EnvelopeError),
 }
 
 impl Webhook {
-    /// For a store that this receiver trusts: whoever can write to it can make
-    /// webhooks of his own.
+    /// Encodes it for a store that this receiver trusts: anyone who can write to the
+    /// store can forge webhooks.
     pub(crate) fn to_stored(&self, uri: &Uri, run: u32) -> Bytes {
         let claims = self.claims();
         let stored = json!({
@@ -96,8 +96,8 @@ impl Webhook {
         Ok(Remembered { webhook, uri, run })
     }
 
-    /// A webhook of these parts, without a token that proves them: for those that
-    /// a trusted store gives back, and for unit tests.
+    /// Creates a webhook without verifying a token: for webhooks from a trusted store,
+    /// and for unit tests.
     pub(crate) fn assume_verified(
         tenant: impl Into<Arc<str>>,
         claims: &[u8],

@@ -1,4 +1,4 @@
-//! The URL that a token is bound to: `aud` and `htu` (RFC 9449 §4.3).
+//! Checks the URL that a token is bound to: `aud` and `htu` (RFC 9449 §4.3).
 
 use std::borrow::Cow;
 use std::net::Ipv6Addr;
@@ -6,8 +6,8 @@ use std::net::Ipv6Addr;
 use crate::excerpt::for_log;
 use crate::url::is_loopback;
 
-/// Where ConductorOne reaches this receiver: an origin, plus the prefix that a
-/// proxy strips from the path.
+/// The URL at which ConductorOne reaches this receiver: an origin, plus the path
+/// prefix that a proxy strips.
 #[derive(Clone, Debug)]
 pub(crate) struct PublicUrl(Target);
 
@@ -17,7 +17,7 @@ pub(crate) struct PublicUrl(Target);
 struct Target {
     scheme: &'static str,
     host: String,
-    /// `None` is the scheme's own port.
+    /// `None` is the scheme's default port.
     port: Option<u16>,
     path: String,
 }
@@ -30,12 +30,12 @@ pub(crate) enum TargetError {
     Different { came: String, expected: String },
     #[error(
         "the request's path {path:?} has dot segments: ConductorOne sends none, \
-         and a router may not make of them what htu says"
+         and a router may resolve them differently"
     )]
     DotSegments { path: String },
     #[error(
-        "the request's path is {path:?}, which htu {came:?} spells otherwise: \
-         does something on the way encode it anew?"
+        "the request's path is {path:?}, which htu {came:?} encodes differently: \
+         does a proxy re-encode it?"
     )]
     Spelling { came: String, path: String },
 }
@@ -48,9 +48,9 @@ pub(crate) enum UrlError {
     UserInfo,
     #[error("has no host")]
     NoHost,
-    #[error("has a host or port of wrong form")]
+    #[error("has an invalid host or port")]
     Authority,
-    #[error("has a path of wrong form")]
+    #[error("has an invalid path")]
     Path,
     #[error("has a query or fragment")]
     Query,
@@ -59,8 +59,8 @@ pub(crate) enum UrlError {
 }
 
 impl PublicUrl {
-    /// Reads the URL of the configuration. Plain http only to a loopback host,
-    /// and only where the caller says so.
+    /// Parses the configured URL. Plain http is allowed only for a loopback host, and
+    /// only with `http_on_loopback`.
     pub(crate) fn parse(url: &str, http_on_loopback: bool) -> Result<Self, UrlError> {
         if url.contains(['?', '#']) {
             return Err(UrlError::Query);
@@ -75,7 +75,7 @@ impl PublicUrl {
         Ok(Self(target))
     }
 
-    /// The host, as `aud` has to have it.
+    /// The host, as `aud` must state it.
     pub(crate) fn host(&self) -> &str {
         let host = &self.0.host;
         host.strip_prefix('[')
@@ -87,13 +87,12 @@ impl PublicUrl {
         audience.eq_ignore_ascii_case(self.host()) || audience.eq_ignore_ascii_case(&self.0.host)
     }
 
-    /// Whether `htu` is this URL followed by the request's path (RFC 9449
-    /// §4.3). Query and fragment of `htu` do not count.
+    /// Checks that `htu` is this URL followed by the request's path (RFC 9449 §4.3).
+    /// The query and fragment of `htu` are ignored.
     ///
-    /// Routers do not normalise: to them `/%74ests` and `/grants/../tests` are
-    /// paths of their own, which a wildcard may take. So a path that is not in
-    /// normal form has to be the one that the tenant signed, letter by letter, and
-    /// one with dot segments is never right.
+    /// Routers do not normalise: `/%74ests` and `/grants/../tests` are distinct paths
+    /// to them, which a wildcard may match. So a path that is not in normal form must
+    /// equal the signed one byte for byte, and one with dot segments is refused.
     pub(crate) fn check_target(&self, htu: &str, path: &str) -> Result<(), TargetError> {
         let came = Target::parse(htu).map_err(|reason| TargetError::Invalid {
             came: for_log(htu),
@@ -175,8 +174,7 @@ impl std::fmt::Display for Target {
     }
 }
 
-/// A host in lower case, with the percent-encodings that it needs and no
-/// others.
+/// Returns the host in lower case, with only the percent-encodings that it needs.
 fn normal_host(host: &str) -> Result<String, UrlError> {
     if host.is_empty() {
         return Err(UrlError::NoHost);
@@ -198,7 +196,7 @@ fn normal_host(host: &str) -> Result<String, UrlError> {
     Ok(name.to_ascii_lowercase())
 }
 
-/// The port behind a colon; an empty one is none (RFC 3986 §3.2.3).
+/// Parses the port after a colon; an empty one means none (RFC 3986 §3.2.3).
 fn read_port(text: &str) -> Result<Option<u16>, UrlError> {
     match text.strip_prefix(':') {
         None if text.is_empty() => Ok(None),
@@ -210,8 +208,8 @@ fn read_port(text: &str) -> Result<Option<u16>, UrlError> {
     }
 }
 
-/// A path with its encodings in normal form (RFC 3986 §6.2.2.1, §6.2.2.2), and
-/// `/` for an empty one (§6.2.3).
+/// Normalises a path's encodings (RFC 3986 §6.2.2.1, §6.2.2.2); an empty path
+/// becomes `/` (§6.2.3).
 fn encoded_path(path: &str) -> Result<Cow<'_, str>, UrlError> {
     if path.is_empty() {
         return Ok(Cow::Borrowed("/"));
@@ -228,7 +226,7 @@ fn has_dot_segments(path: &str) -> bool {
     path.split('/').any(|segment| matches!(segment, "." | ".."))
 }
 
-/// A path in normal form: encodings, then dot segments (RFC 3986 §6.2.2.3).
+/// Normalises a path: encodings, then dot segments (RFC 3986 §6.2.2.3).
 fn normal_path(path: &str) -> Result<Cow<'_, str>, UrlError> {
     let path = encoded_path(path)?;
     if !has_dot_segments(&path) {
@@ -247,7 +245,7 @@ fn normal_path(path: &str) -> Result<Cow<'_, str>, UrlError> {
                 continue;
             }
         }
-        // A dot segment at the end leaves a slash there.
+        // A final dot segment leaves a trailing slash.
         if segments.peek().is_none() {
             kept.push("");
         }
@@ -255,10 +253,10 @@ fn normal_path(path: &str) -> Result<Cow<'_, str>, UrlError> {
     Ok(Cow::Owned(format!("/{}", kept.join("/"))))
 }
 
-/// Percent-encodings in capitals, none where none is needed, and one for every
-/// printable character that a URL cannot hold as it is (senders differ in
-/// whether they encode those). `None` on a broken encoding, a space, a control
-/// character or anything that is not ASCII.
+/// Writes percent-encodings in capitals, decodes unreserved characters, and encodes
+/// printable characters that a URL cannot contain (not all senders encode those).
+/// `None` on an invalid encoding, a space, a control character or anything that is
+/// not ASCII.
 fn normal_encoding(text: &str) -> Option<Cow<'_, str>> {
     if text.bytes().all(|byte| is_unreserved(byte) || byte == b'/') {
         return Some(Cow::Borrowed(text));

@@ -1,4 +1,4 @@
-//! A JWT in JWS compact form (RFC 7515 §7.1, RFC 7519), read strictly.
+//! Parses a JWT in JWS compact form (RFC 7515 §7.1, RFC 7519) strictly.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -8,11 +8,11 @@ use crate::excerpt::for_log;
 use crate::json::{JsonError, UniqueMembers};
 use crate::keys::{Algorithm, MAX_KID_BYTES};
 
-/// A token of proper form. Nothing that it says is proven.
+/// A well-formed token. Nothing in it is verified.
 pub(super) struct UntrustedToken<'t> {
     pub(super) algorithm: Algorithm,
     pub(super) key_id: Option<String>,
-    /// What the signature is over: header and payload as they came.
+    /// The signed text: header and payload as received.
     pub(super) signing_input: &'t str,
     pub(super) signature: Vec<u8>,
     pub(super) claims: UnverifiedClaims,
@@ -24,12 +24,12 @@ pub(crate) enum TokenError {
     Parts,
     #[error("the token's {part} is not strict base64url without padding")]
     Base64 { part: &'static str },
-    #[error("the token's {part} cannot be read")]
+    #[error("the token's {part} cannot be parsed")]
     Json {
         part: &'static str,
         source: JsonError,
     },
-    #[error("the token's header parameter {name:?} has a wrong type or length")]
+    #[error("the token's header parameter {name:?} is missing or has a wrong type or length")]
     Parameter { name: &'static str },
     #[error("the token's header has {name:?}, which is not supported")]
     Unsupported { name: &'static str },
@@ -42,9 +42,9 @@ pub(crate) enum TokenError {
 }
 
 impl<'t> UntrustedToken<'t> {
-    /// Reads a token whose length the caller has capped.
+    /// Parses a token whose length the caller has limited.
     pub(super) fn parse(token: &'t str) -> Result<Self, TokenError> {
-        // Counted before anything is decoded.
+        // Count the parts before decoding any.
         if token.bytes().filter(|byte| *byte == b'.').count() != 2 {
             return Err(TokenError::Parts);
         }
@@ -74,8 +74,8 @@ fn decode(part: &'static str, text: &str) -> Result<Vec<u8>, TokenError> {
         .map_err(|_| TokenError::Base64 { part })
 }
 
-/// The JOSE header (RFC 7515 §4): `alg` and `kid`. Keys that the token itself
-/// names or brings (`jwk`, `jku`, `x5u`, `x5c`) are never read.
+/// Reads `alg` and `kid` from the JOSE header (RFC 7515 §4). Keys that the token
+/// itself names or contains (`jwk`, `jku`, `x5u`, `x5c`) are never read.
 fn read_header(json: &[u8]) -> Result<(Algorithm, Option<String>), TokenError> {
     let header = UniqueMembers::parse(json).map_err(|source| TokenError::Json {
         part: "header",
@@ -87,7 +87,7 @@ fn read_header(json: &[u8]) -> Result<(Algorithm, Option<String>), TokenError> {
         }
     }
     if let Some(typ) = text(&header, "typ")? {
-        // RFC 7515 §4.1.9: compared without case, "application/" may be left out.
+        // RFC 7515 §4.1.9: case-insensitive, "application/" is optional.
         let lower = typ.to_ascii_lowercase();
         if lower.strip_prefix("application/").unwrap_or(&lower) != "jwt" {
             return Err(TokenError::Type { typ: for_log(&typ) });

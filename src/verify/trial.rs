@@ -1,6 +1,6 @@
-//! The steps of the line, with a verdict on each: where one fails, those after it
-//! are judged all the same, as far as possible. For the testing kit, which
-//! explains requests.
+//! Runs every step of the verification and records a verdict on each: after a
+//! failure, the later steps run as far as possible. The testing kit explains requests
+//! with it.
 
 use std::time::SystemTime;
 
@@ -16,17 +16,17 @@ use super::token::UntrustedToken;
 use super::unverified_claims::UnverifiedClaims;
 use super::{Rejection, Verifier, bearer, body, digest, preconditions};
 
-/// What became of each check, in the order in which the layer makes them.
+/// The verdicts on a request, in the layer's order of checks.
 #[derive(Default)]
 pub(crate) struct Trial {
-    /// `None` if there was nothing to judge.
+    /// `None` if the check could not run.
     pub(crate) verdicts: Vec<(Check, Option<Result<(), Rejection>>)>,
-    /// What the token says, proven or not.
+    /// The token's claims, verified or not.
     pub(crate) claims: Option<UnverifiedClaims>,
 }
 
 impl Trial {
-    /// Notes what became of a check and gives what it found.
+    /// Records the verdict on a check and returns its result.
     fn note<T, E: Into<Rejection>>(
         &mut self,
         check: Check,
@@ -49,8 +49,8 @@ impl Trial {
 }
 
 impl Verifier {
-    /// Judges every check of a request. Its token's id is claimed only if all
-    /// others pass, as the line does.
+    /// Runs every check on a request. Like the layer, it claims the token's id only if
+    /// all other checks pass.
     pub(crate) async fn try_all(&self, parts: &Parts, body: Bytes) -> Trial {
         let now = self.clock.now();
         let mut trial = Trial::default();

@@ -1,4 +1,4 @@
-//! What the payload of a token says, before anything proves it.
+//! The claims of a token before its verification.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -9,12 +9,12 @@ use serde_json::json;
 use super::digest;
 use crate::json::UniqueMembers;
 
-/// The longest `jti` that is accepted.
+/// The longest `jti`, in bytes.
 const MAX_TOKEN_ID: usize = 256;
 
-/// The claims that a token makes. Only
-/// [`SignedClaims::validate`](super::signature::SignedClaims::validate) turns them
-/// into [`Claims`](super::Claims).
+/// The claims of a token, unverified.
+/// [`SignedClaims::validate`](super::signature::SignedClaims::validate) checks them
+/// and turns them into [`Claims`](super::Claims).
 #[derive(Clone)]
 pub(crate) struct UnverifiedClaims {
     pub(super) issuer: String,
@@ -38,8 +38,8 @@ pub(crate) enum ClaimError {
 }
 
 impl UnverifiedClaims {
-    /// Reads the claims strictly: each is required, each of its one type. (A
-    /// wrong type is never taken for an absent claim.)
+    /// Reads the claims strictly: each is required and has one type. A wrong type
+    /// never counts as an absent claim.
     pub(super) fn read(claims: &UniqueMembers<'_>) -> Result<Self, ClaimError> {
         let this = Self {
             issuer: text(claims, "iss")?,
@@ -60,7 +60,7 @@ impl UnverifiedClaims {
         Ok(this)
     }
 
-    /// The claims as [`read`](Self::read) takes them.
+    /// Returns the claims in the form that [`read`](Self::read) accepts.
     pub(super) fn to_json(&self) -> serde_json::Value {
         json!({
             "iss": self.issuer,
@@ -116,7 +116,7 @@ fn text(claims: &UniqueMembers<'_>, name: &'static str) -> Result<String, ClaimE
         .map_err(|_| ClaimError::Invalid(name))
 }
 
-/// A string, or an array of one (RFC 7519 §4.1.3).
+/// Reads a string, or an array of one string (RFC 7519 §4.1.3).
 fn audience(claims: &UniqueMembers<'_>) -> Result<String, ClaimError> {
     match text(claims, "aud") {
         Err(ClaimError::Invalid(name)) => match claims.get::<[String; 1]>(name) {
@@ -127,8 +127,8 @@ fn audience(claims: &UniqueMembers<'_>) -> Result<String, ClaimError> {
     }
 }
 
-/// A NumericDate (RFC 7519 §2): an integer or a decimal, in seconds. JSON has
-/// no infinity, and the parser refuses what would round to it.
+/// Reads a NumericDate (RFC 7519 §2): an integer or a decimal, in seconds. JSON has
+/// no infinity, and the parser refuses numbers that would round to it.
 fn numeric_date(claims: &UniqueMembers<'_>, name: &'static str) -> Result<f64, ClaimError> {
     claims
         .get::<f64>(name)
@@ -142,10 +142,9 @@ pub(super) fn seconds(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
 }
 
-/// Within the years that every platform's `SystemTime` holds, with room for a
-/// leeway: a time beyond them becomes the last one, never one that has passed
-/// (for a token without an end would then be forgotten at once by the guard
-/// against replays).
+/// Converts to a `SystemTime` that every platform can represent, with room for a
+/// leeway. A later time becomes the latest one, never a past one: the replay guard
+/// would forget such a token at once.
 fn time(since_epoch: f64) -> SystemTime {
     /// The end of the year 9999.
     const LAST: f64 = 253_402_300_799.0;

@@ -8,15 +8,15 @@ use super::replay::ReplayGuard;
 use super::signature::Tenants;
 use crate::clock::Clock;
 
-/// What a receiver accepts, checked once when it was built.
+/// A receiver's settings, which the builder has validated.
 pub(crate) struct Verifier {
     pub(crate) tenants: Tenants,
-    /// Only to be told: where it counts, it was heeded when this was built.
+    /// For `Debug` only: the builder has applied it.
     pub(crate) http_on_loopback: bool,
     pub(crate) max_token_bytes: usize,
     pub(crate) claims: ClaimPolicy,
     pub(crate) body: BodyPolicy,
-    /// `None` if the guard is switched off.
+    /// `None` if the replay guard is disabled.
     pub(crate) replay: Option<ReplayGuard>,
     pub(crate) clock: Arc<dyn Clock>,
 }

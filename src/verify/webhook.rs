@@ -1,4 +1,4 @@
-//! The proven webhook that a handler gets.
+//! The verified webhook that a handler receives.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -12,12 +12,16 @@ use crate::callback::{Callback, CallbackUrl};
 use crate::event::{Payload, PayloadError};
 use crate::excerpt::one_line;
 
-/// A webhook that ConductorOne really sent to this receiver, with this body.
+/// A verified webhook: ConductorOne sent it to this receiver, with this body.
 ///
-/// [`VerifyWebhook`](crate::VerifyWebhook) puts it into the request's
-/// extensions; with the feature `axum` it is an extractor as well. There is no
-/// other way to come by one, except in a unit test: see [`testing`](crate::testing).
-/// Cloning is cheap.
+/// [`VerifyWebhook`](crate::VerifyWebhook) puts it into the request's extensions; with
+/// the feature `axum` it is also an extractor. Cloning is cheap.
+///
+/// There are three ways to get a `Webhook`:
+/// [`VerifyWebhookLayer`](crate::VerifyWebhookLayer) verifies a request;
+/// [`DeliverOnceLayer::recover`](crate::DeliverOnceLayer::recover) restores one from a
+/// ledger, which this service must trust; and in unit tests, `unverified_webhook` of the
+/// [testing kit](crate::testing) makes one.
 ///
 /// Its `Debug` shows neither the callback URL nor the payload.
 #[derive(Clone)]
@@ -32,11 +36,11 @@ struct Inner {
     body: Bytes,
     payload: Bytes,
     replay: bool,
-    /// Read when it is first asked for.
+    /// Parsed on first use.
     typed: OnceLock<Result<Payload, PayloadError>>,
 }
 
-/// What the verification has found to be true.
+/// The values that the verification has proven.
 pub(super) struct Proven {
     pub(super) tenant: Arc<str>,
     pub(super) claims: Claims,
@@ -69,22 +73,22 @@ impl From<Proven> for Webhook {
 }
 
 impl Webhook {
-    /// The domain of the tenant that sent it, as it was configured.
+    /// The domain of the tenant that sent it, as configured.
     #[must_use]
     pub fn tenant(&self) -> &str {
         &self.0.tenant
     }
 
-    /// `webhookId`, 1 to 256 bytes of any text that the tenant chose: escape it
-    /// where you write it. ConductorOne's documentation leaves open whether it names
-    /// the delivery or the configured webhook: do not deduplicate on it alone.
+    /// `webhookId`: 1 to 256 bytes of any text that the tenant chose, so escape it
+    /// before you write it. ConductorOne's documentation does not say whether it
+    /// identifies the delivery or the configured webhook: do not deduplicate on it alone.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.0.id
     }
 
-    /// `event`: the name of the event, such as `c1.webhooks.v1.PayloadTest`. 1 to
-    /// 256 bytes of any text, like the id.
+    /// `event`: the event's name, such as `c1.webhooks.v1.PayloadTest`. 1 to 256 bytes
+    /// of any text, like the id.
     #[must_use]
     pub fn event(&self) -> &str {
         &self.0.event
@@ -98,19 +102,19 @@ impl Webhook {
         one_line(self.event())
     }
 
-    /// `version`: the envelope's format, `v1`.
+    /// `version`: the envelope's version, `v1`.
     #[must_use]
     pub fn version(&self) -> &str {
         envelope::VERSION
     }
 
-    /// `callbackUrl`: where an answer may be sent later, after a 202.
+    /// `callbackUrl`: where to post the response document after a 202.
     #[must_use]
     pub fn callback_url(&self) -> Option<&CallbackUrl> {
         self.0.callback_url.as_ref()
     }
 
-    /// What to keep to answer later; `None` if the webhook has no callback URL.
+    /// A handle to keep for a later answer; `None` if the webhook has no callback URL.
     #[must_use]
     pub fn callback(&self) -> Option<Callback> {
         let url = self.callback_url()?.clone();
@@ -124,26 +128,27 @@ impl Webhook {
         &self.0.claims
     }
 
-    /// The request's body, the bytes as received.
+    /// The request's body, byte for byte as received.
     #[must_use]
     pub fn body(&self) -> &Bytes {
         &self.0.body
     }
 
-    /// The payload as it came: JSON text in UTF-8, `null` if there was none.
-    /// Nothing of it is checked but that it is JSON.
+    /// The payload as received: JSON text in UTF-8, `null` if absent. Only its JSON
+    /// syntax is checked.
     #[must_use]
     pub fn payload_json(&self) -> &Bytes {
         &self.0.payload
     }
 
-    /// The payload, typed. It is read when it is first asked for, and kept: at
-    /// most 20 times the memory of its text and 64 KiB, as a rule two or three times
-    /// its text.
+    /// The typed payload. The first call parses it and keeps the result, which takes at
+    /// most 20 times the memory of its text plus 64 KiB; two or three times its text is
+    /// usual.
     ///
     /// # Errors
-    /// [`PayloadError`] if the payload is not of the event's type, or would take
-    /// more memory. What is new to this version of the crate is never an error.
+    /// [`PayloadError`] if the payload does not match the event's type, or would take
+    /// more memory. Events, fields and values that this version of the crate does not
+    /// know are never an error.
     pub fn payload(&self) -> Result<&Payload, PayloadError> {
         let Inner {
             event,
@@ -157,15 +162,15 @@ impl Webhook {
             .map_err(Clone::clone)
     }
 
-    /// Reads the payload into a type of yours. Each call parses it anew.
+    /// Deserializes the payload into a type of yours. Each call parses it again.
     ///
     /// # Errors
-    /// If the payload is no such `T`, or nested deeper than 128 levels.
+    /// If the payload does not match `T`, or is nested deeper than 128 levels.
     pub fn deserialize_payload<'a, T: Deserialize<'a>>(&'a self) -> Result<T, serde_json::Error> {
         serde_json::from_slice(&self.0.payload)
     }
 
-    /// Whether the token was used before. Only ever `true` under
+    /// Whether the token was used before. `true` only with
     /// [`ReplayPolicy::Mark`](crate::ReplayPolicy::Mark).
     #[must_use]
     pub fn is_replay(&self) -> bool {

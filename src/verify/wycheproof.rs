@@ -1,23 +1,22 @@
-//! Wycheproof's vectors for JSON Web Signature and JSON Web Key, through our
-//! own parser of tokens, import of keys and verification.
+//! Runs Wycheproof's vectors for JSON Web Signature and JSON Web Key through the token
+//! parser, key import and verification.
 //!
-//! There are none for `EdDSA`; those for bare Ed25519 signatures are run where
-//! the keys are.
+//! There are none for `EdDSA`; those for bare Ed25519 signatures run in `keys/`.
 
 use serde_json::{Value, json};
 
 use super::token::{TokenError, UntrustedToken};
 use crate::keys::KeySet;
 
-/// Where we knowingly decide otherwise than a vector expects, by `tcId`.
+/// The vectors with which this crate disagrees on purpose, by `tcId`.
 const SIGNATURE_DISAGREEMENTS: [(u64, &str); 0] = [];
 const KEY_DISAGREEMENTS: [(u64, &str); 1] = [(
     7,
-    "a key whose private part can be computed from the public one, as a series of smart cards made \
-     them (ROCA), is accepted: which keys a tenant has is for the tenant to look after",
+    "a key whose private part can be computed from the public one (ROCA, a flaw of some smart \
+     cards) is accepted: the tenant is responsible for its keys",
 )];
 
-/// The claims of a token; the vectors' own payloads are no claims.
+/// The claims of a token; the vectors' own payloads are not claims.
 const CLAIMS: &str = r#"{"iss":"example.conductor.one","aud":"hooks.example.com","c1typ":"wh",
     "htm":"POST","htu":"https://hooks.example.com/","jti":"1","iat":1,"nbf":1,"exp":1,
     "htb_s256":"47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="}"#;
@@ -26,7 +25,7 @@ fn is_accepted(key_set: &Value, token: &str) -> bool {
     let Ok(keys) = KeySet::from_json(key_set.to_string().as_bytes()) else {
         return false;
     };
-    // The payload has to be well encoded, and is then replaced.
+    // The payload must be valid base64url, and is then replaced.
     if let Err(TokenError::Base64 { part: "payload" }) = UntrustedToken::parse(token) {
         return false;
     }
@@ -49,7 +48,7 @@ fn encode(text: &str) -> String {
     base64::prelude::BASE64_URL_SAFE_NO_PAD.encode(text)
 }
 
-/// The vectors on which we disagree, of a file with this many.
+/// The vectors of a file with which this crate disagrees. The file has `vectors` of them.
 fn disagreements(file: &str, vectors: u64, jwks: impl Fn(&Value) -> Value) -> Vec<u64> {
     let file: Value = serde_json::from_str(file).expect("JSON");
     let groups = file["testGroups"].as_array().expect("groups");
@@ -70,7 +69,7 @@ fn disagreements(file: &str, vectors: u64, jwks: impl Fn(&Value) -> Value) -> Ve
         (seen, file["numberOfTests"].as_u64()),
         (vectors, Some(vectors))
     );
-    assert!(accepted > 0, "nothing at all is accepted");
+    assert!(accepted > 0, "no vector is accepted");
     disagreements
 }
 
@@ -84,7 +83,7 @@ fn json_web_signature() {
 #[test]
 fn json_web_key() {
     let file = include_str!("../../tests/data/wycheproof/json_web_key.json");
-    // One set is called private, since it holds a symmetric key.
+    // One set is under `private`, since it holds a symmetric key.
     let jwks = |group: &Value| match &group["public"] {
         Value::Null => group["private"].clone(),
         public => public.clone(),

@@ -665,7 +665,7 @@ async fn the_log_says_what_was_expected_and_what_came() {
         ),
         (
             Box::new(|d| d.issued_at(now() + Duration::from_secs(180))),
-            &["120s ahead", "clock"],
+            &["120s in the future", "clock"],
         ),
     ];
     for (change, said) in table {
