@@ -316,13 +316,13 @@ async fn duplicates_share_a_handler_s_run() {
     let step = delivery(&tenant, ProvisionStep::NAME);
     let panicked = step.call(&mut app.clone()).await;
     assert_eq!(panicked.status(), 500);
-    let (mut one, mut two) = (app.clone(), app.clone());
-    let (one, two) = tokio::join!(step.call(&mut one), step.call(&mut two));
+    let (mut first, mut second) = (app.clone(), app.clone());
+    let (first, second) = tokio::join!(step.call(&mut first), step.call(&mut second));
     assert_eq!(
-        (one.status(), two.status()),
-        (200.try_into().unwrap(), one.status())
+        (first.status(), second.status()),
+        (200.try_into().unwrap(), first.status())
     );
-    assert_eq!(one.body(), two.body());
+    assert_eq!(first.body(), second.body());
     assert_eq!(runs.load(Ordering::SeqCst), 2);
 
     // Without the layer there is no run that the handler could be told.
@@ -362,12 +362,12 @@ async fn promised_work_is_resumed_by_its_handler() {
         .build()
         .expect("good");
     let way = shared.handle();
-    let (mut one, ..) = replica(endless, way.clone());
+    let (mut crashed, ..) = replica(endless, way.clone());
     let (_, once, handlers) = replica(able, shared.handle());
     tokio::spawn(once.recover(handlers));
 
     let step = delivery(&tenant, ProvisionStep::NAME).callback_url(Some(&own_url()));
-    assert_eq!(step.call(&mut one).await.status(), 202);
+    assert_eq!(step.call(&mut crashed).await.status(), 202);
     way.is_down(true);
     sleep(Duration::from_secs(120)).await;
     let documents = script.documents();
