@@ -101,6 +101,7 @@
 //! #     once: DeliverOnceLayer,
 //! #     webhooks: EventRouter,
 //! # ) -> std::io::Result<()> {
+//! tokio::spawn(once.recover(webhooks.clone())); // what crashed replicas left
 //! let service = ServiceBuilder::new()
 //!     .layer(verify)
 //!     .layer(once)
