@@ -12,7 +12,6 @@ use std::time::{Duration, SystemTime};
 
 use axum::http::{Request, StatusCode, Uri};
 use axum::response::Response;
-use axum::routing::post;
 use axum::{Router, middleware};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -21,33 +20,41 @@ use hyper_util::rt::TokioExecutor;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tower_conductorone::event::{
-    Acknowledgement, ApprovalReply, Comment, Outcome, Payload, ProvisionReply, WorkflowReply,
+    Acknowledgement, ApprovalReply, Comment, FindingDispatch, Outcome, Payload, PolicyApprovalStep,
+    PolicyPostAction, ProvisionReply, ProvisionStep, WorkflowReply, WorkflowStep,
 };
 use tower_conductorone::keys::Algorithm;
 use tower_conductorone::testing::{Delivery, EVENTS, FakeTenant, Fixture};
-use tower_conductorone::{Rejection, Tenant, VerifyWebhookLayer, Webhook};
+use tower_conductorone::{
+    ConfigError, EventRouter, Rejection, Tenant, Typed, VerifyWebhookLayer, Webhook,
+};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// The only part that a user writes: it gets verified webhooks only.
-async fn handler(webhook: Webhook) -> Outcome {
-    let Ok(payload) = webhook.payload() else {
-        return Outcome::retry_later(Duration::from_secs(60));
-    };
-    match payload {
-        Payload::Test(test) => test.answer(Acknowledgement::new()),
-        Payload::ProvisionStep(step) => {
-            let app = step.task_view().app().map_or("?", |app| &app.display_name);
-            let comment = Comment::truncated(format!("provisioned in {app}"));
-            step.answer(ProvisionReply::complete(comment))
-        }
-        Payload::PolicyApprovalStep(step) => {
-            step.answer(ApprovalReply::approve(Comment::truncated("fine")))
-        }
-        Payload::PolicyPostAction(action) => action.answer(Acknowledgement::new()),
-        Payload::WorkflowStep(step) => step.answer(WorkflowReply::empty()),
-        Payload::FindingDispatch(dispatch) => dispatch.answer(Acknowledgement::new()),
-        Payload::Unknown(event) => event.acknowledge(),
+/// The only part that a user writes: its handlers get verified webhooks only.
+fn webhooks() -> Result<EventRouter, ConfigError> {
+    EventRouter::builder()
+        .on(provision)
+        .on(approve)
+        .on(async |_: Typed<PolicyPostAction>| Acknowledgement::new())
+        .on(async |_: Typed<WorkflowStep>| WorkflowReply::empty())
+        .on(async |_: Typed<FindingDispatch>| Acknowledgement::new())
+        .fallback(other)
+        .build()
+}
+
+async fn provision(step: Typed<ProvisionStep>) -> ProvisionReply {
+    let app = step.task_view().app().map_or("?", |app| &app.display_name);
+    ProvisionReply::complete(Comment::truncated(format!("provisioned in {app}")))
+}
+
+async fn approve(_: Typed<PolicyApprovalStep>) -> ApprovalReply {
+    ApprovalReply::approve(Comment::truncated("fine"))
+}
+
+async fn other(webhook: Webhook) -> Outcome {
+    match webhook.payload() {
+        Ok(Payload::Unknown(event)) => event.acknowledge(),
         _ => Outcome::retry_later(Duration::from_secs(60)),
     }
 }
@@ -78,7 +85,7 @@ async fn run() -> Result<bool, BoxError> {
     // Answers reveal little to a forger; a layer outside sees the rejection.
     let (rejections, refused) = mpsc::channel();
     let app = Router::new()
-        .route("/webhooks", post(handler))
+        .route_service("/webhooks", webhooks()?)
         .layer(verify)
         .layer(middleware::map_response(move |response: Response| {
             if let Some(rejection) = response.extensions().get::<Rejection>() {
