@@ -1,4 +1,4 @@
-//! The answer to each request for a delivery.
+//! Answers each request for a delivery.
 
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
@@ -15,7 +15,7 @@ use crate::rejection::{Rejection, RejectionKind};
 /// Marks an answer that was made for an earlier request.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
-/// The answer, as soon as there is one. After `latest`, calls `overdue` and gives up.
+/// Waits for the answer. After `latest`, calls `overdue` and gives up.
 pub(super) async fn wait(
     mut stage: watch::Receiver<Stage>,
     is_first: bool,

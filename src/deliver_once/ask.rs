@@ -1,4 +1,4 @@
-//! Questions to the ledger, which may be slow or out of reach.
+//! Requests to the ledger, which may be slow or unreachable.
 
 use std::future::Future;
 use std::pin::pin;
@@ -10,14 +10,14 @@ use super::shared::{Phase, Shared};
 use crate::future::BoxFuture;
 use crate::ledger::LedgerError;
 
-/// How long to wait after trouble with the ledger, before asking it again.
+/// The pause after a ledger error before the next request.
 pub(super) const LEDGER_PAUSE: Duration = Duration::from_secs(1);
 
-/// How long the ledger may take to answer.
+/// The longest wait for the ledger's reply.
 const LEDGER_ANSWER: Duration = Duration::from_secs(5);
 
-/// Asks the ledger, which has to answer soon: the time that a lease has left is
-/// counted from the answer, with that much to spare.
+/// Awaits the ledger's reply, within a limit: the time that a lease has left is counted
+/// from the reply, with that limit to spare.
 pub(super) async fn ask<T>(
     shared: &Shared,
     step: impl Future<Output = Result<T, LedgerError>>,
@@ -25,15 +25,14 @@ pub(super) async fn ask<T>(
     let limit = LEDGER_ANSWER.min(shared.policy.lease / 9);
     let asked = Instant::now();
     match timeout(limit, step).await {
-        // One that was there in time, but found nobody awake, is as old.
+        // A reply may have waited for this task to be polled: it counts as late.
         Ok(reply) if asked.elapsed() <= limit => reply,
         Ok(_) | Err(_) => Err(LedgerError::new(format!("no answer within {limit:?}"))),
     }
 }
 
-/// Takes a step in the ledger, again and again until it is known what became of
-/// it; `None` if the receiver stops first. The lease may run out meanwhile: it
-/// counts until another takes over.
+/// Repeats a ledger step until its result is known; `None` if the receiver stops first.
+/// The lease may expire meanwhile: it holds until another process takes over.
 pub(super) async fn persist<'a, T>(
     shared: &'a Shared,
     mut step: impl FnMut() -> BoxFuture<'a, Result<T, LedgerError>>,
@@ -42,7 +41,7 @@ pub(super) async fn persist<'a, T>(
     loop {
         match ask(shared, step()).await {
             Ok(reply) => return Some(reply),
-            Err(error) => tracing::warn!(%error, "the ledger is out of reach, to be tried again"),
+            Err(error) => tracing::warn!(%error, "the ledger cannot be reached, retrying"),
         }
         tokio::select! {
             () = sleep(LEDGER_PAUSE) => {}

@@ -8,18 +8,17 @@ use http_body_util::Full;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// The response body of [`DeliverOnce`](super::DeliverOnce): a whole document.
+/// The response body of [`DeliverOnce`](super::DeliverOnce): a complete document.
 #[derive(Debug, Default)]
 pub struct DocumentBody {
     document: Full<Bytes>,
     _handed_over: Option<HandedOver>,
 }
 
-/// Tells, when it is dropped, that the server is done with a response.
+/// Signals, when dropped, that the server has finished a response.
 ///
-/// A server drops an empty body once it has written the head. It also does so
-/// when the client has gone, which is why a callback that is refused soon after
-/// is tried again.
+/// A server drops an empty body after it writes the head. It also does so when the
+/// client has disconnected, so a callback that is refused soon after is retried.
 #[derive(Debug)]
 pub(super) struct HandedOver(pub(super) watch::Sender<Option<Instant>>);
 
@@ -38,7 +37,7 @@ impl DocumentBody {
         Full::new(document).into()
     }
 
-    /// An empty body that tells when it was written.
+    /// An empty body that signals when it was written.
     pub(super) fn telling(handed_over: HandedOver) -> Self {
         Self {
             document: Full::default(),

@@ -17,10 +17,10 @@ use crate::ledger::{DeliveryKey, Ledger, MemoryLedger};
 use crate::rejection::{Rejection, RejectionHooks};
 use crate::verify::Webhook;
 
-/// ConductorOne gives an attempt up after 30 s: an answer has to leave sooner.
+/// ConductorOne abandons an attempt after 30 s: an answer must leave sooner.
 const LATEST_ANSWER: Duration = Duration::from_secs(28);
 
-/// Builds a [`DeliverOnceLayer`]; begun with [`DeliverOnceLayer::builder`].
+/// Builds a [`DeliverOnceLayer`]; see [`DeliverOnceLayer::builder`].
 #[derive(Clone)]
 #[must_use = "a builder does nothing until it is built"]
 pub struct DeliverOnceBuilder {
@@ -33,7 +33,7 @@ pub struct DeliverOnceBuilder {
 }
 
 impl DeliverOnceLayer {
-    /// A builder with the defaults: an in-memory ledger, and no callbacks.
+    /// Returns a builder with the defaults: an in-memory ledger and no callbacks.
     pub fn builder() -> DeliverOnceBuilder {
         DeliverOnceBuilder::default()
     }
@@ -62,30 +62,28 @@ impl Default for DeliverOnceBuilder {
 }
 
 impl DeliverOnceBuilder {
-    /// Where the deliveries' states are kept. By default in this process's
-    /// memory, which a restart loses; replicas that share the traffic have to
-    /// share a ledger.
+    /// Sets the ledger that keeps the deliveries' states. The default is in this process's
+    /// memory, which a restart loses; replicas that share traffic must share a ledger.
     ///
-    /// `name` is this layer's name in the ledger, such as `"provisioning"`. The
-    /// replicas of a service have to use the same name, and take up each other's
-    /// work. Layers around other handlers, of the same service or of another that
-    /// shares the ledger, each need a name of their own: else one would
-    /// [run](DeliverOnceLayer::recover) the other's deliveries.
+    /// `name` is this layer's name in the ledger, such as `"provisioning"`. The replicas
+    /// of a service must use the same name, and resume each other's work. Layers around
+    /// other handlers, in this service or another that shares the ledger, each need their
+    /// own name: otherwise one would [run](DeliverOnceLayer::recover) the other's
+    /// deliveries.
     pub fn ledger(mut self, name: impl Into<Cow<'static, str>>, ledger: impl Ledger) -> Self {
         self.name = name.into();
         self.ledger = Arc::new(ledger);
         self
     }
 
-    /// What makes two requests of one tenant with the same event the same delivery;
-    /// by default [`DeliveryKey::of`]: the [`webhookId`](Webhook::id) and the
-    /// payload's value. Requests of different tenants, or with different events,
-    /// are never the same delivery, whatever this returns.
+    /// Sets the key by which requests of one tenant with the same event belong to the same
+    /// delivery. The default is [`DeliveryKey::of`]: the [`webhookId`](Webhook::id) and the
+    /// payload's value. Requests of different tenants, or with different events, never
+    /// belong to the same delivery, whatever this returns.
     ///
-    /// A key that is the same for two deliveries **drops the second one**, and
-    /// gives it the first one's answer. The bare `webhookId` is such a key, if
-    /// it names the configured webhook, which ConductorOne's documentation
-    /// leaves open.
+    /// If two deliveries have the same key, **the second one is dropped** and gets the
+    /// first one's answer. The bare `webhookId` is such a key if it identifies the
+    /// configured webhook; ConductorOne's documentation does not say.
     ///
     /// ```
     /// use tower_conductorone::DeliverOnceLayer;
@@ -100,92 +98,90 @@ impl DeliverOnceBuilder {
         self
     }
 
-    /// How long a handler may take before its delivery is answered 202 and
-    /// finished through the callback URL. 25 s by default, less than 28 s, counted
-    /// from the request's arrival at [`VerifyWebhook`](crate::VerifyWebhook).
+    /// Sets how long a handler may take before this layer answers 202 and later posts the
+    /// document to the callback URL. 25 s by default, less than 28 s, counted from the
+    /// request's arrival at [`VerifyWebhook`](crate::VerifyWebhook).
     ///
-    /// Without a [callback client](Self::callbacks), or for a delivery whose
-    /// callback URL may not be used, there is no 202: the caller gets 503 after
-    /// 28 s, and the answer with one of ConductorOne's next attempts, if the
-    /// handler does not outlast them all: 50, which can be over in 20 minutes.
+    /// Without a [callback client](Self::callbacks), or if the callback URL cannot be
+    /// used, there is no 202: the caller gets 503 after 28 s, and a later attempt of
+    /// ConductorOne gets the answer, unless the handler takes longer than all 50 attempts,
+    /// which can be over in 20 minutes.
     pub fn answer_within(mut self, limit: Duration) -> Self {
         self.policy.answer_within = limit;
         self
     }
 
-    /// How long a duplicate waits for the answer of the work in progress, before
-    /// it gets 503. 20 s by default, at most 28 s; no longer than 28 s from its
-    /// arrival.
+    /// Sets how long a duplicate waits for the answer of the work in progress before it
+    /// gets 503. 20 s by default, at most 28 s, and never beyond 28 s after its arrival.
     pub fn join_timeout(mut self, timeout: Duration) -> Self {
         self.policy.join = timeout;
         self
     }
 
-    /// How long a replica may be silent before another takes its work over: the
-    /// time after which a crash is noticed. It is renewed as long as the handler
-    /// runs, whenever two ninths of it have passed (10 of 45 s). 45 s by
-    /// default, from 1 s to 10 min.
+    /// Sets how long a replica may be silent before another takes over its work: the time
+    /// after which a crash is noticed. While the handler runs, the lease is renewed after
+    /// every two ninths of it (10 of 45 s). 45 s by default, from 1 s to 10 min.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.policy.lease = lease;
         self
     }
 
-    /// How many handlers may be at work at once, in this process: 1,000 by default,
-    /// at least 1. A delivery that is new is answered 503 at once when there is no
-    /// place for it, and tried again by ConductorOne. Duplicates, deliveries that are
-    /// answered already, and documents on their way to a callback URL need none. Work that
-    /// [`recover`](DeliverOnceLayer::recover) resumes needs one, and waits.
+    /// Sets how many handlers may run at once in this process: 1,000 by default, at least
+    /// 1. When all places are taken, a new delivery is answered 503 at once, and
+    /// ConductorOne retries it. Duplicates, answered deliveries, and documents that are
+    /// posted to a callback URL need no place. Work that
+    /// [`recover`](DeliverOnceLayer::recover) resumes waits for one.
     ///
-    /// A limit outside of this layer does not count the handlers that go on after
-    /// their client has hung up, or after a 202. One inside of it, such as Tower's
-    /// `ConcurrencyLimit`, lets deliveries wait in their runs, up to the
-    /// [202](Self::answer_within) and beyond, and takes places meanwhile.
+    /// A limit outside this layer does not count handlers that continue after their client
+    /// has disconnected, or after a 202. With one inside it, such as Tower's
+    /// `ConcurrencyLimit`, deliveries wait within their runs, up to the
+    /// [202](Self::answer_within) and beyond, and occupy places meanwhile.
     pub fn max_running(mut self, handlers: usize) -> Self {
         self.policy.max_running = handlers;
         self
     }
 
-    /// How long a handler may take at all: 24 h by default, at least 1 s. One that
-    /// hangs is cut off then, at its next `await`, and its run has failed: what was
-    /// promised is repeated. It is cut off when its callback's deadline, 8 days by
-    /// default, has passed at the latest.
+    /// Sets the longest time that a handler may run: 24 h by default, at least 1 s. A
+    /// handler that exceeds it is cut off at its next `await`, and its run fails: a
+    /// promised delivery is run again. A handler is cut off at its callback's deadline (8
+    /// days by default) at the latest.
     ///
-    /// Set it to a few times of what your handler needs: the sooner its work is
+    /// Set it to a few times what your handler needs, so that a hung run is soon
     /// repeated.
     pub fn run_limit(mut self, limit: Duration) -> Self {
         self.policy.run_limit = limit;
         self
     }
 
-    /// How long [`drain`](DeliverOnceLayer::drain) waits. 25 s by default.
+    /// Sets how long [`drain`](DeliverOnceLayer::drain) waits. 25 s by default.
     pub fn drain_timeout(mut self, timeout: Duration) -> Self {
         self.policy.drain = timeout;
         self
     }
 
-    /// Posts the documents of slow handlers to the callback URLs. Without it, no
-    /// delivery is answered 202 in a handler's stead.
+    /// Posts the documents of slow handlers to the callback URLs with this client. Without
+    /// one, this layer never answers 202 itself.
     pub fn callbacks(mut self, client: CallbackClient) -> Self {
         self.callbacks = Some(client);
         self
     }
 
-    /// Answers every delivery 202 at once, and all of them through their callback
-    /// URLs. A delivery whose callback URL may not be used is refused with 400.
+    /// Answers every delivery 202 at once and posts every document to its callback URL. A
+    /// delivery whose callback URL cannot be used is refused with 400.
     pub fn always_by_callback(mut self) -> Self {
         self.policy.by_callback = true;
         self
     }
 
-    /// Calls this for every rejection of this layer, before it is answered: to count
-    /// them, or to raise an alarm. It must not block.
+    /// Calls `observe` for every rejection by this layer before it is answered: to count
+    /// rejections, or to raise an alarm. It must not block.
     pub fn on_rejection(mut self, observe: impl Fn(&Rejection) + Send + Sync + 'static) -> Self {
         self.hooks.on_rejection(observe);
         self
     }
 
-    /// Makes the answers to rejections of this layer, in place of
-    /// [`Rejection::response`]: as
+    /// Sets the response to rejections by this layer, in place of [`Rejection::response`],
+    /// as
     /// [`VerifyWebhookBuilder::rejection_response`](crate::VerifyWebhookBuilder::rejection_response)
     /// does for the other layer.
     pub fn rejection_response(
@@ -199,7 +195,7 @@ impl DeliverOnceBuilder {
     /// Checks the configuration and builds the layer.
     ///
     /// # Errors
-    /// [`ConfigError`] names the value that is wrong, and what would be right.
+    /// [`ConfigError`] names the invalid value and a valid one.
     pub fn build(self) -> Result<DeliverOnceLayer, ConfigError> {
         let Policy {
             answer_within,
@@ -211,27 +207,27 @@ impl DeliverOnceBuilder {
         } = self.policy;
         if answer_within >= LATEST_ANSWER {
             return Err(ConfigError::new(format!(
-                "answer_within {answer_within:?} is too long: less than {LATEST_ANSWER:?}, ConductorOne waits for 30 s"
+                "answer_within {answer_within:?} is too long: set less than {LATEST_ANSWER:?}, ConductorOne waits 30 s"
             )));
         }
         if join > LATEST_ANSWER {
             return Err(ConfigError::new(format!(
-                "the join_timeout {join:?} is too long: at most {LATEST_ANSWER:?}, ConductorOne waits for 30 s"
+                "the join_timeout {join:?} is too long: set at most {LATEST_ANSWER:?}, ConductorOne waits 30 s"
             )));
         }
         if !(Duration::from_secs(1)..=Duration::from_secs(600)).contains(&lease) {
             return Err(ConfigError::new(format!(
-                "the lease {lease:?} cannot work: from 1 s to 10 min, such as 45 s"
+                "the lease {lease:?} cannot work: set 1 s to 10 min, such as 45 s"
             )));
         }
         if run_limit < Duration::from_secs(1) {
             return Err(ConfigError::new(format!(
-                "the run_limit {run_limit:?} is too short: at least 1 s, such as 24 h"
+                "the run_limit {run_limit:?} is too short: set at least 1 s, such as 24 h"
             )));
         }
         if !(1..=Semaphore::MAX_PERMITS).contains(&max_running) {
             return Err(ConfigError::new(format!(
-                "max_running {max_running} cannot work: from 1 to {}, such as 1000",
+                "max_running {max_running} cannot work: set 1 to {}, such as 1000",
                 Semaphore::MAX_PERMITS
             )));
         }

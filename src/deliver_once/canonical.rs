@@ -1,17 +1,17 @@
-//! One text for all the ways to write a JSON value.
+//! The canonical text of a JSON value.
 
 use std::cmp::Ordering;
 
 use memchr::memchr2;
 
-/// The deepest nesting that is put in order. The work grows with it.
+/// The deepest nesting that is sorted. The work grows with it.
 const MAX_DEPTH: usize = 128;
 
-/// The value's canonical text: members in the order of their names, no white
-/// space, no escape that is not needed. Numbers keep their digits: to put them
-/// in one form is to round them, and two deliveries could become one.
+/// Returns the value's canonical text: members sorted by name, no white space, no
+/// unnecessary escapes. Numbers keep their digits: normalising would round them, and two
+/// deliveries could become one.
 ///
-/// `json` has to be valid JSON. `None` if it is nested too deep.
+/// `json` must be valid JSON. `None` if it is nested too deeply.
 pub(super) fn canonical(json: &[u8]) -> Option<Vec<u8>> {
     let mut text = Text {
         out: Vec::with_capacity(json.len()),
@@ -45,14 +45,14 @@ pub(super) fn canonical(json: &[u8]) -> Option<Vec<u8>> {
     Some(text.out)
 }
 
-/// The text that is being written.
+/// The canonical text so far.
 struct Text {
     out: Vec<u8>,
-    /// What is open, from the outside inwards.
+    /// The open arrays and objects, outermost first.
     open: Vec<Open>,
-    /// The members, so far, of all the objects that are open.
+    /// The members so far of all open objects.
     members: Vec<Member>,
-    /// Where members are put in order; kept for the next object.
+    /// A buffer for sorted members, kept for the next object.
     ordered: Vec<u8>,
 }
 
@@ -60,19 +60,19 @@ enum Open {
     Array,
     Object {
         start: usize,
-        /// How many of the members are those of the objects around it.
+        /// How many of the members belong to the enclosing objects.
         outer: usize,
     },
 }
 
-/// A member, where it stands in what is written.
+/// A member's position in the output.
 #[derive(Clone, Copy)]
 struct Member {
     start: usize,
-    /// Where its name ends, with its quotation marks.
+    /// The end of its name, including the quotation marks.
     name: usize,
     end: usize,
-    /// The first bytes of its name: most names differ there.
+    /// The first bytes of its name, in which most names differ.
     prefix: u64,
 }
 
@@ -132,8 +132,8 @@ impl Text {
         }
     }
 
-    /// Puts the members of the object in order, which has just been closed.
-    /// Those of one name keep theirs.
+    /// Sorts the members of the object that was just closed. Members with the same name
+    /// keep their order.
     fn put_in_order(&mut self, start: usize, outer: usize) {
         let Self {
             out,
@@ -157,7 +157,7 @@ impl Text {
             ordered.extend_from_slice(out.get(member.start..member.end).unwrap_or_default());
         }
         ordered.push(b'}');
-        // In place of the comma before the first.
+        // Skip the comma before the first.
         out.truncate(start + 1);
         out.extend_from_slice(ordered.get(1..).unwrap_or_default());
     }
@@ -170,13 +170,13 @@ impl Text {
         {
             return;
         }
-        // Without escapes; or with half of a surrogate pair, which no `String` holds.
+        // No escapes, or half of a surrogate pair, which a `String` cannot hold.
         self.out.truncate(written);
         self.out.extend_from_slice(string);
     }
 }
 
-/// The first eight bytes, as a number that orders as they do.
+/// The first eight bytes, as a number with the same order.
 fn prefix(name: &[u8]) -> u64 {
     let first = name.first_chunk().copied().unwrap_or_else(|| {
         let mut first = [0; 8];
@@ -188,7 +188,7 @@ fn prefix(name: &[u8]) -> u64 {
     u64::from_be_bytes(first)
 }
 
-/// The string with its quotation marks, and whether there are escapes in it.
+/// The string with its quotation marks, and whether it contains escapes.
 fn string_at_start_of(json: &[u8]) -> (&[u8], bool) {
     let (mut end, mut has_escapes) = (1, false);
     while let Some(rest) = json.get(end..)
@@ -198,7 +198,7 @@ fn string_at_start_of(json: &[u8]) -> (&[u8], bool) {
         if rest.get(at) == Some(&b'"') {
             return (json.get(..end).unwrap_or(json), has_escapes);
         }
-        // What is escaped.
+        // Skip the escaped character.
         end += 1;
         has_escapes = true;
     }
@@ -209,7 +209,7 @@ fn string_at_start_of(json: &[u8]) -> (&[u8], bool) {
 fn scalar_at_start_of(json: &[u8]) -> &[u8] {
     let is_part = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'z' | b'E' | b'+' | b'-' | b'.');
     let end = json.iter().position(|byte| !is_part(*byte));
-    // One byte at least, so that what is no JSON ends, too.
+    // At least one byte, so that invalid JSON ends too.
     let end = end.map_or(json.len(), |end| end.max(1));
     json.get(..end).unwrap_or(json)
 }

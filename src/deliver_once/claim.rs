@@ -1,4 +1,4 @@
-//! The claim of a delivery: whether this process runs its handler.
+//! Claims a delivery: decides whether this process runs its handler.
 
 use std::time::Duration;
 
@@ -10,20 +10,19 @@ use super::shared::{Phase, Place, Shared};
 use crate::ledger::{Claimed, Lease, LedgerError, Owner, Standing};
 use crate::rejection::{Rejection, RejectionKind};
 
-/// How long to wait before looking again at another replica's work.
+/// The pause between checks of another replica's work.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
-/// For how long a ledger that is out of reach is asked again before the caller
-/// is told so. 50 attempts with the shortest pauses of 3 s then outlast an outage
-/// of 18 minutes.
+/// How long an unreachable ledger is retried before the caller gets a rejection. 50
+/// attempts with the shortest pause of 3 s then outlast an outage of 18 minutes.
 const LEDGER_PATIENCE: Duration = Duration::from_secs(20);
 
-/// Claims the delivery, for as long as the callers can wait: while another replica
-/// works on it, and while the ledger is out of reach. (A sooner answer would use up
+/// Claims the delivery. Retries for as long as the callers can wait while another replica
+/// works on it or the ledger cannot be reached. (A sooner answer would use up
 /// ConductorOne's attempts before the ledger is back.)
 ///
-/// Without a free place it only looks: a delivery that is answered, or running
-/// elsewhere, needs none.
+/// Without a free place it only looks the delivery up: one that is answered, or running
+/// elsewhere, needs no place.
 pub(super) async fn claim(
     shared: &Shared,
     seat: &Seat,
@@ -56,7 +55,7 @@ pub(super) async fn claim(
                 Standing::Answered(answer) => return Err(Ending::Recorded(answer)),
                 Standing::Promised | Standing::CalledBack => return Err(Ending::Promised),
                 Standing::Dead(reason) => {
-                    tracing::error!(%reason, "a delivery that was given up came again");
+                    tracing::error!(%reason, "a delivery that was given up was sent again");
                     let given_up = Rejection::new(RejectionKind::DeliveryGivenUp);
                     return Err(Ending::Refused(given_up));
                 }
@@ -65,7 +64,7 @@ pub(super) async fn claim(
                     (LOOK_AGAIN, shared.policy.join, running)
                 }
             },
-            // It has answered: to ask again within seconds is of no use.
+            // The ledger replied that it is full: a retry within seconds does not help.
             Err(error) if error.is_full() => return Err(Ending::Refused(unavailable(error))),
             Err(error) => (LEDGER_PAUSE, LEDGER_PATIENCE, unavailable(error)),
         };
@@ -84,12 +83,12 @@ pub(super) async fn claim(
 fn too_many_running(shared: &Shared) -> Ending {
     tracing::warn!(
         max_running = shared.policy.max_running,
-        "max_running handlers are at work: a new delivery is refused"
+        "a new delivery is refused: max_running handlers are running"
     );
     Ending::Refused(Rejection::new(RejectionKind::TooManyRunning))
 }
 
 fn unavailable(error: LedgerError) -> Rejection {
-    tracing::warn!(%error, "the ledger is out of reach");
+    tracing::warn!(%error, "the ledger cannot be reached");
     Rejection::because(RejectionKind::LedgerUnavailable, error)
 }

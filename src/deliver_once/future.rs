@@ -11,7 +11,7 @@ use crate::future::BoxFuture;
 
 /// Response future of [`DeliverOnce`](super::DeliverOnce).
 ///
-/// Dropping it at any time is safe: the work goes on without it.
+/// Dropping it at any time is safe: the work continues without it.
 pub struct ResponseFuture<E> {
     answer: BoxFuture<'static, Response<DocumentBody>>,
     error: PhantomData<fn() -> E>,

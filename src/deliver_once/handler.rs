@@ -1,4 +1,4 @@
-//! What the layer goes around, as the work sees it.
+//! The inner service, as the work calls it.
 
 use std::error::Error;
 use std::future::{Future, poll_fn};
@@ -15,9 +15,9 @@ use crate::excerpt::one_line;
 use crate::rejection::RejectionKind;
 use crate::verify::Webhook;
 
-/// A service that can be called by a task of its own, and again.
+/// A service that a separate task can call, repeatedly.
 pub(super) trait Handler: Clone + Send + 'static {
-    /// Calls it, once it is ready, and judges its response.
+    /// Calls the service once it is ready, and judges its response.
     fn handle(
         self,
         request: Request<Full<Bytes>>,

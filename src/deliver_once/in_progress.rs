@@ -1,4 +1,4 @@
-//! The deliveries that this process is working on.
+//! The deliveries in progress in this process.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -12,12 +12,11 @@ use crate::ledger::{DeliveryKey, RecordedAnswer};
 use crate::rejection::Rejection;
 use crate::verify::Webhook;
 
-/// How far the work on a delivery has come, for those who wait for its answer.
+/// The stage of a delivery's work, for the requests that wait for its answer.
 #[derive(Clone)]
 pub(super) enum Stage {
     Working,
-    /// The work goes on, and 202 is the answer. The sender is told when that was
-    /// written.
+    /// The work continues, and the answer is 202. The sender signals when it was written.
     Promised(watch::Sender<Option<Instant>>),
     /// This process has an answer.
     Over(Ending),
@@ -25,16 +24,16 @@ pub(super) enum Stage {
 
 #[derive(Clone)]
 pub(super) enum Ending {
-    /// The handler has run, here and now.
+    /// The handler ran in this process.
     Ran(Verdict),
-    /// What the ledger has from an earlier run, or from another process.
+    /// The ledger has the answer of an earlier run or another process.
     Recorded(RecordedAnswer),
     /// Another process, or an earlier run, has promised it.
     Promised,
     Refused(Rejection),
 }
 
-/// The table of these deliveries. Its size is that of the work in progress.
+/// The table of deliveries in progress. Its size is bounded by the work in progress.
 #[derive(Default)]
 pub(super) struct InProgress {
     live: Mutex<HashMap<DeliveryKey, Live>>,
@@ -43,20 +42,21 @@ pub(super) struct InProgress {
 
 struct Live {
     progress: watch::Receiver<Stage>,
-    /// The last request for it whose callback URL may be used: it is the likeliest to
+    /// The latest request whose callback URL may be used: that URL is the likeliest to
     /// work.
     webhook: Webhook,
 }
 
 pub(super) enum Joined {
-    /// Somebody else's work.
+    /// Another task of this process works on it.
     Live(watch::Receiver<Stage>),
-    /// Nobody works on it here: whoever gets the seat has to.
+    /// No task works on it here: the holder of the seat must.
     New(Seat, watch::Receiver<Stage>),
 }
 
 impl InProgress {
-    /// `supersedes` says whether the second webhook is the better one to answer.
+    /// Joins the delivery's work, or takes its seat. `supersedes` returns whether the first
+    /// webhook replaces the second, known one.
     pub(super) fn join(
         self: &Arc<Self>,
         key: DeliveryKey,
@@ -84,9 +84,9 @@ impl InProgress {
         Joined::New(seat, receiver)
     }
 
-    /// Counts as work in progress until it is dropped.
+    /// Counts as work in progress until the guard is dropped.
     pub(super) fn busy(self: &Arc<Self>) -> Busy {
-        // Nobody waits for that.
+        // No task waits for an increment.
         self.busy.send_if_modified(|count| {
             *count += 1;
             false
@@ -96,7 +96,7 @@ impl InProgress {
 
     /// Completes when there is no work in progress.
     pub(super) async fn idle(&self) {
-        // The sender is here: it cannot fail.
+        // Cannot fail: `self` holds the sender.
         let _ = self.busy.subscribe().wait_for(|count| *count == 0).await;
     }
 
@@ -120,7 +120,7 @@ impl Drop for Busy {
     }
 }
 
-/// The place of one delivery in the table, until its end or until it is dropped.
+/// A delivery's entry in the table, until its end or until it is dropped.
 pub(super) struct Seat {
     busy: Busy,
     key: DeliveryKey,
@@ -132,22 +132,21 @@ impl Seat {
         self.key
     }
 
-    /// The last request for this delivery whose callback URL may be used.
+    /// The latest request for this delivery whose callback URL may be used.
     pub(super) fn webhook(&self) -> Option<Webhook> {
         let live = self.busy.0.live();
         live.get(&self.key).map(|live| live.webhook.clone())
     }
 
-    /// Lets those who ask be told 202. What comes back tells when that was
-    /// written.
+    /// Answers the callers 202. The receiver tells when that was written.
     pub(super) fn tell_promised(&self) -> watch::Receiver<Option<Instant>> {
         let (tell, written) = watch::channel(None);
         self.tell(Stage::Promised(tell));
         written
     }
 
-    /// Tells the callers the answer. Leaves the table first: whoever asks again after
-    /// a failure must not join the run that has failed.
+    /// Answers the callers. Leaves the table first, so that a retry after a failure does
+    /// not join the failed run.
     pub(super) fn end(&self, ending: Ending) {
         self.leave();
         self.tell(Stage::Over(ending));

@@ -1,23 +1,22 @@
-//! Which deliveries are one and the same.
+//! Identifies the delivery that a webhook belongs to.
 
 use super::canonical::canonical;
 use crate::ledger::DeliveryKey;
 use crate::verify::Webhook;
 
-/// How deliveries are told apart.
+/// Computes a webhook's key.
 pub(super) type KeyOf = dyn Fn(&Webhook) -> DeliveryKey + Send + Sync;
 
-// Here, since a ledger knows no webhooks.
+// Here, since `ledger/` does not depend on webhooks.
 impl DeliveryKey {
-    /// The key of the delivery that brought this webhook: a digest of the
-    /// tenant, [`webhookId`](Webhook::id), the event and the payload's value, in
-    /// which neither white space nor the order of members counts.
+    /// The key of the delivery that a webhook belongs to: a digest of the tenant,
+    /// [`webhookId`](Webhook::id), the event and the payload's value, ignoring white space
+    /// and the order of members.
     ///
-    /// It is the same for every attempt of a delivery, whatever `webhookId`
-    /// names. The callback URL is no part of it: its token may differ from
-    /// attempt to attempt.
+    /// It is the same for every attempt of a delivery, whatever `webhookId` identifies. It
+    /// does not cover the callback URL, whose token may differ between attempts.
     ///
-    /// For a store of one's own, in which the key is unique:
+    /// To use it as a unique key in a store of yours:
     ///
     /// ```
     /// use tower_conductorone::Webhook;
@@ -31,7 +30,7 @@ impl DeliveryKey {
     #[must_use]
     pub fn of(webhook: &Webhook) -> Self {
         let payload = webhook.payload_json();
-        // Nested deeper than anything of ConductorOne's: then it counts as written.
+        // Nested deeper than any ConductorOne payload: hash it as written.
         let canonical = canonical(payload).unwrap_or_else(|| payload.to_vec());
         Self::digest([
             webhook.tenant().as_bytes(),

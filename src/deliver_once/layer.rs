@@ -16,13 +16,13 @@ use super::shared::{Phase, Shared};
 use crate::ledger::DeliveryKey;
 use crate::verify::Webhook;
 
-/// How long the last leases may take to be given back.
+/// The longest wait for the last leases to be released.
 const RELEASE: Duration = Duration::from_secs(2);
 
 /// Wraps services in [`DeliverOnce`].
 ///
-/// Clones share their ledger and the work in progress. `Debug` prints the policy
-/// in force.
+/// Clones share the ledger and the work in progress. `Debug` shows the effective
+/// policy.
 #[derive(Clone)]
 pub struct DeliverOnceLayer {
     shared: Arc<Shared>,
@@ -35,21 +35,21 @@ impl DeliverOnceLayer {
         }
     }
 
-    /// Takes up what crashed replicas have promised and not done: runs the
-    /// handler again, with a [`DeliveryRun`](super::DeliveryRun) over 1, and posts
-    /// the answers that wait in the ledger. Spawn it, one for each replica; it
-    /// ends with [`drain`](Self::drain).
+    /// Resumes promised deliveries, which a crashed replica answered 202 but did not
+    /// finish: runs the handler again, with a [`DeliveryRun`](super::DeliveryRun) greater
+    /// than 1, and posts the answers that wait in the ledger. Spawn it once per replica;
+    /// it ends on [`drain`](Self::drain).
     ///
-    /// `service` is what this layer goes around (not the wrapped one): it gets
-    /// requests with the URI that they had there, path and query, with the body,
-    /// and with the [`Webhook`](crate::Webhook) in their extensions, but without
-    /// what outer layers have added. If that does not reach the handler, an error in
-    /// the log says so, and the delivery is left to other replicas: a 404 or 405, or a
-    /// refusal of this layer or `VerifyWebhookLayer`, counts as no run. So does a 404
-    /// or 405 of the handler's own: it is repeated until the callback's deadline.
+    /// `service` is the service inside this layer (not the wrapped one). It gets requests
+    /// with the path and query that they had there, the body, and the
+    /// [`Webhook`](crate::Webhook) in their extensions, but without anything that outer
+    /// layers added. If such a request does not reach the handler, this logs an error and
+    /// leaves the delivery to other replicas: a 404 or 405, or a rejection by this layer
+    /// or `VerifyWebhookLayer`, does not count as a run. Nor does a 404 or 405 by the
+    /// handler itself: the run is repeated until the callback's deadline.
     ///
-    /// With nested routers it is the whole router without the layers, since the URI
-    /// is the whole one:
+    /// With nested routers, pass the whole router without the layers, since the URI is
+    /// the full one:
     ///
     /// ```
     /// # use axum::{Router, routing::post};
@@ -62,12 +62,11 @@ impl DeliverOnceLayer {
     /// # let _ = serve;
     /// ```
     ///
-    /// What this layer's callback client may not post is left to other replicas: all
-    /// of it, if there is none.
+    /// Deliveries whose callback URL this layer's callback client must not post to are
+    /// left to other replicas; without a client, all are.
     ///
-    /// Without it, a delivery that was answered 202 is lost if its replica
-    /// crashes before the answer is posted. With an in-memory ledger, it is lost
-    /// anyway.
+    /// Unless `recover` runs, a delivery that was answered 202 is lost if its replica
+    /// crashes before it posts the answer. With an in-memory ledger, it is lost anyway.
     pub fn recover<S, B>(&self, service: S) -> impl Future<Output = ()> + Send + use<S, B>
     where
         S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + 'static,
@@ -80,21 +79,20 @@ impl DeliverOnceLayer {
         super::recover::recover(Arc::clone(&self.shared), service)
     }
 
-    /// The key under which this layer's ledger knows the delivery that brought a
-    /// webhook: made of the layer's [name](super::DeliverOnceBuilder::ledger), the
-    /// tenant, the event, and the [key](super::DeliverOnceBuilder::key).
+    /// The key of a webhook's delivery in this layer's ledger: derived from the layer's
+    /// [name](super::DeliverOnceBuilder::ledger), the tenant, the event, and the
+    /// [key](super::DeliverOnceBuilder::key).
     #[must_use]
     pub fn key_of(&self, webhook: &Webhook) -> DeliveryKey {
         self.shared.key_of(webhook)
     }
 
-    /// Stops: begins no new work, which is answered 503, and waits for the work in
-    /// progress, callbacks included, for as long as the
-    /// [drain timeout](super::DeliverOnceBuilder::drain_timeout) says. Work that is not
-    /// done by then is cut off and left to other replicas, or to ConductorOne's next
-    /// attempt.
+    /// Stops the layer: answers new deliveries 503 and waits for the work in progress,
+    /// callbacks included, up to the
+    /// [drain timeout](super::DeliverOnceBuilder::drain_timeout). Work that is not done by
+    /// then is cut off and left to other replicas or to ConductorOne's next attempt.
     ///
-    /// Await it once the server takes no more connections and before the runtime
+    /// Await it after the server stops accepting connections and before the runtime
     /// shuts down.
     ///
     /// ```
@@ -116,13 +114,16 @@ impl DeliverOnceLayer {
             return Drained { cut_off: 0 };
         }
         let cut_off = self.shared.in_progress.count();
-        tracing::warn!(cut_off, "stopping: work is cut off and left to others");
+        tracing::warn!(
+            cut_off,
+            "stopping: unfinished work is cut off and left to others"
+        );
         let _ = timeout(RELEASE, self.shared.in_progress.idle()).await;
         Drained { cut_off }
     }
 }
 
-/// How [`DeliverOnceLayer::drain`] has ended.
+/// The result of [`DeliverOnceLayer::drain`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "work may have been cut off"]
 pub struct Drained {
@@ -136,7 +137,7 @@ impl Drained {
         self.cut_off == 0
     }
 
-    /// How many deliveries were cut off, and are left to others.
+    /// The number of deliveries that were cut off and left to others.
     #[must_use]
     pub fn cut_off(&self) -> usize {
         self.cut_off

@@ -1,5 +1,5 @@
-//! The work on a delivery, from its claim to its answer. It is detached from every
-//! connection; the callers watch its stage.
+//! The work on a delivery, from its claim to its answer. It is detached from all
+//! connections; the callers watch its stage.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,15 +22,15 @@ use super::verdict::Verdict;
 use crate::ledger::{Finished, Lease};
 use crate::verify::Webhook;
 
-/// What there is to do.
+/// The request to handle and the service that handles it.
 pub(super) struct Job<H> {
     pub(super) request: Request<Full<Bytes>>,
     pub(super) service: H,
-    /// When the request came.
+    /// When the request arrived.
     pub(super) arrived: Instant,
 }
 
-/// Works on the delivery until it is over.
+/// Works on the delivery until it is answered or given up.
 pub(super) async fn lead<H: Handler>(
     shared: Arc<Shared>,
     seat: Seat,
@@ -46,7 +46,7 @@ pub(super) async fn lead<H: Handler>(
             return seat.end(ending);
         }
     };
-    // For later runs, if the delivery may be promised.
+    // Kept for later runs, if the delivery may be promised.
     let again = shared.may_promise(&webhook);
     let again = again.then(|| (job.request.clone(), job.service.clone()));
     let mut promise = Promise::NotMade;
@@ -63,8 +63,7 @@ pub(super) async fn lead<H: Handler>(
         (Promise::Made(written), Some(again)) => (Accepted::Here(written), again),
         (Promise::Asked, Some(again)) => (Accepted::Unheard, again),
         _ => {
-            // If the run was cut off, the seat is given up, and the callers are told to
-            // ask again.
+            // If the run was cut off, dropping the seat tells the callers to retry.
             if let Some(verdict) = verdict {
                 record(&shared, &seat, lease, verdict).await;
             }
@@ -73,7 +72,7 @@ pub(super) async fn lead<H: Handler>(
     };
     let step = match verdict {
         Some(verdict) => Step::Settle(lease, verdict),
-        // Cut off, as by an outage of the ledger: it is still owed.
+        // Cut off, for example by a ledger outage: the document is still owed.
         None => Step::Wait(LEDGER_PAUSE),
     };
     let promised = PromisedDelivery {
@@ -88,7 +87,7 @@ pub(super) async fn lead<H: Handler>(
         place: None,
         seat: Some(seat),
     };
-    // Boxed: few deliveries come here, and it is large.
+    // Boxed: few deliveries get here, and the future is large.
     Box::pin(promised.pursue(lease.key(), step)).await;
 }
 
@@ -102,8 +101,8 @@ struct FirstRun<'a> {
 }
 
 impl FirstRun<'_> {
-    /// Runs the handler. If it is slow, or always, the delivery is promised meanwhile.
-    /// `None` if the promise could not be made and nothing was run.
+    /// Runs the handler. Promises the delivery if the handler is slow, or at once under
+    /// `by_callback`. `None` if the promise failed before a result.
     async fn run<H: Handler>(
         &self,
         job: Job<H>,
@@ -136,7 +135,7 @@ impl FirstRun<'_> {
         }
         tokio::select! {
             biased;
-            // A result needs no promise, nor is it lost if none can be made.
+            // A result needs no promise, and is kept even if the promise fails.
             verdict = run.end() => return Some(verdict),
             made = promise.make(shared, seat, lease, webhook, &uri) => made?,
         }
@@ -151,7 +150,7 @@ async fn record(shared: &Shared, seat: &Seat, lease: Lease, verdict: Verdict) {
             let finish = || shared.ledger.finish(lease, answer.clone());
             match persist(shared, finish).await {
                 Some(Finished::Answered) => {}
-                // Another has taken over: its answer is the one.
+                // Another process has taken over, and its answer counts.
                 Some(Finished::Lost | Finished::Stored(_)) | None => return,
             }
         }

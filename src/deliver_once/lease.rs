@@ -1,4 +1,4 @@
-//! The lease on a delivery: kept in force while there is work, and given back.
+//! Renews the lease on a delivery during its work, and releases it.
 
 use std::future::Future;
 use std::time::Duration;
@@ -12,8 +12,8 @@ use super::run::Alive;
 use super::shared::{Phase, Shared};
 use crate::ledger::{Hold, Lease, Posted};
 
-/// Keeps a lease in force. Completes once it is lost, or may be: then the work
-/// under it has to stop, since another may begin it.
+/// Renews a lease. Completes when the lease is or may be lost: the work under it must
+/// stop, since another process may begin it.
 pub(super) async fn keep(shared: &Shared, lease: Lease) {
     let term = shared.policy.lease;
     let every = term * 2 / 9;
@@ -23,7 +23,7 @@ pub(super) async fn keep(shared: &Shared, lease: Lease) {
     let mut next = sent + every;
     loop {
         sleep_until(next).await;
-        // Measured from before the request: the store's lease ends no sooner.
+        // Counted from before the request: the lease ends no sooner in the store.
         let end = sent + term - every / 2;
         let asked = Instant::now();
         match timeout_at(end, shared.ledger.renew(lease, term)).await {
@@ -32,11 +32,11 @@ pub(super) async fn keep(shared: &Shared, lease: Lease) {
                 next = sent + every;
             }
             Ok(Ok(Hold::Lost)) => {
-                tracing::error!(?lease, "the lease was lost: another has taken over");
+                tracing::error!(?lease, "the lease was lost: another process has taken over");
                 return;
             }
             Ok(Err(error)) if Instant::now() < end => {
-                tracing::warn!(%error, "the lease could not be renewed, to be tried again");
+                tracing::warn!(%error, "the lease could not be renewed, retrying");
                 next = Instant::now() + LEDGER_PAUSE.min(every);
             }
             Ok(Err(_)) | Err(_) => {
@@ -47,8 +47,8 @@ pub(super) async fn keep(shared: &Shared, lease: Lease) {
     }
 }
 
-/// Does work as long as the lease is in force and the receiver does not stop;
-/// `None` if it was cut off, and nothing is left of it.
+/// Does work while the lease holds and the receiver is not stopped; `None` if the work
+/// was cut off and has ended.
 pub(super) async fn under_lease<T, F>(
     shared: &Shared,
     lease: Lease,
@@ -59,7 +59,7 @@ where
 {
     let (alive, gone) = oneshot::channel();
     if shared.phase() == Phase::Stopped {
-        // Nothing is begun any more.
+        // The receiver begins no more work.
         drop(alive);
     } else {
         let work = work(alive);
@@ -70,15 +70,15 @@ where
             () = shared.reached(Phase::Stopped) => {}
         }
     }
-    // Whoever gets the lease begins at once: first the handler has to be gone.
+    // The next holder of the lease begins at once: wait until the handler has ended.
     let _ = gone.await;
-    // So that the next who asks need not wait for the lease to run out.
+    // The next request need not wait for the lease to expire.
     release(shared, lease, Duration::ZERO).await;
     None
 }
 
-/// Gives up a run, or an attempt to send its answer. If the ledger is out of
-/// reach, the lease runs out instead.
+/// Gives up a run, or an attempt to post its answer. If the ledger cannot be reached,
+/// the lease expires instead.
 pub(super) async fn release(shared: &Shared, lease: Lease, pause: Duration) {
     let released = if lease.attempt() == 0 {
         shared.ledger.release(lease, pause)
@@ -86,23 +86,23 @@ pub(super) async fn release(shared: &Shared, lease: Lease, pause: Duration) {
         shared.ledger.postpone(lease, pause, Posted::Perhaps)
     };
     if let Ok(Err(error)) = timeout(LEDGER_PAUSE, released).await {
-        tracing::warn!(%error, "a lease could not be given back: it runs out");
+        tracing::warn!(%error, "a lease could not be released and will expire");
     }
 }
 
-/// When a delivery that this replica cannot answer is free for others: by chance, so
-/// that it is not always this one that is there first.
+/// The pause before a delivery that this replica cannot answer is due again: random, so
+/// that this replica is not always the first to take it.
 pub(super) fn unfit() -> Duration {
     Duration::from_millis(fastrand::u64(10_000..20_000))
 }
 
-/// Leaves it as it is to a replica that can do what this one cannot.
+/// Leaves the delivery unchanged to a replica that can answer it.
 pub(super) async fn leave(shared: &Shared, lease: Lease, pause: Duration) {
     let left = if lease.attempt() == 0 {
         shared.ledger.release(lease, pause)
     } else {
         shared.ledger.postpone(lease, pause, Posted::No)
     };
-    // If that is not heard, the lease runs out.
+    // If this fails, the lease expires.
     let _ = ask(shared, left).await;
 }

@@ -1,24 +1,24 @@
-//! Each delivery's work is done once, although ConductorOne asks again.
+//! Does each delivery's work once, although ConductorOne retries it.
 //!
-//! ConductorOne gives an attempt up after 30 s, hangs up, and tries again, up to
-//! 50 times; a server drops the handler when its client hangs up. So a handler
-//! alone does its work twice, or half. [`DeliverOnceLayer`], inside of
-//! [`VerifyWebhookLayer`](crate::VerifyWebhookLayer), sees to it that
+//! ConductorOne abandons an attempt after 30 s, closes the connection, and retries up
+//! to 50 times; a server drops the handler when its client disconnects. So a handler
+//! alone may do its work twice, or only in part. [`DeliverOnceLayer`], inside
+//! [`VerifyWebhookLayer`](crate::VerifyWebhookLayer), ensures that
 //!
-//! 1. the handler runs detached from the connection, to its end;
-//! 2. duplicates, of all replicas that share a [ledger](crate::ledger), join the
-//!    run and get its one answer, byte for byte, now and for as long as the
-//!    ledger keeps it. One that was made for an earlier request has the header
+//! 1. the handler runs to its end, detached from the connection;
+//! 2. duplicates, across all replicas that share a [ledger](crate::ledger), join the
+//!    run and get the same answer, byte for byte, for as long as the ledger keeps it.
+//!    An answer that was made for an earlier request has the header
 //!    `Idempotent-Replayed: true`;
-//! 3. a handler that is slower than ConductorOne's patience is answered 202 in
-//!    its stead, and its document posted to the callback URL, if there is a
+//! 3. if the handler is slower than ConductorOne waits, this layer answers 202 and
+//!    posts the handler's document to the callback URL, if there is a
 //!    [callback client](DeliverOnceBuilder::callbacks);
 //! 4. a run that fails, by its status, a panic, or a crash of its process, is
 //!    repeated: by ConductorOne's next attempt or, after a 202, by this layer;
-//! 5. an answer with which ConductorOne could not do anything (a 2xx without the
-//!    [document](crate::event::Reply::from_json) that the event asks for, a 202
-//!    without a callback URL that may be used, a redirect, a 410 that the handler did not
-//!    [ask for](crate::event::Outcome::gone_for_good)) becomes 500.
+//! 5. an answer that ConductorOne cannot use (a 2xx without the
+//!    [document](crate::event::Reply::from_json) that the event requires, a 202
+//!    without a usable callback URL, a redirect, a 410 that the handler did not
+//!    [request](crate::event::Outcome::gone_for_good)) becomes 500.
 //!
 //! ```
 //! use axum::{Router, routing::post};
@@ -35,7 +35,7 @@
 //! let app = Router::new()
 //!     .route("/webhooks", post(provision))
 //!     .layer(once.clone())
-//!     .layer(verify); // outside: what is not proven never gets here
+//!     .layer(verify); // outside: runs first
 //! // ... serve it, and when the server has stopped:
 //! // once.drain().await;
 //! # Ok(app)
@@ -45,65 +45,63 @@
 //!
 //! # What is guaranteed
 //!
-//! While the ledger's store is linearizable and reachable, and leases are
-//! renewed: at most one run of a delivery is alive at a time, over all replicas;
-//! all who ask get one answer; who lost the lease cannot answer any more; and no
-//! delivery is lost by a crash: it is run again, as [`DeliveryRun`] tells the
-//! handler, or its stored answer is sent. (What was promised is taken up by the
-//! replicas that [`recover`](DeliverOnceLayer::recover).)
+//! While the ledger's store is linearizable and reachable, and leases are renewed: at
+//! most one run of a delivery is alive at a time, across all replicas; all its requests
+//! get the same answer; a process that lost the lease can no longer record one; and a
+//! crash loses no delivery: it is run again, and [`DeliveryRun`] says so, or its stored
+//! answer is sent. (Replicas that [`recover`](DeliverOnceLayer::recover) resume
+//! promised deliveries: those that were answered 202.)
 //!
-//! # What is not
+//! # What is not guaranteed
 //!
-//! - **Effects outside.** Nobody can tell whether a handler that was cut off had
-//!   done its work. The next run repeats it: look first, if
-//!   [`DeliveryRun::number`] is over 1, or make the work idempotent, with the
-//!   delivery's own id where the other side takes one.
-//! - **A handler that does not yield.** A run whose lease is lost is cut off at
-//!   its next `await`. What it left to another thread or task goes on.
-//! - **Work on a machine that is frozen.** AWS Lambda, and other functions that run
-//!   only while a request is open, stop the run, its lease and its callback once
-//!   the 202 is sent; they go on when, and if, that very instance gets another
-//!   request. There, let handlers answer within 25 s, or store the job in a queue,
-//!   answer [`Outcome::accepted`](crate::event::Outcome::accepted), and let a worker
-//!   that does not freeze do the work and post the document.
-//! - **The ledger's own losses.** One in memory forgets everything in a crash. A
-//!   Redis that fails over may forget what it had acknowledged, and a delivery
-//!   then runs again; or is lost, if it was promised and the replica at work on
-//!   it crashes as well.
-//! - **The handler's headers.** Status and document are what counts and what is
-//!   stored; other headers of its response do not leave this layer, but for
-//!   `Retry-After` and `Content-Type` of a run that has failed.
-//! - **Task-local values** of outer layers: the handler runs in a task of its
-//!   own. What is in the request's extensions comes along. Its `tracing` span is
-//!   `delivery`, which follows from the request's and is no part of it, since it may
-//!   last for days longer.
-//! - **Answers in another form.** The handler's answer is kept, and goes to all who
-//!   ask: it sees no `Accept-Encoding`, `Range` or conditional header. Compress
-//!   outside of this layer.
+//! - **External effects.** It is unknown whether a handler that was cut off had done
+//!   its work. The next run repeats it: if [`DeliveryRun::number`] is greater than 1,
+//!   check first; or make the work idempotent, with the delivery's id where the other
+//!   side accepts one.
+//! - **A handler that does not yield.** A run whose lease is lost is cut off at its
+//!   next `await`. Work that it moved to another thread or task continues.
+//! - **Work on a frozen machine.** AWS Lambda, and other functions that run only while
+//!   a request is open, stop the run, its lease and its callback once the 202 is sent;
+//!   these continue only when the same instance gets another request. There, let
+//!   handlers answer within 25 s, or store the job in a queue, answer
+//!   [`Outcome::accepted`](crate::event::Outcome::accepted), and let a worker that does
+//!   not freeze do the work and post the document.
+//! - **Data that the ledger loses.** An in-memory ledger loses everything in a crash. A
+//!   Redis that fails over may lose acknowledged writes; a delivery then runs again, or
+//!   is lost if it was promised and the replica that works on it crashes as well.
+//! - **The handler's headers.** Only the status and the document are stored and
+//!   returned. Other headers of the response are dropped, except `Retry-After` and
+//!   `Content-Type` of a run that failed.
+//! - **Task-local values** of outer layers: the handler runs in its own task. The
+//!   request's extensions are passed on. Its `tracing` span is `delivery`, which follows
+//!   from the request's span but is not its child, since it may last days longer.
+//! - **Other representations.** The handler's answer is kept and returned to every
+//!   request, so the handler sees no `Accept-Encoding`, `Range` or conditional header.
+//!   Compress outside this layer.
 //!
 //! # What it costs
 //!
-//! Two steps of the ledger for a delivery that is answered in time, one for each
-//! duplicate: round trips, with Redis. Besides, on a server's core, about 7 µs and
-//! for each KB of the payload 2 µs more, in which it is put into canonical form
-//! and hashed (`cargo bench --bench deliver_once`).
+//! Two ledger steps for a delivery that is answered in time and one for each duplicate;
+//! with Redis, each is a round trip. In addition, on a server core, about 7 µs plus 2 µs
+//! per KB of payload to canonicalize and hash it (`cargo bench --bench deliver_once`).
 
 // The files, along the way of a delivery:
 //
 // builder, layer, service,    the Tower edge: a service that joins each request to
 // future, body                its delivery
 // key, canonical              which delivery a webhook belongs to
-// in_progress                 the deliveries at work in this process, and who waits
+// in_progress                 the deliveries in progress in this process, and their
+//                             waiting requests
 // lead                        the work on one delivery, from claim to answer:
 //   claim                       whether this process runs it
-//   run, handler, verdict       one run of the handler, and whether its response is
-//                               of use
-//   lease, ask                  the lease under it, and questions to the ledger
-//   promise                     202, while the handler goes on
-//   answer                      what the callers are told
-// promised                    after a 202: runs again, posts the document
-// recover                     promised deliveries of replicas that are gone
-// shared                      the policy, and what all of them share
+//   run, handler, verdict       one run of the handler, and whether ConductorOne can
+//                               use its response
+//   lease, ask                  the run's lease, and requests to the ledger
+//   promise                     the 202, while the handler continues
+//   answer                      the answer to each request
+// promised                    after the 202: repeats the run, posts the document
+// recover                     resumes promised deliveries of crashed replicas
+// shared                      the policy and state that all of them share
 
 mod answer;
 mod ask;

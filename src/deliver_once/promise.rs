@@ -1,4 +1,4 @@
-//! The promise of an answer: 202 now, the document later.
+//! Promises an answer: 202 now, the document later.
 
 use http::Uri;
 use tokio::sync::watch;
@@ -13,16 +13,16 @@ use crate::verify::Webhook;
 /// Whether a delivery is promised.
 pub(super) enum Promise {
     NotMade,
-    /// The ledger was asked to keep it, and has not answered: it may have.
+    /// The ledger was asked to record it and has not replied: it may have done so.
     Asked,
-    /// The ledger keeps it, and the callers are told 202. This tells when that was
-    /// written.
+    /// The ledger has recorded it, and the callers get 202. The receiver tells when the
+    /// 202 was written.
     Made(watch::Receiver<Option<Instant>>),
 }
 
 impl Promise {
-    /// Makes the promise as soon as the ledger can be reached, and has the callers told
-    /// 202. `None` if the lease was lost, or the receiver stops.
+    /// Records the promise as soon as the ledger can be reached, then answers the callers
+    /// 202. `None` if the lease was lost or the receiver stops.
     pub(super) async fn make(
         &mut self,
         shared: &Shared,
@@ -48,16 +48,15 @@ impl Promise {
     }
 }
 
-/// Has the ledger keep the callback URL that a duplicate of a promised delivery has
-/// brought, for the process that will post the answer. If that fails, the ledger has
-/// an older one.
+/// Stores the callback URL of a promised delivery's duplicate in the ledger, for the
+/// process that will post the answer. If that fails, the ledger keeps an older one.
 pub(super) async fn keep_latest(shared: &Shared, key: DeliveryKey, webhook: &Webhook, uri: &Uri) {
     if !shared.may_promise(webhook) {
         return;
     }
-    // In which run it was promised is not known here: at the earliest in the first.
+    // The run in which it was promised is unknown here: the first is the earliest.
     let delivery = webhook.to_stored(uri, 1);
     if let Err(error) = ask(shared, shared.ledger.refresh(key, delivery)).await {
-        tracing::warn!(%error, "the latest callback URL of a delivery could not be kept");
+        tracing::warn!(%error, "the latest callback URL of a delivery could not be stored");
     }
 }

@@ -1,5 +1,5 @@
-//! A delivery after its 202: its work is done and its answer posted here, since
-//! ConductorOne does not ask again.
+//! Finishes a delivery after its 202: does the work and posts the answer, since
+//! ConductorOne does not retry.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -28,75 +28,74 @@ use crate::ledger::{
 use crate::rejection::RejectionKind;
 use crate::verify::{Remembered, Webhook};
 
-/// How often a handler may be called for a promised delivery before its work is
-/// given up, whether it failed or was cut off: as often as ConductorOne itself would
-/// try. Only runs that have begun count.
+/// How many runs a promised delivery may have, failed or cut off, before it is given up:
+/// as many as ConductorOne's attempts. Only runs that have begun count.
 const MAX_RUNS: u32 = 50;
 
-/// How long the 202 may take to be written. If whoever asked has hung up, his
-/// next attempt gets it, seconds later.
+/// The longest wait for the 202 to be written. If the caller has disconnected, its next
+/// attempt gets the 202 seconds later.
 const WRITTEN: Duration = Duration::from_secs(60);
 
-/// A longer pause than this is not waited for by who took a delivery over.
+/// The longest pause for which this process keeps a delivery that it resumed.
 const SHORT_PAUSE: Duration = Duration::from_secs(5);
 
-/// The work on a delivery that was promised.
+/// The work on a promised delivery.
 pub(super) struct PromisedDelivery<H> {
     pub(super) shared: Arc<Shared>,
     pub(super) webhook: Webhook,
     pub(super) request: Request<Full<Bytes>>,
     pub(super) service: H,
-    /// While those who ask are here, too.
+    /// `Some` if the delivery's callers are in this process.
     pub(super) seat: Option<Seat>,
-    /// Whether, and when, ConductorOne was told 202.
+    /// Whether, and when, ConductorOne got the 202.
     pub(super) accepted: Accepted,
-    /// What the work has come to: the ledger may forget.
+    /// The answer, in case the ledger loses it.
     pub(super) answer: Option<RecordedAnswer>,
-    /// In which run it was promised.
+    /// The run in which it was promised.
     pub(super) promised_in: u32,
-    /// The latest run that has begun: the ledger may forget.
+    /// The latest run that has begun, in case the ledger loses it.
     pub(super) run: u32,
-    /// For its next run, if it has one already.
+    /// The place for the next run, if already taken.
     pub(super) place: Option<Place>,
 }
 
 pub(super) enum Accepted {
-    /// Not yet: whether the ledger knows of the promise is still to be seen.
+    /// No 202 yet: it is unknown whether the ledger recorded the promise.
     Unheard,
-    /// By this process: this tells when it was written.
+    /// This process answers 202; the receiver tells when it was written.
     Here(watch::Receiver<Option<Instant>>),
-    /// At that time, or before.
+    /// The 202 was written at that time or before.
     At(Instant),
 }
 
-/// How long a 202 that was written may be on its way.
+/// How long a written 202 may take to arrive.
 const TRAVEL: Duration = Duration::from_millis(500);
 
-/// What is to be done next.
+/// The next step.
 pub(super) enum Step {
-    /// Begin another run of what was taken over.
+    /// Begin a run of a resumed delivery.
     Begin(Lease),
-    /// Call the handler, again.
+    /// Call the handler again.
     Run(Lease),
-    /// Record how a run ended.
+    /// Record the result of a run.
     Settle(Lease, Verdict),
-    /// Send the answer.
+    /// Post the answer.
     Send(Lease, RecordedAnswer, Posted),
-    /// Look again, later.
+    /// Resume after a pause.
     Wait(Duration),
 }
 
 /// Another step, or the end.
 type Next = ControlFlow<(), Step>;
 
-/// Cut off, by the loss of the lease: then another process has it, or after an
-/// outage of the ledger nobody. Or the receiver stops, as is then seen.
+/// The step after work was cut off: the lease was lost (another process has it, or after
+/// a ledger outage none), or the receiver stops, which `wait` notices.
 const LATER: Next = ControlFlow::Continue(Step::Wait(LEDGER_PAUSE));
 
 impl<H: Handler> PromisedDelivery<H> {
-    /// Goes on until ConductorOne has its answer, or can no longer get one, or
-    /// another process has taken over.
-    // None of these takes `&self`: a service need not be `Sync`.
+    /// Works until ConductorOne has its answer, can no longer get one, or another process
+    /// has taken over.
+    // No async method takes `&self`: a service need not be `Sync`.
     pub(super) async fn pursue(mut self, key: DeliveryKey, mut step: Step) {
         loop {
             if let (Accepted::Unheard, Step::Begin(_) | Step::Send(..)) = (&self.accepted, &step) {
@@ -106,8 +105,7 @@ impl<H: Handler> PromisedDelivery<H> {
                 };
             }
             let next = match step {
-                // Who took it over is free for another: the ledger hands it out
-                // again when it is due.
+                // Without callers here, leave it: the ledger hands it out again when due.
                 Step::Wait(pause) if self.seat.is_none() && pause > SHORT_PAUSE => return,
                 Step::Begin(lease) => self.begin(lease).await,
                 Step::Run(lease) => self.run(lease).await,
@@ -135,7 +133,9 @@ impl<H: Handler> PromisedDelivery<H> {
     async fn run(&mut self, lease: Lease) -> Next {
         self.run = lease.run().max(self.run.saturating_add(1));
         if self.runs() > MAX_RUNS {
-            return self.bury(lease, "the handler was cut off too often").await;
+            return self
+                .bury(lease, "the handler was cut off too many times")
+                .await;
         }
         if self.is_too_late() {
             return self.bury(lease, "the callback's deadline has passed").await;
@@ -168,10 +168,10 @@ impl<H: Handler> PromisedDelivery<H> {
                 return self.leave_unhandled(lease, failure.status()).await;
             }
             Verdict::Failed(_) if self.runs() >= MAX_RUNS => {
-                return self.bury(lease, "the handler has failed too often").await;
+                return self.bury(lease, "the handler failed too many times").await;
             }
             Verdict::Failed(failure) => {
-                // As ConductorOne would try again.
+                // The range of ConductorOne's own pauses.
                 let pause = Duration::from_millis(fastrand::u64(3_000..15_000));
                 tracing::warn!(
                     tenant = self.webhook.tenant(),
@@ -180,7 +180,7 @@ impl<H: Handler> PromisedDelivery<H> {
                     run = lease.run(),
                     status = failure.status().as_u16(),
                     ?pause,
-                    "a promised run has failed, and is repeated"
+                    "a promised delivery's run failed and will be repeated"
                 );
                 release(&self.shared, lease, pause).await;
                 return ControlFlow::Continue(Step::Wait(pause));
@@ -189,7 +189,7 @@ impl<H: Handler> PromisedDelivery<H> {
         let finish = || self.shared.ledger.finish(lease, answer.clone());
         match persist(&self.shared, finish).await {
             Some(Finished::Stored(lease)) => {
-                // How much of the run's lease is left is not known.
+                // The time left on the run's lease is unknown.
                 let renew = || self.shared.ledger.renew(lease, self.shared.policy.lease);
                 match persist(&self.shared, renew).await {
                     Some(Hold::Held) => {
@@ -199,14 +199,14 @@ impl<H: Handler> PromisedDelivery<H> {
                 }
             }
             Some(Finished::Answered) if self.is_owed() => self.send_once(answer).await,
-            // It never was promised.
+            // It was never promised.
             Some(Finished::Answered) => {
                 if let Some(seat) = &self.seat {
                     seat.end(Ending::Ran(Verdict::Answered(answer)));
                 }
                 ControlFlow::Break(())
             }
-            // Another has taken over, or the ledger has forgotten it.
+            // Another process has taken over, or the ledger has lost it.
             Some(Finished::Lost) => {
                 self.answer = Some(answer);
                 LATER
@@ -215,8 +215,8 @@ impl<H: Handler> PromisedDelivery<H> {
         }
     }
 
-    /// The service that was given to `recover` is not what this layer goes around:
-    /// another replica may have the right one, so this counts as no run.
+    /// Leaves the delivery to other replicas: the service passed to `recover` does not
+    /// route it to a handler, but another replica's may. This does not count as a run.
     async fn leave_unhandled(&mut self, lease: Lease, status: StatusCode) -> Next {
         tracing::error!(
             tenant = self.webhook.tenant(),
@@ -224,9 +224,8 @@ impl<H: Handler> PromisedDelivery<H> {
             event = self.webhook.event_for_log(),
             uri = one_line(&self.request.uri().to_string()),
             status = status.as_u16(),
-            "a promised delivery did not reach its handler: recover must be given the service \
-             that DeliverOnceLayer goes around, with its routes, and without this layer or \
-             VerifyWebhookLayer"
+            "a promised delivery did not reach its handler: pass recover the service inside \
+             DeliverOnceLayer, with its routes, without this layer and VerifyWebhookLayer"
         );
         let promised_in = self.promised_in.saturating_add(1);
         let delivery = self.webhook.to_stored(self.request.uri(), promised_in);
@@ -239,12 +238,12 @@ impl<H: Handler> PromisedDelivery<H> {
     async fn send(&mut self, lease: Lease, answer: RecordedAnswer, posted: Posted) -> Next {
         self.answer = Some(answer.clone());
         match answer.status() {
-            // The handler has said 202 itself: it will answer by itself.
+            // The handler answered 202 itself, and posts the document itself.
             202 => return self.over(lease).await,
-            410 => return self.bury(lease, "the handler is gone for good").await,
+            410 => return self.bury(lease, "the handler answered 410").await,
             _ => {}
         }
-        // Never before the 202 was written.
+        // Never post before the 202 was written.
         let told = under_lease(&self.shared, lease, |_| self.accepted.told());
         if told.await.is_none() {
             return LATER;
@@ -279,7 +278,7 @@ impl<H: Handler> PromisedDelivery<H> {
         }
     }
 
-    /// Takes the delivery up again after a pause, unless another process has it.
+    /// Resumes the delivery after a pause, unless another process has it.
     async fn wait(&mut self, key: DeliveryKey, pause: Duration) -> Next {
         tokio::select! {
             () = sleep(pause) => {}
@@ -289,7 +288,7 @@ impl<H: Handler> PromisedDelivery<H> {
         let shared = &*self.shared;
         let resume = || shared.ledger.resume(key, owner, shared.policy.lease);
         if let Some(taken) = persist(shared, resume).await.flatten() {
-            // Another replica may have got another callback URL since.
+            // Another replica may have received a newer callback URL.
             if let Ok(Remembered { webhook, .. }) = Webhook::from_stored(&taken.delivery)
                 && shared.supersedes(&webhook, &self.webhook)
             {
@@ -298,7 +297,7 @@ impl<H: Handler> PromisedDelivery<H> {
             return ControlFlow::Continue(Step::of(taken));
         }
         match persist(shared, || shared.ledger.find(key)).await {
-            // Not quite due; or another process has it, which may crash.
+            // Not due yet, or held by another process, which may crash.
             Some(Some(Standing::Promised)) => {
                 let pause = shared.policy.lease / 3;
                 if let (Accepted::Unheard, Some(seat)) = (&self.accepted, &self.seat) {
@@ -308,8 +307,8 @@ impl<H: Handler> PromisedDelivery<H> {
             }
             Some(standing) if self.is_owed() => match standing {
                 None | Some(Standing::Released) => self.promise_again(key).await,
-                // Without the promise: under a lease from before it was made, or
-                // since ConductorOne has asked another process.
+                // Running without the promise: under a lease from before it was made, or
+                // because ConductorOne asked another process.
                 Some(Standing::Running) => ControlFlow::Continue(Step::Wait(SHORT_PAUSE)),
                 Some(Standing::Answered(answer)) => self.send_once(answer).await,
                 _ => ControlFlow::Break(()),
@@ -318,7 +317,7 @@ impl<H: Handler> PromisedDelivery<H> {
         }
     }
 
-    /// The ledger has forgotten the promise, on which ConductorOne counts.
+    /// Records the promise again after the ledger lost it: ConductorOne relies on it.
     async fn promise_again(&mut self, key: DeliveryKey) -> Next {
         self.log_forgotten();
         let (shared, owner) = (&*self.shared, Owner::random());
@@ -340,8 +339,8 @@ impl<H: Handler> PromisedDelivery<H> {
         }
     }
 
-    /// The same, but the answer is there, and the ledger has it for an answer that
-    /// was given: it takes no more steps.
+    /// Posts an answer after the ledger lost the promise: the ledger records the delivery
+    /// as answered and takes no more steps.
     async fn send_once(&mut self, answer: RecordedAnswer) -> Next {
         self.log_forgotten();
         self.accepted.told().await;
@@ -349,14 +348,14 @@ impl<H: Handler> PromisedDelivery<H> {
             return ControlFlow::Break(());
         };
         tokio::select! {
-            // It logs what becomes of it.
+            // `send` logs the result.
             _ = callbacks.send(&callback, &reply) => {}
             () = self.shared.reached(Phase::Stopped) => {}
         }
         ControlFlow::Break(())
     }
 
-    /// What is to be posted, where, and by whom.
+    /// The reply to post, its callback, and the client that posts it.
     fn post(
         &self,
         answer: &RecordedAnswer,
@@ -368,19 +367,19 @@ impl<H: Handler> PromisedDelivery<H> {
             .unwrap_or(&self.webhook);
         let callbacks = self.shared.callbacks.clone();
         let callback = callbacks.zip(webhook.callback());
-        let (callbacks, callback) = callback.ok_or("there is no callback")?;
+        let (callbacks, callback) = callback.ok_or("there is no callback client or URL")?;
         let reply = Reply::from_json(webhook.event(), answer.document().clone());
-        let reply = reply.map_err(|_| "the stored document is none for this event")?;
+        let reply = reply.map_err(|_| "the stored document does not match the event")?;
         Ok((callbacks, callback, reply))
     }
 
-    /// Whether ConductorOne was told 202.
+    /// Whether ConductorOne got a 202.
     fn is_owed(&self) -> bool {
         !matches!(self.accepted, Accepted::Unheard)
     }
 
-    /// How many runs have begun since the promise, with the one that it was made in.
-    /// Those before do not count: ConductorOne itself limits them.
+    /// The number of runs since the promise, including the one in which it was made.
+    /// ConductorOne itself limits the earlier ones.
     fn runs(&self) -> u32 {
         self.run.saturating_sub(self.promised_in).saturating_add(1)
     }
@@ -396,7 +395,7 @@ impl<H: Handler> PromisedDelivery<H> {
             tenant = self.webhook.tenant(),
             webhook_id = self.webhook.id_for_log(),
             event = self.webhook.event_for_log(),
-            "the ledger has forgotten a promised delivery, which goes on all the same"
+            "the ledger has lost a promised delivery, which continues here"
         );
     }
 
@@ -406,7 +405,7 @@ impl<H: Handler> PromisedDelivery<H> {
             webhook_id = self.webhook.id_for_log(),
             event = self.webhook.event_for_log(),
             reason,
-            "this replica cannot post a stored answer, and leaves it to others"
+            "this replica cannot post a stored answer and leaves it to others"
         );
     }
 
@@ -432,7 +431,7 @@ impl<H: Handler> PromisedDelivery<H> {
 }
 
 impl Accepted {
-    /// Waits until the 202 has arrived, if it has not been lost.
+    /// Waits until the 202 should have arrived.
     async fn told(&mut self) {
         let at = match self {
             Self::Unheard => Instant::now(),
@@ -450,7 +449,7 @@ impl Accepted {
 }
 
 impl Step {
-    /// What a delivery that was taken over needs.
+    /// The first step for a delivery that the ledger handed out.
     pub(super) fn of(taken: Taken) -> Self {
         match taken.work {
             Work::Run => Self::Begin(taken.lease),

@@ -1,4 +1,4 @@
-//! Promised deliveries whose replica is gone.
+//! Resumes promised deliveries of crashed replicas.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,25 +19,25 @@ use super::shared::{Phase, Place, Shared};
 use crate::ledger::{Owner, Taken, Work};
 use crate::verify::{Remembered, Webhook};
 
-/// How many documents are posted at once. Each attempt ends within the client's
-/// time limit. (How many handlers run is for the layer's places to say.)
+/// How many documents are posted at once. Each attempt ends within the client's time
+/// limit. (`max_running` limits the handlers.)
 const MAX_POSTS: usize = 64;
 
-/// How long to wait after a delivery for which there is no place: the backlog is
-/// looked through for documents to post, and the ledger is not kept busy with it.
+/// The pause after a delivery for which there is no place: the search of the backlog for
+/// documents to post goes on without overloading the ledger.
 const NO_PLACE: Duration = Duration::from_millis(50);
 
-/// When a delivery that cannot be read is looked at again.
+/// The pause before a delivery that cannot be decoded is tried again.
 const UNREAD: Duration = Duration::from_secs(5 * 60);
 
 pub(super) async fn recover<H: Handler>(shared: Arc<Shared>, service: H) {
     if shared.callbacks.is_none() {
-        tracing::error!("nothing is recovered without a callback client: set it with callbacks");
+        tracing::error!("recover does nothing without a callback client: set one with callbacks");
         return shared.reached(Phase::Draining).await;
     }
     shared.is_recovering();
     let (mut runs, mut posts) = (JoinSet::new(), JoinSet::new());
-    // Replicas that started together do not look together.
+    // Replicas that start together look at different times.
     let look_every = shared.policy.lease / 9;
     let mut pause = look_every.mul_f64(fastrand::f64());
     loop {
@@ -51,7 +51,7 @@ pub(super) async fn recover<H: Handler>(shared: Arc<Shared>, service: H) {
             () = shared.reached(Phase::Draining) => break,
             () = next => {}
         }
-        // From here on, so that nobody who waits for the end misses it.
+        // Counted before the check below, so that `drain` waits for it.
         let busy = shared.in_progress.busy();
         if shared.phase() != Phase::Serving {
             break;
@@ -83,7 +83,7 @@ pub(super) async fn recover<H: Handler>(shared: Arc<Shared>, service: H) {
             }
             Ok(None) => look_every,
             Err(error) => {
-                tracing::warn!(%error, "the ledger is out of reach");
+                tracing::warn!(%error, "the ledger cannot be reached, retrying");
                 look_every.max(LEDGER_PAUSE)
             }
         };
@@ -102,8 +102,8 @@ async fn take_up<H: Handler>(
     let Remembered { webhook, uri, run } = match Webhook::from_stored(&taken.delivery) {
         Ok(stored) => stored,
         Err(error) => {
-            tracing::error!(%error, lease = ?taken.lease, "a promised delivery cannot be read");
-            // Until its callback's deadline a newer version of this crate may read it.
+            tracing::error!(%error, lease = ?taken.lease, "a promised delivery cannot be decoded");
+            // A newer version of this crate may decode it before its callback's deadline.
             return leave(&shared, taken.lease, UNREAD).await;
         }
     };
@@ -113,7 +113,7 @@ async fn take_up<H: Handler>(
             webhook_id = webhook.id_for_log(),
             event = webhook.event_for_log(),
             cause = rejection.cause(),
-            "this replica cannot answer a promised delivery, and leaves it to others"
+            "this replica cannot answer a promised delivery and leaves it to others"
         );
         return leave(&shared, taken.lease, unfit()).await;
     }
@@ -122,14 +122,14 @@ async fn take_up<H: Handler>(
         webhook_id = webhook.id_for_log(),
         event = webhook.event_for_log(),
         run = taken.lease.run(),
-        "a promised delivery is taken up"
+        "a promised delivery is resumed"
     );
     let promised = PromisedDelivery {
         request: request(&webhook, uri),
         webhook,
         service,
         seat: None,
-        // At the latest: how long ago is not known.
+        // The latest possible time: the actual one is unknown.
         accepted: Accepted::At(Instant::now()),
         answer: None,
         promised_in: run,
@@ -140,7 +140,7 @@ async fn take_up<H: Handler>(
     promised.pursue(taken.lease.key(), Step::of(taken)).await;
 }
 
-/// The request as the handler got it, as far as a handler should care.
+/// Rebuilds the request: method, URI, content type, body and [`Webhook`].
 fn request(webhook: &Webhook, uri: Uri) -> Request<Full<Bytes>> {
     let mut request = Request::new(Full::new(webhook.body().clone()));
     *request.method_mut() = Method::POST;

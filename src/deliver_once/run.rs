@@ -1,4 +1,4 @@
-//! One run of the handler, in a task of its own.
+//! One run of the handler, in its own task.
 
 use std::sync::Arc;
 
@@ -16,13 +16,12 @@ use super::verdict::Verdict;
 use crate::rejection::RejectionKind;
 use crate::verify::Webhook;
 
-/// Which run of its delivery a handler is in: in the extensions of the request
-/// that [`DeliverOnce`](crate::DeliverOnce) hands on.
+/// The number of the handler's run for its delivery.
+/// [`DeliverOnce`](crate::DeliverOnce) puts it into the request's extensions; with the
+/// feature `axum` it is also an extractor.
 ///
-/// With the feature `axum` it is an extractor as well.
-///
-/// More than 1 says that an earlier run failed or never ended: it may have done
-/// a part of the work, or all of it.
+/// If it is greater than 1, an earlier run failed or never ended: it may have done part
+/// or all of the work.
 ///
 /// ```
 /// use tower_conductorone::DeliveryRun;
@@ -40,24 +39,24 @@ impl DeliveryRun {
         Self(number)
     }
 
-    /// 1 for the first.
+    /// The run's number, counted from 1.
     #[must_use]
     pub fn number(self) -> u32 {
         self.0
     }
 }
 
-/// A handler at work. Dropping it cuts the handler off, at its next `await`.
+/// A running handler. Dropping it cuts the handler off at its next `await`.
 pub(super) struct Run {
     task: JoinSet<Verdict>,
     webhook: Webhook,
 }
 
-/// Held by a handler for as long as there is anything left of it.
+/// A guard that the handler's task holds until it has ended.
 pub(super) type Alive = oneshot::Sender<()>;
 
 impl Run {
-    /// Calls the handler, once it is ready.
+    /// Calls the handler once it is ready.
     pub(super) fn start(
         shared: &Arc<Shared>,
         service: impl Handler,
@@ -69,7 +68,7 @@ impl Run {
         request.extensions_mut().insert(DeliveryRun::new(number));
         let handled = service.handle(request, webhook.clone());
         let limit = shared.run_limit(webhook);
-        // A task of its own: if the handler panics, this one does not.
+        // In its own task, so that a panic of the handler stays there.
         let mut task = JoinSet::new();
         let (shared, called_with) = (Arc::clone(shared), webhook.clone());
         let work = async move {
@@ -83,7 +82,7 @@ impl Run {
                         event = called_with.event_for_log(),
                         run = number,
                         ?limit,
-                        "the handler did not end within the run limit, and is cut off"
+                        "the handler exceeded the run limit and is cut off"
                     );
                     Verdict::rejected(RejectionKind::HandlerFailed)
                 }
@@ -100,18 +99,18 @@ impl Run {
         }
     }
 
-    /// Waits for its end. May be dropped and called again.
+    /// Waits for the end of the run. Cancel safe.
     pub(super) async fn end(&mut self) -> Verdict {
         match self.task.join_next().await {
             Some(Ok(verdict)) => verdict,
             Some(Err(error)) => {
-                // The panic hook has told the message.
+                // The panic hook has printed the message.
                 tracing::error!(
                     tenant = self.webhook.tenant(),
                     webhook_id = self.webhook.id_for_log(),
                     event = self.webhook.event_for_log(),
                     panicked = error.is_panic(),
-                    "the handler broke off"
+                    "the handler panicked or was cancelled"
                 );
                 Verdict::rejected(RejectionKind::HandlerFailed)
             }

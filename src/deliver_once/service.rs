@@ -24,8 +24,8 @@ use super::shared::{Phase, Shared};
 use crate::rejection::{Rejection, RejectionKind};
 use crate::verify::{Arrived, Webhook};
 
-/// Headers that ask for another form of the answer. The handler does not see them: its
-/// answer is kept, and goes to all who ask.
+/// Headers that ask for another representation of the answer. The handler does not see
+/// them, since its answer is kept and returned to every request.
 const OF_ONE_ANSWER: [HeaderName; 7] = [
     header::ACCEPT_ENCODING,
     header::RANGE,
@@ -36,7 +36,7 @@ const OF_ONE_ANSWER: [HeaderName; 7] = [
     header::IF_UNMODIFIED_SINCE,
 ];
 
-/// Middleware that has each delivery's work done once: made by
+/// Middleware that does each delivery's work once. Created by
 /// [`DeliverOnceLayer`](super::DeliverOnceLayer).
 #[derive(Clone, Debug)]
 pub struct DeliverOnce<S> {
@@ -49,24 +49,24 @@ impl<S> DeliverOnce<S> {
         Self { inner, shared }
     }
 
-    /// The inner service.
+    /// Returns a reference to the inner service.
     pub fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The inner service, to change it.
+    /// Returns a mutable reference to the inner service.
     pub fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 
-    /// The inner service alone.
+    /// Consumes the middleware and returns the inner service.
     pub fn into_inner(self) -> S {
         self.inner
     }
 }
 
-/// The inner service gets the body that was verified, also where a layer in between has
-/// replaced the request's body.
+/// The inner service gets the verified body, even if a layer in between has replaced the
+/// request's body.
 impl<S, B, ReqBody> Service<Request<ReqBody>> for DeliverOnce<S>
 where
     S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + 'static,
@@ -80,8 +80,8 @@ where
     type Error = S::Error;
     type Future = ResponseFuture<S::Error>;
 
-    /// Always ready: a duplicate needs nothing of the inner service. Its readiness is
-    /// awaited in the run.
+    /// Always ready: a duplicate does not need the inner service. The run awaits the inner
+    /// service's readiness.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         Poll::Ready(Ok(()))
     }
@@ -104,7 +104,7 @@ where
 /// A request that waits for the answer of its delivery.
 struct Waiting {
     stage: watch::Receiver<Stage>,
-    /// Whether the work is done for this request, and not for an earlier one.
+    /// Whether this request began the work.
     is_first: bool,
     latest: Instant,
 }
@@ -124,7 +124,7 @@ impl Waiting {
     }
 }
 
-/// Joins the work on the delivery, or begins it.
+/// Joins the delivery's work, or begins it.
 fn begin<H: Handler, B>(
     shared: &Arc<Shared>,
     service: &H,
@@ -171,7 +171,7 @@ fn begin<H: Handler, B>(
                 arrived,
             };
             let work = lead(Arc::clone(shared), seat, webhook.clone(), job);
-            // The caller may hang up: the work goes on.
+            // The work continues if the caller disconnects.
             tokio::spawn(work.instrument(span(webhook)));
             Ok(Waiting {
                 stage,
@@ -182,8 +182,8 @@ fn begin<H: Handler, B>(
     }
 }
 
-/// The span of a delivery's work. It follows from the request's, and is no part of
-/// it, since it may last for days longer.
+/// The span of a delivery's work. It follows from the request's span but is not its
+/// child, since it may last days longer.
 pub(super) fn span(webhook: &Webhook) -> Span {
     let span = tracing::info_span!(
         parent: None,
@@ -201,6 +201,6 @@ fn log_refused(webhook: &Webhook, rejection: &Rejection) {
         webhook_id = webhook.id_for_log(),
         code = rejection.code(),
         cause = rejection.cause(),
-        "webhook refused: it can only be answered through a callback"
+        "webhook refused: its callback URL cannot be used"
     );
 }

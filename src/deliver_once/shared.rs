@@ -15,15 +15,15 @@ use crate::ledger::{DeliveryKey, Ledger, Name};
 use crate::rejection::{Rejection, RejectionHooks, RejectionKind};
 use crate::verify::Webhook;
 
-/// Nobody has said yet whether promised deliveries are resumed.
+/// `recover` has not started.
 const UNKNOWN: u8 = 0;
 
-/// They are, or the log says that they are not.
+/// `recover` has started, or the warning that it has not is logged.
 const SETTLED: u8 = 1;
 
 /// What the clones of a layer and its services share.
 pub(super) struct Shared {
-    /// In the ledger, which other layers may share.
+    /// This layer's name in the ledger, which other layers may share.
     name: Cow<'static, str>,
     pub(super) layer: Name,
     pub(super) ledger: Arc<dyn Ledger>,
@@ -43,28 +43,28 @@ pub(super) type Place = OwnedSemaphorePermit;
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Policy {
-    /// After which 202 is answered, and the answer posted.
+    /// The time after which the answer is 202, and the document is posted.
     pub(super) answer_within: Duration,
-    /// Whether 202 is the only answer.
+    /// Whether every delivery is answered 202 at once.
     pub(super) by_callback: bool,
-    /// After which the first caller gets 503.
+    /// The time after which the first caller gets 503.
     pub(super) latest_answer: Duration,
-    /// After which a duplicate gets 503.
+    /// The time after which a duplicate gets 503.
     pub(super) join: Duration,
     pub(super) lease: Duration,
     pub(super) drain: Duration,
-    /// After which a handler is cut off.
+    /// The time after which a handler is cut off.
     pub(super) run_limit: Duration,
-    /// How many handlers may be at work at once.
+    /// How many handlers may run at once.
     pub(super) max_running: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Phase {
     Serving,
-    /// No new work is begun.
+    /// New work is refused.
     Draining,
-    /// What is not done is left to others.
+    /// Unfinished work is left to others.
     Stopped,
 }
 
@@ -92,8 +92,8 @@ impl Shared {
         }
     }
 
-    /// The delivery that brought this webhook. Whatever the user's key says, it is
-    /// no other layer's, no other tenant's and no other event's.
+    /// The key of the webhook's delivery. Whatever the user's key is, it differs from those
+    /// of other layers, tenants and events.
     pub(super) fn key_of(&self, webhook: &Webhook) -> DeliveryKey {
         let own = (self.key)(webhook);
         let parts = [
@@ -105,7 +105,7 @@ impl Shared {
         DeliveryKey::digest(parts).scoped(self.layer, Name::of(webhook.tenant()))
     }
 
-    /// The answer in place of the handler's.
+    /// Reports a rejection to the hooks and returns its response.
     pub(super) fn refuse(
         &self,
         webhook: Option<&Webhook>,
@@ -119,33 +119,33 @@ impl Shared {
         self.hooks.response(&rejection).map(DocumentBody::from)
     }
 
-    /// Notes that this process resumes promised deliveries.
+    /// Records that this process resumes promised deliveries.
     pub(super) fn is_recovering(&self) {
         self.recovery.store(SETTLED, Ordering::Relaxed);
     }
 
-    /// Warns at the first promise, if nothing would resume it after a crash.
+    /// Warns at the first promised delivery if `recover` is not running.
     pub(super) fn warn_unless_recovering(&self) {
         if self.recovery.swap(SETTLED, Ordering::Relaxed) == UNKNOWN {
             tracing::warn!(
-                "a delivery is answered 202, and DeliverOnceLayer::recover is not running: \
-                 after a crash, nothing resumes the deliveries that this process has promised"
+                "a delivery is answered 202 while DeliverOnceLayer::recover is not running: \
+                 if this process crashes, the delivery is lost unless another replica resumes it"
             );
         }
     }
 
-    /// A place for a handler at work, if one is free.
+    /// Takes a place for a handler, if one is free.
     pub(super) fn try_place(&self) -> Option<Place> {
         Arc::clone(&self.places).try_acquire_owned().ok()
     }
 
-    /// A place, as soon as one is free: before those who only try.
+    /// Waits for a free place, ahead of [`try_place`](Self::try_place).
     pub(super) async fn place(&self) -> Option<Place> {
         Arc::clone(&self.places).acquire_owned().await.ok()
     }
 
-    /// How long a run for this webhook may take: what ends after the callback's
-    /// deadline is of no use.
+    /// How long a run for this webhook may take. An answer after the callback's deadline is
+    /// useless.
     pub(super) fn run_limit(&self, webhook: &Webhook) -> Duration {
         let limit = self.policy.run_limit;
         if let Some((client, callback)) = self.callbacks.as_ref().zip(webhook.callback()) {
@@ -154,13 +154,13 @@ impl Shared {
         limit
     }
 
-    /// Whether 202 may be answered: whether the answer can be posted.
+    /// Whether this layer may answer 202, because it can post the document later.
     pub(super) fn may_promise(&self, webhook: &Webhook) -> bool {
         self.callbacks.is_some() && self.check_callback(webhook).is_ok()
     }
 
-    /// Whether a 202 can be followed by a callback: as far as is known, if it is not
-    /// this layer that posts it.
+    /// Whether a callback can follow a 202. If this layer does not post it, only the
+    /// presence of a callback URL is known.
     pub(super) fn may_be_called_back(&self, webhook: &Webhook) -> bool {
         if self.callbacks.is_some() {
             return self.check_callback(webhook).is_ok();
@@ -168,13 +168,13 @@ impl Shared {
         webhook.callback_url().is_some()
     }
 
-    /// Whether a later request for a delivery is the better one to answer.
+    /// Whether a later request's callback URL replaces the known one.
     pub(super) fn supersedes(&self, later: &Webhook, known: &Webhook) -> bool {
         let is_later = later.claims().issued_at() >= known.claims().issued_at();
         (is_later && self.may_promise(later)) || !self.may_promise(known)
     }
 
-    /// Whether the webhook's callback URL may be used.
+    /// Checks that the webhook's callback URL may be used.
     pub(super) fn check_callback(&self, webhook: &Webhook) -> Result<(), Rejection> {
         #[derive(Debug, thiserror::Error)]
         #[error("the webhook has no callback URL")]
@@ -192,12 +192,12 @@ impl Shared {
         }
     }
 
-    /// The handler needs longer than ConductorOne waits, and no 202 was answered.
+    /// Logs that the handler is slower than ConductorOne waits and no 202 was answered.
     pub(super) fn log_overdue(&self, webhook: &Webhook) {
         let reason = match (&self.callbacks, self.check_callback(webhook)) {
             (None, _) => "no callback client is configured".to_owned(),
             (Some(_), Err(rejection)) => rejection.cause().unwrap_or_default(),
-            (Some(_), Ok(())) => "the ledger is out of reach".to_owned(),
+            (Some(_), Ok(())) => "the ledger cannot be reached".to_owned(),
         };
         tracing::warn!(
             tenant = webhook.tenant(),
@@ -205,7 +205,7 @@ impl Shared {
             event = webhook.event_for_log(),
             after = ?self.policy.latest_answer,
             %reason,
-            "the handler is slower than ConductorOne waits, and no callback can be used: answered 503"
+            "the handler exceeded the limit and no callback can be used: answered 503"
         );
     }
 
@@ -213,7 +213,7 @@ impl Shared {
         *self.stop.borrow()
     }
 
-    /// Goes on to this phase, never back.
+    /// Enters a phase, unless a later one has been entered.
     pub(super) fn enter(&self, phase: Phase) {
         self.stop.send_if_modified(|current| {
             let ahead = *current < phase;
@@ -226,7 +226,7 @@ impl Shared {
 
     /// Completes once this phase has been entered.
     pub(super) async fn reached(&self, phase: Phase) {
-        // The sender is here: it cannot fail.
+        // Cannot fail: `self` holds the sender.
         let _ = self.stop.subscribe().wait_for(|now| *now >= phase).await;
     }
 }

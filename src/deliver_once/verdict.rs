@@ -1,4 +1,4 @@
-//! Whether ConductorOne can use a handler's response.
+//! Decides whether ConductorOne can use a handler's response.
 
 use std::error::Error;
 use std::time::Duration;
@@ -18,28 +18,28 @@ use crate::ledger::RecordedAnswer;
 use crate::rejection::{Rejection, RejectionKind};
 use crate::verify::Webhook;
 
-/// How a run has ended.
+/// The result of a run.
 #[derive(Clone)]
 pub(super) enum Verdict {
-    /// With an answer that is final: a document, a 202 or an explicit 410.
+    /// A final answer: a document, a 202 or an explicit 410.
     Answered(RecordedAnswer),
-    /// It has failed, and is to be tried again.
+    /// The run failed and should be repeated.
     Failed(Failure),
 }
 
 #[derive(Clone)]
 pub(super) enum Failure {
-    /// The handler's response says so, or that of a layer inside.
+    /// The handler, or a layer inside, responded with an error status.
     Response(FailureResponse),
-    /// There is no response that can be used.
+    /// There is no usable response.
     Rejected(Rejection),
 }
 
-/// What is told of a response that says that the run has failed.
+/// The parts of an error response that are returned.
 #[derive(Clone)]
 pub(super) struct FailureResponse {
     status: StatusCode,
-    /// By which an extractor or a layer inside explains its response.
+    /// The rejection in the response's extensions, from an extractor or a layer inside.
     rejection: Option<Rejection>,
     retry_after: Option<HeaderValue>,
     content_type: Option<HeaderValue>,
@@ -49,28 +49,28 @@ pub(super) struct FailureResponse {
 /// Why ConductorOne cannot use a response.
 #[derive(Debug, thiserror::Error)]
 enum Unusable {
-    #[error("status {0} has no document, and it is not 202")]
+    #[error("status {0} carries no document and is not 202")]
     Status(StatusCode),
-    #[error("410 would end the delivery for good: say Outcome::gone_for_good() if that is meant")]
+    #[error("410 would end the delivery: return Outcome::gone_for_good() if that is intended")]
     Gone,
-    #[error("202 promises a callback, and the webhook has no callback URL that may be used")]
+    #[error("202 requires a callback, and the webhook has no usable callback URL")]
     Accepted,
-    #[error("its body is longer than {MAX_DOCUMENT} bytes, broke off, or took over {DOCUMENT:?}")]
+    #[error("its body exceeds {MAX_DOCUMENT} bytes, broke off, or took longer than {DOCUMENT:?}")]
     Body,
-    #[error("its body has the Content-Encoding {0:?}: compress outside of DeliverOnceLayer")]
+    #[error("its body has the Content-Encoding {0:?}: compress outside DeliverOnceLayer")]
     Encoded(HeaderValue),
-    #[error("its document is not one for this event")]
+    #[error("its document does not match the event")]
     Document(#[source] ReplyError),
 }
 
-/// How long a document may take to be read from the handler's response.
+/// The longest time to read a document from the handler's response.
 const DOCUMENT: Duration = Duration::from_secs(30);
 
-/// How long what a failed run has to say may take: that it has failed counts.
+/// The longest time to read the body of an error response, which is dropped after that.
 const REASON: Duration = Duration::from_secs(5);
 
 impl Verdict {
-    /// Reads the response to its end and judges it.
+    /// Reads the response to its end and decides whether it can be used.
     pub(super) async fn judge<B>(webhook: &Webhook, response: Response<B>) -> Self
     where
         B: Body,
@@ -110,12 +110,12 @@ impl Verdict {
         }
     }
 
-    /// Whether it is a 202, which promises a callback.
+    /// Whether the answer is 202, which a callback must follow.
     pub(super) fn is_accepted(&self) -> bool {
         matches!(self, Self::Answered(answer) if answer.status() == StatusCode::ACCEPTED)
     }
 
-    /// Failed: a 202, and the webhook has no callback URL that may be used.
+    /// A failure: a 202 for a webhook without a usable callback URL.
     pub(super) fn no_callback(webhook: &Webhook) -> Self {
         Self::unusable(webhook, Unusable::Accepted)
     }
@@ -132,7 +132,7 @@ impl Verdict {
         Self::Failed(Failure::Rejected(rejection))
     }
 
-    /// Failed, with nothing to say but that.
+    /// A failure without a response.
     pub(super) fn rejected(kind: RejectionKind) -> Self {
         Self::Failed(Failure::Rejected(Rejection::new(kind)))
     }
@@ -146,8 +146,8 @@ impl Failure {
         }
     }
 
-    /// Whether the request has not reached the handler, as far as can be told: a layer
-    /// or a router inside has answered in its stead.
+    /// Whether the request apparently did not reach the handler, because a layer or a
+    /// router inside answered it.
     pub(super) fn never_handled(&self) -> bool {
         let Self::Response(FailureResponse {
             status, rejection, ..
