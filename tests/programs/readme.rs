@@ -157,7 +157,7 @@ async fn the_table_of_answers_holds_for_what_handlers_and_extractors_answer() {
             route(post(unusable)).layer(once()).layer(verify()),
             &step,
             500,
-            "could not use",
+            "cannot be used",
         ),
         (
             route(post(later)).layer(verify()),
