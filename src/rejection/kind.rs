@@ -1,4 +1,4 @@
-//! The kinds of refusals, and what each is answered.
+//! The kinds of rejections, and how each is answered.
 
 use http::StatusCode;
 
@@ -26,21 +26,20 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// **405**: the method is not POST. Route only POST to the layer, or leave
-    /// the answer to it.
+    /// **405**: the method is not POST. Route only POST to the layer, or let the layer
+    /// answer.
     MethodNotAllowed => METHOD_NOT_ALLOWED, "method_not_allowed", Method;
-    /// **415**: the content type is missing or not `application/json`. Not sent
-    /// by ConductorOne; a proxy may have changed it.
+    /// **415**: the content type is missing or not `application/json`. ConductorOne does
+    /// not send that; a proxy may have changed it.
     UnsupportedMediaType => UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", MediaType;
     /// **415**: the body has a content coding. The token binds the bytes as
     /// sent: keep proxies from compressing requests.
     UnsupportedContentCoding => UNSUPPORTED_MEDIA_TYPE, "unsupported_content_coding", Coding;
 
-    /// **401**: no bearer token. Not from ConductorOne, or a proxy took the
-    /// `Authorization` header away.
+    /// **401**: no bearer token. ConductorOne did not send the request, or a proxy has
+    /// removed the `Authorization` header.
     MissingToken => UNAUTHORIZED, "missing_token", Missing;
-    /// **401**: more than one `Authorization` header. A proxy may have added its
-    /// own.
+    /// **401**: more than one `Authorization` header. A proxy may have added one.
     SeveralTokens => UNAUTHORIZED, "several_tokens", Token;
     /// **401**: the token is longer than the limit, 8 KiB by default.
     TokenTooLong => UNAUTHORIZED, "token_too_long", Token;
@@ -59,9 +58,8 @@ kinds! {
     InvalidClaim => UNAUTHORIZED, "invalid_claim", Token;
     /// **401**: `iss` is none of the configured tenants. The log names it.
     UnknownTenant => UNAUTHORIZED, "unknown_tenant", Token;
-    /// **401**: the tenant's JWKS has no key for this token, also after a look
-    /// at the newest one, as far as the limit on fetching and the endpoint allowed
-    /// that.
+    /// **401**: the tenant's JWKS has no key for this token. The layer has fetched the
+    /// newest JWKS before, if the limit on fetching and the endpoint allowed that.
     UnknownKey => UNAUTHORIZED, "unknown_key", Token;
     /// **401**: the key that `kid` names is for another algorithm than `alg`.
     AlgorithmMismatch => UNAUTHORIZED, "algorithm_mismatch", Token;
@@ -79,12 +77,12 @@ kinds! {
     /// **401**: `htm` is not the request's method.
     WrongMethod => UNAUTHORIZED, "wrong_method", Token;
     /// **401**: `htu` is not the URL that was called. Check the public URL: its
-    /// scheme, host and the prefix that a proxy strips. Or the path that was called
-    /// has dot segments, or is spelled otherwise than in `htu`, so that a router
-    /// might take it for another one.
+    /// scheme, its host, and the prefix that a proxy strips. Or the path has dot
+    /// segments, or another percent-encoding than in `htu`, and a router might
+    /// match it differently.
     WrongUrl => UNAUTHORIZED, "wrong_url", Token;
-    /// **401**: the body is not the one that the token was made for. Something
-    /// on the way may parse and write it again.
+    /// **401**: the body's SHA-256 is not the token's `htb_s256`. A proxy may parse
+    /// and rewrite the body.
     BodyHashMismatch => UNAUTHORIZED, "body_hash_mismatch", Token;
     /// **401**: the token was used before.
     ReplayedToken => UNAUTHORIZED, "replayed_token", Token;
@@ -93,14 +91,14 @@ kinds! {
     BodyTooLarge => PAYLOAD_TOO_LARGE, "body_too_large", Plain;
     /// **408**: the body did not arrive within the time limit, 10 s by default.
     BodyTimeout => REQUEST_TIMEOUT, "body_timeout", Plain;
-    /// **400**: reading the body failed on the way.
+    /// **400**: reading the body failed.
     UnreadableBody => BAD_REQUEST, "unreadable_body", Plain;
     /// **400**: the body is empty, or shorter than its `Content-Length`. Has a
     /// layer outside this one consumed it?
     IncompleteBody => BAD_REQUEST, "incomplete_body", Plain;
     /// **400**: `Content-Digest` has a SHA-256 that is not the body's.
     ContentDigestMismatch => BAD_REQUEST, "content_digest_mismatch", Plain;
-    /// **400**: the body is no webhook envelope, or its `webhookId` or `event` is
+    /// **400**: the body is not a webhook envelope, or its `webhookId` or `event` is
     /// longer than 256 bytes.
     InvalidEnvelope => BAD_REQUEST, "invalid_envelope", Plain;
     /// **400**: the envelope's `version` is not `v1`.
@@ -108,39 +106,39 @@ kinds! {
     /// **400**: a `Webhook-*` header contradicts the body.
     HeaderMismatch => BAD_REQUEST, "header_mismatch", Plain;
 
-    /// **503**: the tenant's keys are out of reach for now, or so old that one for
-    /// this token may be missing. ConductorOne retries; the log says why.
+    /// **503**: the tenant's keys cannot be fetched, or those in force are so old that
+    /// the key for this token may be missing. ConductorOne retries; the log says why.
     KeysUnavailable => SERVICE_UNAVAILABLE, "keys_unavailable", Retry;
-    /// **503**: the replay store is out of reach for now, or full. ConductorOne
-    /// retries; the log says why.
+    /// **503**: the replay store cannot be reached, or is full. ConductorOne retries; the
+    /// log says why.
     ReplayStoreUnavailable => SERVICE_UNAVAILABLE, "replay_store_unavailable", Retry;
 
-    /// **503**, by [`DeliverOnce`](crate::DeliverOnce): the work on this delivery
-    /// goes on and its answer is not there yet. ConductorOne's next attempt asks
-    /// again.
+    /// **503**, by [`DeliverOnce`](crate::DeliverOnce): the handler is still at
+    /// work on this delivery. ConductorOne retries.
     DeliveryRunning => SERVICE_UNAVAILABLE, "delivery_running", Retry;
-    /// **503**, by [`DeliverOnce`](crate::DeliverOnce): as many handlers are at work
-    /// as [may be](crate::deliver_once::DeliverOnceBuilder::max_running). ConductorOne
-    /// retries.
+    /// **503**, by [`DeliverOnce`](crate::DeliverOnce): [`max_running`] handlers are
+    /// at work. ConductorOne retries.
+    ///
+    /// [`max_running`]: crate::DeliverOnceBuilder::max_running
     TooManyRunning => SERVICE_UNAVAILABLE, "too_many_running", Retry;
-    /// **503**, by [`DeliverOnce`](crate::DeliverOnce): the ledger is out of
-    /// reach for now, or full. ConductorOne retries; the log says why.
+    /// **503**, by [`DeliverOnce`](crate::DeliverOnce): the ledger cannot be
+    /// reached, or is full. ConductorOne retries; the log says why.
     LedgerUnavailable => SERVICE_UNAVAILABLE, "ledger_unavailable", Retry;
     /// **503**, by [`DeliverOnce`](crate::DeliverOnce): the receiver is stopping
-    /// and begins no work. ConductorOne's next attempt reaches another.
+    /// and begins no work. ConductorOne retries, and reaches another replica.
     Stopping => SERVICE_UNAVAILABLE, "stopping", Retry;
-    /// **400**, by [`DeliverOnce`](crate::DeliverOnce): every delivery is to be
-    /// answered through its callback URL, and this one has none that may be
-    /// used. The log says why.
+    /// **400**, by [`DeliverOnce`](crate::DeliverOnce): the layer answers every
+    /// delivery through its callback URL, and cannot use the URL of this one. The log
+    /// says why.
     NoCallback => BAD_REQUEST, "no_callback", Plain;
 
     /// **500**, by [`DeliverOnce`](crate::DeliverOnce): the handler panicked, its service
     /// failed, or it was cut off at the
-    /// [run limit](crate::deliver_once::DeliverOnceBuilder::run_limit). The log says
+    /// [run limit](crate::DeliverOnceBuilder::run_limit). The log says
     /// which, as an error. ConductorOne retries.
     HandlerFailed => INTERNAL_SERVER_ERROR, "handler_failed", Plain;
-    /// **500**, by [`DeliverOnce`](crate::DeliverOnce): the handler's response is of no
-    /// use to ConductorOne, such as a 200 without the document that the event asks for.
+    /// **500**, by [`DeliverOnce`](crate::DeliverOnce): ConductorOne cannot use the
+    /// handler's response, such as a 200 without the document that the event requires.
     /// The log says why, as an error. ConductorOne retries.
     UnusableResponse => INTERNAL_SERVER_ERROR, "unusable_response", Plain;
     /// **500**, by [`DeliverOnce`](crate::DeliverOnce): this delivery was answered 202,
@@ -148,8 +146,8 @@ kinds! {
     DeliveryGivenUp => INTERNAL_SERVER_ERROR, "delivery_given_up", Plain;
 
     /// **500**, by [`DeliverOnce`](crate::DeliverOnce), an extractor or an
-    /// [`EventRouter`](crate::EventRouter): the request has no verified webhook in its extensions. [`VerifyWebhookLayer`] is not installed
-    /// outside, on this route. The log says so, as an error.
+    /// [`EventRouter`](crate::EventRouter): the request has no verified webhook in its
+    /// extensions. [`VerifyWebhookLayer`] is not installed outside, on this route. The log says so, as an error.
     ///
     /// [`VerifyWebhookLayer`]: crate::VerifyWebhookLayer
     MissingWebhook => INTERNAL_SERVER_ERROR, "missing_webhook", Plain;
@@ -164,9 +162,8 @@ kinds! {
     /// not match its event's type, or would take too much memory.
     UnreadablePayload => UNPROCESSABLE_ENTITY, "unreadable_payload", Plain;
 
-    /// **500**, by either layer: the function given as `rejection_response` has made an
-    /// answer that ConductorOne would take for a success (2xx), a redirect (3xx) or the
-    /// end of the delivery (410). The log says so, as an error.
+    /// **500**, by either layer: the function given as `rejection_response` has made a
+    /// 2xx, a 3xx or a 410, after which ConductorOne would not retry. The log says so, as an error.
     UnusableRejectionResponse => INTERNAL_SERVER_ERROR, "unusable_rejection_response", Plain;
 
     /// **500**, by either layer: it has let this request through already. It is
@@ -190,9 +187,9 @@ pub(super) enum Answer {
 }
 
 impl RejectionKind {
-    /// The status that the caller gets. Never 2xx, 3xx or 410 Gone (after which
-    /// ConductorOne would not retry), 503 only for a passing trouble of the
-    /// receiver's own, and 500 only if a handler fails or the receiver is put together
+    /// The status of the answer. Never 2xx, 3xx or 410 Gone (after which
+    /// ConductorOne would not retry). It is 503 only for a temporary failure of the
+    /// receiver, and 500 only if a handler fails or the receiver is put together
     /// wrongly.
     #[must_use]
     pub fn status(self) -> StatusCode {

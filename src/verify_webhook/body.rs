@@ -11,8 +11,8 @@ pin_project! {
     /// service's, or that of a rejection.
     ///
     /// It is a [`Body`] if the inner one has `Data = Bytes`, as those of hyper,
-    /// axum and tonic do. One with other data can be made such in the inner
-    /// service: `BodyExt::map_frame` of http-body-util, with
+    /// axum and tonic do. To convert another body, use, in the inner
+    /// service, `BodyExt::map_frame` of http-body-util, with
     /// `frame.map_data(|mut data| data.copy_to_bytes(data.remaining()))`.
     #[derive(Debug)]
     pub struct ResponseBody<B> {

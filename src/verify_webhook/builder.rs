@@ -79,11 +79,10 @@ impl VerifyWebhookBuilder {
     /// `https://hooks.example.com`, plus the prefix that a proxy strips from
     /// the path, if one does. Required.
     ///
-    /// Tokens are bound to it: their `htu` has to be this URL followed by the
-    /// path of the request, their `aud` its host. It is not taken from the
-    /// request, whose `Host` header comes from whoever sends it. A slash at
-    /// its end does not count, and neither does the query string of a request:
-    /// no token names one, so it is not signed.
+    /// Tokens are bound to it: `htu` must be this URL followed by the path of the
+    /// request, and `aud` its host. The layer does not take it from the request, whose
+    /// `Host` header the sender chooses. A slash at its end is ignored, and so is the
+    /// query string of a request: no token names one, so it is not signed.
     pub fn public_url(mut self, url: impl Into<String>) -> Self {
         self.public_url = Some(RedactedUrl(url.into()));
         self
@@ -91,9 +90,8 @@ impl VerifyWebhookBuilder {
 
     /// A tenant whose webhooks are accepted: its domain, such as
     /// `example.conductor.one` or, in the EU, `example.c1eu.ai`; or a [`Tenant`]
-    /// with keys from elsewhere. At
-    /// least one is required; several may be named. Each of them can have any path
-    /// of the public URL called: tell them apart by
+    /// with keys from elsewhere. At least one is required; more are allowed. Each of
+    /// them can call every path of the public URL: tell them apart by
     /// [`Webhook::tenant`](crate::Webhook::tenant), never by the path.
     pub fn tenant(mut self, tenant: impl Into<Tenant>) -> Self {
         self.tenants.push(tenant.into());
@@ -103,72 +101,71 @@ impl VerifyWebhookBuilder {
     /// How far the tenant's clock and this machine's may differ. 30 s by
     /// default, at most 60 s.
     ///
-    /// It is added to `exp` and taken off `nbf`. ConductorOne's `nbf` is a minute
-    /// before `iat` already, so a clock here may be slow by 90 s and fast by two and
-    /// a half minutes, less the way.
+    /// It is added to `exp` and subtracted from `nbf`. ConductorOne's `nbf` is a minute
+    /// before `iat` already. So with the default, a clock here may be 90 s slow, or two
+    /// and a half minutes fast, less the time that the request takes to arrive.
     pub fn leeway(mut self, leeway: Duration) -> Self {
         self.leeway = leeway;
         self
     }
 
-    /// The longest life (`exp` less `iat`) that a token may have. 10 minutes by
-    /// default; ConductorOne's live for two. An `iat` that lies further ahead than
-    /// this and the leeway is refused.
+    /// The longest lifetime (`exp` less `iat`) of a token. 10 minutes by default;
+    /// ConductorOne's tokens live for two. An `iat` that lies further in the future
+    /// than this and the leeway is rejected.
     pub fn max_token_lifetime(mut self, lifetime: Duration) -> Self {
         self.max_token_lifetime = lifetime;
         self
     }
 
-    /// The longest token that is looked at, in bytes. 8 KiB by default.
+    /// The longest token that is accepted, in bytes. 8 KiB by default.
     pub fn max_token_bytes(mut self, bytes: usize) -> Self {
         self.max_token_bytes = bytes;
         self
     }
 
-    /// The longest body that is read, in bytes. 2 MiB by default.
+    /// The longest body that is accepted, in bytes. 2 MiB by default.
     pub fn max_body_bytes(mut self, bytes: usize) -> Self {
         self.max_body_bytes = bytes;
         self
     }
 
-    /// How long a body may take to arrive, from when it is first asked for to
-    /// its end. 10 s by default.
+    /// How long a body may take to arrive, from its first poll to its end. 10 s by
+    /// default.
     pub fn body_timeout(mut self, timeout: Duration) -> Self {
         self.body_timeout = timeout;
         self
     }
 
-    /// Where used tokens are remembered. By default in this process's memory;
+    /// Where the ids of used tokens are stored. By default in this process's memory;
     /// replicas that share the traffic should share a store.
     pub fn replay_store(mut self, store: impl ReplayStore) -> Self {
         self.replay_store = Arc::new(store);
         self
     }
 
-    /// How long the replay store may take to answer. 20 s by default; then the
+    /// How long the replay store may take to answer. 20 s by default; after that, the
     /// request is answered 503.
     ///
-    /// A store that is out of reach may use that time to try again: with a 503
-    /// at once, an outage of minutes uses up ConductorOne's 50 attempts.
+    /// A store that cannot be reached can use that time to retry. With a 503 at once,
+    /// an outage of minutes would use up ConductorOne's 50 attempts.
     ///
-    /// The claim may still land after that, and ConductorOne's next attempts
-    /// then count as replays for as long as they bring the same token (it
-    /// lives two minutes; attempts go on for longer).
+    /// The store may complete the claim after that time. ConductorOne's next attempts
+    /// then count as replays while they bring the same token, for at most two
+    /// minutes; its attempts go on for longer.
     pub fn replay_store_timeout(mut self, timeout: Duration) -> Self {
         self.replay_store_timeout = timeout;
         self
     }
 
-    /// What becomes of a webhook whose token was used before. It is refused by
+    /// How to handle a webhook whose token was used before. It is rejected by
     /// default.
     pub fn replay_policy(mut self, policy: ReplayPolicy) -> Self {
         self.replay_policy = Some(policy);
         self
     }
 
-    /// Lets a token be used any number of times while it lives: whoever gets
-    /// hold of a request can send it again and again. A warning in the log says
-    /// so when the layer is built.
+    /// Accepts a token any number of times during its lifetime: anybody who captures a
+    /// request can replay it. A warning in the log says so when the layer is built.
     pub fn dangerous_disable_replay_guard(mut self) -> Self {
         self.replay_policy = None;
         self
@@ -178,7 +175,7 @@ impl VerifyWebhookBuilder {
     /// hosts only (`localhost`, `127.0.0.0/8`, `[::1]`): for tests and
     /// development. A warning in the log says so when the layer is built.
     ///
-    /// It does not concern a tenant's own [`key_source`](Tenant::key_source).
+    /// It does not apply to a tenant's own [`key_source`](Tenant::key_source).
     pub fn dangerous_allow_http_on_loopback(mut self) -> Self {
         self.fetching.http_on_loopback = true;
         self
@@ -197,8 +194,7 @@ impl VerifyWebhookBuilder {
         self
     }
 
-    /// The clock against which a token's times are judged: the system's by
-    /// default.
+    /// The clock that a token's times are compared with: the system's by default.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
@@ -244,7 +240,7 @@ impl VerifyWebhookBuilder {
         self
     }
 
-    /// Checks the configuration and builds the layer. Nothing is fetched yet.
+    /// Checks the configuration and builds the layer. Fetches nothing yet.
     ///
     /// # Errors
     /// [`ConfigError`] names the value that is wrong, and what would be right.
@@ -297,7 +293,7 @@ impl VerifyWebhookBuilder {
         }
         if self.replay_policy.is_none() {
             tracing::warn!(
-                "the guard against replays is switched off: a captured webhook can be sent again"
+                "the guard against replays is switched off: a captured webhook can be replayed"
             );
         }
         Ok(Verifier {

@@ -22,18 +22,17 @@ use crate::verify::Verifier;
 
 /// Wraps services in [`VerifyWebhook`].
 ///
-/// The service is always ready. Once a request has passed, it waits until the
-/// inner service (a clone, one for each request) is ready for it. So a limit
-/// inside of this layer (`ConcurrencyLimit`, `RateLimit`, a `LoadShed`) counts
-/// proven webhooks alone, and one outside counts whatever anybody sends, for as
-/// long as a body takes to arrive, keys to be fetched and the replay store to
-/// answer. Put the limit that protects the handler inside, and one that protects
-/// the server's memory and connections outside. Time spent waiting is
-/// ConductorOne's: it hangs up after 30 s, and a `LoadShed` or time-out around the
-/// limit answers earlier.
+/// The service is always ready. When a request has passed, the service waits until a
+/// clone of the inner service is ready for it. So a limit inside this layer
+/// (`ConcurrencyLimit`, `RateLimit`, `LoadShed`) counts proven webhooks alone. A limit
+/// outside counts every request, while its body arrives, keys are fetched and the
+/// replay store answers. Put the limit that protects the handler inside, and the one
+/// that protects the server's memory and connections outside. ConductorOne hangs up
+/// after 30 s: put a `LoadShed` or a time-out around a limit that may make it wait
+/// longer.
 ///
-/// Clones share their keys and what they know of used tokens. `Debug` prints
-/// the policy in force, without secrets.
+/// Clones share their keys and the replay store. `Debug` prints the policy in force,
+/// without secrets.
 #[derive(Clone)]
 pub struct VerifyWebhookLayer {
     shared: Arc<Shared>,
