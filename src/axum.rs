@@ -1,4 +1,4 @@
-//! Extractors and answers for axum.
+//! Extractors and responses for axum.
 
 use std::convert::Infallible;
 
@@ -17,7 +17,7 @@ use crate::rejection::{Rejection, RejectionKind};
 use crate::typed::Typed;
 use crate::verify::Webhook;
 
-/// The URI that came, where nested routers have stripped a part of it.
+/// The request's original URI, of which nested routers may have stripped a part.
 pub(crate) fn original_uri(extensions: &Extensions) -> Option<&Uri> {
     let original = extensions.get::<axum::extract::OriginalUri>();
     original.map(|axum::extract::OriginalUri(uri)| uri)
@@ -32,10 +32,10 @@ impl<S: Sync> FromRequestParts<S> for Webhook {
     }
 }
 
-/// `None` where [`VerifyWebhookLayer`](crate::VerifyWebhookLayer) is not installed, which
-/// is logged as an error: a handler that goes on with `None` is open to everybody. Take
-/// `Option<Webhook>` only in a handler that also serves a route without the layer, and
-/// answers `None` with nothing that a webhook would be answered.
+/// `None` if [`VerifyWebhookLayer`](crate::VerifyWebhookLayer) is not installed, which is
+/// logged as an error: a handler that continues with `None` is open to everyone. Use
+/// `Option<Webhook>` only in a handler that also serves a route without the layer, and do
+/// not answer `None` as you would a webhook.
 impl<S: Sync> OptionalFromRequestParts<S> for Webhook {
     type Rejection = Infallible;
 
@@ -70,12 +70,12 @@ impl<S: Sync> OptionalFromRequestParts<S> for DeliveryRun {
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TypedRejection {
-    /// It is an administrator's test, which is acknowledged: 200.
-    #[error("a test, which is acknowledged")]
+    /// The webhook is an administrator's test, which is acknowledged with 200.
+    #[error("the webhook is a test and is acknowledged")]
     #[non_exhaustive]
     Test(Outcome),
-    /// There is no webhook
-    /// ([`MissingWebhook`](crate::RejectionKind::MissingWebhook)), it is of another event
+    /// The request has no webhook
+    /// ([`MissingWebhook`](crate::RejectionKind::MissingWebhook)), the webhook has another event
     /// ([`UnexpectedEvent`](crate::RejectionKind::UnexpectedEvent)), or its payload does
     /// not match the event's type
     /// ([`UnreadablePayload`](crate::RejectionKind::UnreadablePayload)).

@@ -1,16 +1,16 @@
-//! The wall clock, as a port.
+//! The wall clock.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-/// Provides the time with which a token's `exp`, `nbf` and `iat` are compared.
+/// Provides the time that a token's `exp`, `nbf` and `iat` are compared with.
 ///
-/// [`SystemClock`] is the default; tests use a settable one. Durations (time
-/// limits, the age of keys) do not come from here: they are measured on
-/// tokio's clock, which never jumps and which tests can pause.
+/// [`SystemClock`] is the default; tests use a settable one. Durations (time limits, the
+/// age of keys) are measured on tokio's clock instead, which never jumps and which tests
+/// can pause.
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
-    /// The current time.
+    /// Returns the current time.
     fn now(&self) -> SystemTime;
 }
 
@@ -20,7 +20,7 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
     }
 }
 
-/// The system's own clock.
+/// The system's clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 

@@ -2,8 +2,7 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-/// A configuration that cannot work. It says which value is wrong, and what would
-/// be right.
+/// An invalid configuration. The message names the invalid value and a valid one.
 #[derive(Clone, Debug)]
 pub struct ConfigError {
     message: String,

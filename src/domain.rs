@@ -1,11 +1,11 @@
-//! A tenant's domain.
+//! Validates a tenant's domain.
 
 use crate::config_error::ConfigError;
 use crate::url::RedactedUrl;
 
-/// Checks that a tenant is named by a bare host name, in lower case as in `iss`.
+/// Checks that a tenant's domain is a bare host name in lower case, as in `iss`.
 ///
-/// `what` begins the error's text: what names the tenant.
+/// `what` names the setting at the beginning of the error's text.
 pub(crate) fn check_domain(what: &str, tenant: &RedactedUrl) -> Result<(), ConfigError> {
     let RedactedUrl(domain) = tenant;
     let is_label = |label: &str| {
@@ -17,7 +17,7 @@ pub(crate) fn check_domain(what: &str, tenant: &RedactedUrl) -> Result<(), Confi
     if domain.len() <= 253 && domain.split('.').all(is_label) {
         return Ok(());
     }
-    // Taken for a URL, it may have a password.
+    // If it is a URL, it may contain a password.
     let shown = if domain.contains(':') {
         format!("{tenant:?}")
     } else {
@@ -29,6 +29,6 @@ pub(crate) fn check_domain(what: &str, tenant: &RedactedUrl) -> Result<(), Confi
         ", in punycode (xn--…)"
     };
     Err(ConfigError::new(format!(
-        "{what} {shown} is no host name in lower case: write it like example.conductor.one, without scheme, port and path{punycode}"
+        "{what} {shown} is not a lower-case host name: write it like example.conductor.one, without scheme, port and path{punycode}"
     )))
 }

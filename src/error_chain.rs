@@ -1,7 +1,7 @@
 use std::error::Error;
 use std::fmt::Write;
 
-/// What an error and all of its sources say.
+/// Joins the messages of an error and all its sources.
 pub(crate) fn error_chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

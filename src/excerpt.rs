@@ -1,10 +1,10 @@
-//! What comes from outside, cut down for the log.
+//! Shortens untrusted text for the log.
 
-/// The beginning of a text that comes from outside. Written with `{:?}`, which
-/// escapes it, it fits into a log line.
+/// Returns the beginning of an untrusted text. Written with `{:?}`, which escapes it, it
+/// fits on a log line.
 ///
-/// What follows `/callback/` is left out: in a callback URL it is a secret, and
-/// whoever made the text may have put one anywhere.
+/// Everything after `/callback/` is left out: in a callback URL it is a secret, and an
+/// untrusted text may contain one anywhere.
 pub(crate) fn for_log(text: &str) -> String {
     const SHOWN: usize = 128;
     const CALLBACK: &str = "/callback/";
@@ -24,8 +24,8 @@ pub(crate) fn for_log(text: &str) -> String {
     }
 }
 
-/// Text of others that goes to the log as it is: what is not printable escaped,
-/// cut off after 400 bytes.
+/// Escapes the unprintable characters of an untrusted text, and cuts it off after 400
+/// bytes, so that it can be logged with `{}`.
 pub(crate) fn one_line(reason: &str) -> String {
     const SHOWN: usize = 400;
 

@@ -1,7 +1,8 @@
-//! Header fields about time: `Retry-After` (RFC 9110 §10.2.3), dates and seconds.
+//! Reads and writes header fields about time: `Retry-After` (RFC 9110 §10.2.3), dates
+//! and seconds.
 //!
-//! A date is compared with the response's own `Date`, never with this machine's
-//! clock, which may be wrong by hours.
+//! A date is compared with the response's `Date`, never with this machine's clock, which
+//! may be wrong by hours.
 
 use std::time::{Duration, SystemTime};
 
@@ -13,13 +14,13 @@ pub(crate) fn write_retry_after(wait: Duration) -> HeaderValue {
     HeaderValue::from(whole_seconds(wait).as_secs())
 }
 
-/// At least one second, rounded up so that the retry does not come a moment early.
+/// Rounds up to whole seconds, at least one, so that the retry does not come too early.
 pub(crate) fn whole_seconds(wait: Duration) -> Duration {
     let up = u64::from(wait.subsec_nanos() > 0);
     Duration::from_secs(wait.as_secs().saturating_add(up).max(1))
 }
 
-/// The time that `Retry-After` asks for, if it has the right form.
+/// Returns the wait that `Retry-After` asks for, if the header is valid.
 pub(crate) fn read_retry_after(headers: &HeaderMap) -> Option<Duration> {
     delta_seconds(text(headers, &RETRY_AFTER)?).or_else(|| {
         let until = date(headers, &RETRY_AFTER)?;
@@ -35,8 +36,7 @@ pub(crate) fn date(headers: &HeaderMap, name: &HeaderName) -> Option<SystemTime>
     httpdate::parse_http_date(text(headers, name)?).ok()
 }
 
-/// A number of seconds; one that is too large for the type is as good as any
-/// other large one.
+/// Parses a number of seconds. One beyond `u64` becomes `u64::MAX`.
 pub(crate) fn delta_seconds(text: &str) -> Option<Duration> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| Duration::from_secs(text.parse().unwrap_or(u64::MAX)))

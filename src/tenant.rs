@@ -1,4 +1,4 @@
-//! A tenant, and where its keys come from.
+//! A tenant and the source of its keys.
 
 use std::error::Error;
 use std::fmt;
@@ -17,7 +17,7 @@ use crate::verify::Tenants;
 /// How often a JWKS file is read again.
 const FILE_INTERVAL: Duration = Duration::from_secs(60);
 
-/// A tenant of ConductorOne: its domain, and where its public keys come from.
+/// A ConductorOne tenant: its domain and the source of its public keys.
 ///
 /// By default, its keys are fetched from `https://<domain>/auth/v1/jwks`, which
 /// needs the feature `reqwest` (on by default) or a
@@ -46,9 +46,9 @@ enum Keys {
 }
 
 impl Tenant {
-    /// The tenant of that domain: a bare host name, as in the token's `iss`, such
-    /// as `example.conductor.one` or `example.c1eu.ai`. It may end with anything,
-    /// and counts whole.
+    /// Creates a tenant from its domain: a bare host name, as in the token's `iss`, such as
+    /// `example.conductor.one` or `example.c1eu.ai`. Any suffix is allowed; `iss` must
+    /// equal the whole domain.
     pub fn new(domain: impl Into<String>) -> Self {
         Self {
             domain: RedactedUrl(domain.into()),
@@ -56,7 +56,7 @@ impl Tenant {
         }
     }
 
-    /// Takes the keys from another URL: https, or http on a loopback host where
+    /// Fetches the keys from this URL instead: https, or http on a loopback host if
     /// [`dangerous_allow_http_on_loopback`](crate::VerifyWebhookBuilder::dangerous_allow_http_on_loopback)
     /// allows it.
     pub fn jwks_url(mut self, url: impl Into<String>) -> Self {
@@ -64,27 +64,24 @@ impl Tenant {
         self
     }
 
-    /// Takes the keys from a JWKS file, which is read when the layer is built
-    /// (where an error surfaces), and again every minute.
+    /// Reads the keys from a JWKS file when the layer is built, which fails if the file
+    /// cannot be used, and again every minute.
     pub fn jwks_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.keys = Keys::File(path.into());
         self
     }
 
-    /// Uses these keys and no others, for good.
+    /// Uses only these keys, which never change.
     pub fn static_keys(self, keys: KeySet) -> Self {
         self.key_source(StaticKeys::new(keys))
     }
 
-    /// Takes the keys from a source of yours, such as a
-    /// [`JwksCache`] with other settings.
+    /// Gets the keys from your own source, such as a [`JwksCache`] with other settings.
     ///
-    /// The layer's settings
-    /// [`fetch`](crate::VerifyWebhookBuilder::fetch) and
-    /// [`dangerous_allow_http_on_loopback`](crate::VerifyWebhookBuilder::dangerous_allow_http_on_loopback),
-    /// do not apply to it: a cache is given its own
-    /// [`Fetch`](crate::keys::Fetch), and its builder has its own switch for plain
-    /// http.
+    /// The layer's settings [`fetch`](crate::VerifyWebhookBuilder::fetch) and
+    /// [`dangerous_allow_http_on_loopback`](crate::VerifyWebhookBuilder::dangerous_allow_http_on_loopback)
+    /// do not apply to it: a cache has its own [`Fetch`](crate::keys::Fetch), and its
+    /// builder its own switch for plain http.
     pub fn key_source(mut self, source: impl KeySource) -> Self {
         self.keys = Keys::Source(Arc::new(source));
         self
@@ -97,14 +94,14 @@ impl<T: Into<String>> From<T> for Tenant {
     }
 }
 
-/// The configured tenants with their keys' sources, one of each.
+/// Validates the configured tenants and creates their key sources.
 pub(crate) fn key_sources(
     configured: Vec<Tenant>,
     mut fetching: Fetching,
 ) -> Result<Tenants, ConfigError> {
     if configured.is_empty() {
         return Err(ConfigError::new(
-            "no tenant: name the one whose webhooks are accepted, such as example.conductor.one",
+            "no tenant is configured: name the one whose webhooks to accept, such as example.conductor.one",
         ));
     }
     let mut tenants = Tenants::new();
@@ -112,7 +109,7 @@ pub(crate) fn key_sources(
         check_domain("the tenant", &domain)?;
         let RedactedUrl(domain) = domain;
         let source = keys.source(&domain, &mut fetching).map_err(|error| {
-            let message = format!("the keys of the tenant {domain:?} cannot be set up");
+            let message = format!("the key source of the tenant {domain:?} cannot be created");
             ConfigError::because(message, error)
         })?;
         if tenants.insert(domain.as_str().into(), source).is_some() {
@@ -139,7 +136,7 @@ impl Keys {
     }
 }
 
-/// How keys are fetched: in one way for all tenants.
+/// How keys are fetched, for all tenants alike.
 #[derive(Clone, Debug)]
 pub(crate) struct Fetching {
     pub(crate) fetch: Option<Arc<dyn Fetch>>,
@@ -169,7 +166,7 @@ fn default_fetch(_: &str) -> Result<Arc<dyn Fetch>, FetchError> {
 fn default_fetch(url: &str) -> Result<Arc<dyn Fetch>, FetchError> {
     let url = RedactedUrl(url.to_owned());
     Err(FetchError::new(format_args!(
-        "fetching {url:?} needs the feature `reqwest`; switch it on, call `fetch`, or give the \
+        "fetching {url:?} needs the feature `reqwest`; enable it, call `fetch`, or give the \
          tenant static keys, a JWKS file or a key source"
     )))
 }

@@ -1,4 +1,4 @@
-//! An event of one type, as a handler takes it.
+//! The argument of a handler for one event type.
 
 use std::fmt;
 use std::ops::Deref;
@@ -7,10 +7,10 @@ use std::sync::Arc;
 use crate::event::{Event, PayloadError};
 use crate::verify::Webhook;
 
-/// A webhook with a payload of type `E`: what a handler for events of one type takes.
+/// A webhook with a payload of type `E`: the argument of a handler for one event type.
 ///
-/// It dereferences to the payload, and so has its `answer`. [`webhook`](Self::webhook)
-/// is the rest. Cloning is cheap.
+/// It dereferences to the payload, and so has its `answer` method.
+/// [`webhook`](Self::webhook) gives the rest. Cloning is cheap.
 ///
 /// ```
 /// use tower_conductorone::Typed;
@@ -23,9 +23,8 @@ use crate::verify::Webhook;
 /// # let _ = provision;
 /// ```
 ///
-/// With the feature `axum` it is an extractor, for a route that takes events of one
-/// type alone. It acknowledges an administrator's test, and rejects other events with
-/// 422:
+/// With the feature `axum` it is an extractor, for a route that takes only events of one
+/// type. It acknowledges an administrator's test and rejects other events with 422:
 ///
 #[cfg_attr(feature = "axum", doc = "```")]
 #[cfg_attr(not(feature = "axum"), doc = "```ignore")]
@@ -40,14 +39,14 @@ use crate::verify::Webhook;
 /// # let _ = app;
 /// ```
 ///
-/// A unit test makes one with `unverified_typed` of `testing::Delivery`.
+/// A unit test creates one with `unverified_typed` of `testing::Delivery`.
 pub struct Typed<E> {
     event: Arc<E>,
     webhook: Webhook,
 }
 
 impl<E: Event> Typed<E> {
-    /// The webhook with its payload as an `E`; `None` if it is of another event.
+    /// Reads the webhook's payload as an `E`; `None` if the webhook has another event.
     ///
     /// # Errors
     /// [`PayloadError`] if the payload does not match its event type.
@@ -67,7 +66,7 @@ impl<E> Typed<E> {
         &self.webhook
     }
 
-    /// The payload alone.
+    /// Returns the payload alone.
     #[must_use]
     pub fn into_inner(self) -> Arc<E> {
         self.event

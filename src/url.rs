@@ -1,15 +1,15 @@
-//! URLs: how they may be shown, and where they lead.
+//! Redacts and inspects URLs.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// A URL that is shown without what might be a secret.
+/// A URL whose `Display` and `Debug` leave out possible secrets.
 #[derive(Clone)]
 pub(crate) struct RedactedUrl(pub(crate) String);
 
 impl fmt::Display for RedactedUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Escaped: it is not known to be a URL yet.
+        // Escaped, since it may not be a valid URL.
         let Self(url) = self;
         let (before, after) = url.split_at(url.find(['?', '#']).unwrap_or(url.len()));
         if let Some((scheme, _)) = before.split_once("://")
@@ -18,7 +18,7 @@ impl fmt::Display for RedactedUrl {
             write!(f, "{}://", scheme.escape_debug())?;
         }
         if after.contains('@') {
-            // A password may have any characters in it.
+            // A password may contain any character.
             return f.write_str("…");
         }
         match before.rsplit_once('@') {
@@ -38,15 +38,15 @@ impl fmt::Debug for RedactedUrl {
     }
 }
 
-/// Whether a URL's host is written in other letters than ASCII's.
+/// Whether a URL's host contains non-ASCII characters.
 pub(crate) fn has_unicode_host(url: &str) -> bool {
     let (_, rest) = url.split_once("://").unwrap_or_default();
     let authority = rest.split(['/', '?', '#']).next();
     authority.is_some_and(|authority| !authority.is_ascii())
 }
 
-/// Whether `host`, as it stands in a URL, is this very machine: `localhost`, an
-/// address in 127.0.0.0/8, or `[::1]`.
+/// Whether `host`, as written in a URL, is this machine: `localhost`, an address in
+/// 127.0.0.0/8, or `[::1]`.
 pub(crate) fn is_loopback(host: &str) -> bool {
     let v6 = host
         .strip_prefix('[')

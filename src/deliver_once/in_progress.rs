@@ -138,7 +138,7 @@ impl Seat {
         live.get(&self.key).map(|live| live.webhook.clone())
     }
 
-    /// Answers the callers 202. The receiver tells when that was written.
+    /// Answers the callers 202. The channel tells when that was written.
     pub(super) fn tell_promised(&self) -> watch::Receiver<Option<Instant>> {
         let (tell, written) = watch::channel(None);
         self.tell(Stage::Promised(tell));

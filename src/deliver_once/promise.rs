@@ -15,7 +15,7 @@ pub(super) enum Promise {
     NotMade,
     /// The ledger was asked to record it and has not replied: it may have done so.
     Asked,
-    /// The ledger has recorded it, and the callers get 202. The receiver tells when the
+    /// The ledger has recorded it, and the callers get 202. The channel tells when the
     /// 202 was written.
     Made(watch::Receiver<Option<Instant>>),
 }

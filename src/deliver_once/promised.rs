@@ -62,7 +62,7 @@ pub(super) struct PromisedDelivery<H> {
 pub(super) enum Accepted {
     /// No 202 yet: it is unknown whether the ledger recorded the promise.
     Unheard,
-    /// This process answers 202; the receiver tells when it was written.
+    /// This process answers 202; the channel tells when it was written.
     Here(watch::Receiver<Option<Instant>>),
     /// The 202 was written at that time or before.
     At(Instant),

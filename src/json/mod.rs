@@ -1,4 +1,4 @@
-//! JSON objects in which a name may stand only once, and what they consist of.
+//! Parses JSON objects in which each name occurs only once.
 
 mod name;
 
@@ -12,14 +12,13 @@ use serde_json::value::RawValue;
 
 pub(crate) use name::Name;
 
-/// The members of a JSON object, unparsed. Reading it fails on a duplicate
-/// name: two parsers could disagree on which of the two counts (RFC 7515 §4,
-/// RFC 7519 §4).
+/// The unparsed members of a JSON object. Parsing fails on a duplicate name, since two
+/// parsers could disagree on which member counts (RFC 7515 §4, RFC 7519 §4).
 pub(crate) struct UniqueMembers<'a>(BTreeMap<Cow<'a, str>, &'a RawValue>);
 
 impl<'a> UniqueMembers<'a> {
     pub(crate) fn parse(json: &'a [u8]) -> Result<Self, JsonError> {
-        // All of it is checked to be UTF-8, also what is ignored later.
+        // All of it must be UTF-8, including ignored members.
         let json = std::str::from_utf8(json).map_err(|_| JsonError::NotUtf8)?;
         serde_json::from_str(json).map_err(|error| JsonError::Parse {
             line: error.line(),
@@ -31,7 +30,7 @@ impl<'a> UniqueMembers<'a> {
         self.0.contains_key(name)
     }
 
-    /// The member of that name, `Some(Err)` if it is there and no `T`.
+    /// Parses the member of that name. `Some(Err)` if it is present but not a `T`.
     pub(crate) fn get<T: Deserialize<'a>>(
         &self,
         name: &str,
@@ -44,8 +43,8 @@ impl<'a> UniqueMembers<'a> {
 pub(crate) enum JsonError {
     #[error("not UTF-8")]
     NotUtf8,
-    // Not the parser's own text: it quotes what it did not expect.
-    #[error("no JSON object with unique names: see line {line} column {column}")]
+    // Not the parser's own text, which quotes unexpected input.
+    #[error("not a JSON object with unique names: see line {line} column {column}")]
     Parse { line: usize, column: usize },
 }
 
@@ -65,7 +64,7 @@ impl<'de> Deserialize<'de> for UniqueMembers<'de> {
                 while let Some(Text(name)) = map.next_key()? {
                     match members.entry(name) {
                         Entry::Vacant(entry) => entry.insert(map.next_value()?),
-                        Entry::Occupied(_) => return Err(A::Error::custom("a name stands twice")),
+                        Entry::Occupied(_) => return Err(A::Error::custom("duplicate name")),
                     };
                 }
                 Ok(UniqueMembers(members))
@@ -76,7 +75,7 @@ impl<'de> Deserialize<'de> for UniqueMembers<'de> {
     }
 }
 
-/// A string, borrowed where it holds no escapes. (`Cow` itself never borrows.)
+/// A string, borrowed if it has no escapes. (`Cow` alone never borrows.)
 #[derive(Default, serde::Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);

@@ -1,24 +1,22 @@
-//! Names of members, whatever they hold.
+//! Parses member names, including those that are not valid Unicode.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
-/// A member's name without its escapes, borrowed where it holds none: UTF-8,
-/// unless there is half of a surrogate pair in it. That keeps nobody from
-/// passing over the member.
+/// A member's unescaped name, borrowed if it has no escapes. It is UTF-8 unless it
+/// contains half of a surrogate pair; the member can be skipped even then.
 pub(crate) struct Name<'a>(Cow<'a, [u8]>);
 
 impl<'a> Name<'a> {
-    /// The name, unless it is no text.
+    /// The name, or `None` if it is not UTF-8.
     pub(crate) fn text(&self) -> Option<&str> {
         std::str::from_utf8(&self.0).ok()
     }
 
-    /// The name by which a field would be known: `displayName` for
-    /// `display_name`, as it is in the proto file (proto3's JSON takes both);
-    /// empty if it is no text.
+    /// The field's JSON name: `displayName` for the proto name `display_name` (proto3 JSON
+    /// accepts both). Empty if the name is not UTF-8.
     pub(crate) fn of_field(&self) -> Cow<'_, str> {
         let name = self.text().unwrap_or_default();
         if name.contains('_') {
@@ -28,8 +26,8 @@ impl<'a> Name<'a> {
         }
     }
 
-    /// Whether there may be a control character in it, which has to be escaped
-    /// in JSON: whoever reads the name does not see.
+    /// Whether the name may contain an unescaped control character, which is invalid JSON
+    /// that parsing into bytes accepts.
     pub(crate) fn may_be_invalid(&self) -> bool {
         match &self.0 {
             Cow::Borrowed(name) => name.iter().any(|byte| *byte < b' '),
@@ -42,7 +40,7 @@ impl<'a> Name<'a> {
     }
 }
 
-/// `None` unless it is written as names are in proto files.
+/// Converts a proto name to camel case; `None` if it is not a proto name.
 fn in_camel_case(name: &str) -> Option<String> {
     let mut words = name.split('_');
     let mut camel = words.next()?.to_owned();
