@@ -126,8 +126,8 @@ impl DeliverOnceBuilder {
         self
     }
 
-    /// Sets how many handlers may run at once in this process: 1,000 by default, at least
-    /// 1. When all places are taken, a new delivery is answered 503 at once, and
+    /// Sets how many handlers may run at once in this process: at least 1, by default
+    /// 1,000. When all places are taken, a new delivery is answered 503 at once, and
     /// ConductorOne retries it. Duplicates, answered deliveries, and documents that are
     /// posted to a callback URL need no place. Work that
     /// [`recover`](DeliverOnceLayer::recover) resumes waits for one.
