@@ -21,7 +21,7 @@ const UNKNOWN: u8 = 0;
 /// `recover` has started, or the warning that it has not is logged.
 const SETTLED: u8 = 1;
 
-/// What the clones of a layer and its services share.
+/// The state that the clones of a layer and its services share.
 pub(super) struct Shared {
     /// This layer's name in the ledger, which other layers may share.
     name: Cow<'static, str>,
@@ -37,8 +37,7 @@ pub(super) struct Shared {
     stop: watch::Sender<Phase>,
 }
 
-/// One of the places for handlers at work, held for as long as there is anything left
-/// of the handler.
+/// A place for a running handler, held until the handler's task has ended.
 pub(super) type Place = OwnedSemaphorePermit;
 
 #[derive(Clone, Copy, Debug)]

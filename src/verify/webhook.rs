@@ -21,7 +21,7 @@ use crate::excerpt::one_line;
 /// [`VerifyWebhookLayer`](crate::VerifyWebhookLayer) verifies a request;
 /// [`DeliverOnceLayer::recover`](crate::DeliverOnceLayer::recover) restores one from a
 /// ledger, which this service must trust; and in unit tests, `unverified_webhook` of the
-/// [testing kit](crate::testing) makes one.
+/// [testing kit](crate::testing) creates one that nothing has verified.
 ///
 /// Its `Debug` shows neither the callback URL nor the payload.
 #[derive(Clone)]
