@@ -58,6 +58,7 @@
 //!
 //! ```
 //! use std::sync::Arc;
+//! # use std::time::Duration;
 //! # use tower_conductorone::event::{Comment, Outcome, ProvisionReply, ProvisionStep};
 //! # use tower_conductorone::{ConfigError, DeliveryRun, EventRouter, Typed, Webhook};
 //!
@@ -78,7 +79,7 @@
 //!         let directory = Arc::clone(&directory);
 //!         async move { directory.provision(step, run).await }
 //!     })
-//!     .fallback(async |_: Webhook| Outcome::gone_for_good())
+//!     .fallback(async |_: Webhook| Outcome::retry_later(Duration::from_secs(60)))
 //!     .build()
 //! # }
 //! # let _ = webhooks;
