@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use http_body_util::Full;
+use tokio::time::Instant;
 use tower_service::Service;
 
 use super::verdict::Verdict;
@@ -14,6 +15,14 @@ use crate::error_chain::error_chain;
 use crate::excerpt::one_line;
 use crate::rejection::RejectionKind;
 use crate::verify::Webhook;
+
+/// The request to handle and the service that handles it.
+pub(super) struct Job<H> {
+    pub(super) request: Request<Full<Bytes>>,
+    pub(super) service: H,
+    /// When the request arrived.
+    pub(super) arrived: Instant,
+}
 
 /// A service that a separate task can call, repeatedly.
 pub(super) trait Handler: Clone + Send + 'static {

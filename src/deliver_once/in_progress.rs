@@ -4,12 +4,15 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use http::Response;
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
-use super::verdict::Verdict;
+use super::answer::{accepted, answered};
+use super::body::{DocumentBody, HandedOver};
+use super::verdict::{Failure, Verdict};
 use crate::ledger::{DeliveryKey, RecordedAnswer};
-use crate::rejection::Rejection;
+use crate::rejection::{Rejection, RejectionKind};
 use crate::verify::Webhook;
 
 /// The stage of a delivery's work, for the requests that wait for its answer.
@@ -31,6 +34,52 @@ pub(super) enum Ending {
     /// Another process, or an earlier run, has promised it.
     Promised,
     Refused(Rejection),
+}
+
+/// A request that waits for the answer of its delivery: the one that began the work,
+/// or a duplicate.
+pub(super) struct Waiting {
+    pub(super) stage: watch::Receiver<Stage>,
+    /// Whether this request began the work.
+    pub(super) is_first: bool,
+    /// When it gives up, and is rejected.
+    pub(super) latest: Instant,
+}
+
+impl Waiting {
+    /// Waits for the answer. After `latest`, calls `overdue` for the first request, and
+    /// gives up.
+    pub(super) async fn answer(
+        mut self,
+        overdue: impl FnOnce(),
+    ) -> Result<Response<DocumentBody>, Rejection> {
+        let arrived = (self.stage).wait_for(|stage| !matches!(stage, Stage::Working));
+        let stage = match timeout_at(self.latest, arrived).await {
+            Ok(Ok(stage)) => stage.clone(),
+            // The work has ended without an answer.
+            Ok(Err(_)) => Stage::Working,
+            Err(_elapsed) => {
+                if self.is_first {
+                    overdue();
+                }
+                Stage::Working
+            }
+        };
+        match stage {
+            Stage::Working => Err(Rejection::new(RejectionKind::DeliveryRunning)),
+            Stage::Promised(written) => Ok(accepted(DocumentBody::telling(HandedOver(written)))),
+            Stage::Over(Ending::Ran(Verdict::Answered(answer))) => {
+                Ok(answered(&answer, !self.is_first))
+            }
+            Stage::Over(Ending::Ran(Verdict::Failed(failure))) => match failure {
+                Failure::Response(response) => Ok(response.into_response()),
+                Failure::Rejected(rejection) => Err(rejection),
+            },
+            Stage::Over(Ending::Recorded(answer)) => Ok(answered(&answer, true)),
+            Stage::Over(Ending::Promised) => Ok(accepted(DocumentBody::default())),
+            Stage::Over(Ending::Refused(rejection)) => Err(rejection),
+        }
+    }
 }
 
 /// The table of deliveries in progress. Its size is bounded by the work in progress.

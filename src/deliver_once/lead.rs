@@ -4,31 +4,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::Request;
-use http_body_util::Full;
-use tokio::time::{Instant, timeout_at};
-
 use super::ask::{LEDGER_PAUSE, persist};
 use super::claim::claim;
-use super::handler::Handler;
+use super::handler::{Handler, Job};
 use super::in_progress::{Ending, Seat};
 use super::lease::{release, under_lease};
-use super::promise::{Promise, keep_latest};
+use super::promise::{FirstRun, Promise, keep_latest};
 use super::promised::{Accepted, PromisedDelivery, Step};
-use super::run::{Alive, Run};
-use super::shared::{Place, Shared};
+use super::shared::Shared;
 use super::verdict::Verdict;
 use crate::ledger::{Finished, Lease};
 use crate::verify::Webhook;
-
-/// The request to handle and the service that handles it.
-pub(super) struct Job<H> {
-    pub(super) request: Request<Full<Bytes>>,
-    pub(super) service: H,
-    /// When the request arrived.
-    pub(super) arrived: Instant,
-}
 
 /// Works on the delivery until it is answered or given up.
 pub(super) async fn lead<H: Handler>(
@@ -89,58 +75,6 @@ pub(super) async fn lead<H: Handler>(
     };
     // Boxed: few deliveries get here, and the future is large.
     Box::pin(promised.pursue(lease.key(), step)).await;
-}
-
-/// The first run of a delivery, during which it may be promised.
-struct FirstRun<'a> {
-    shared: &'a Arc<Shared>,
-    seat: &'a Seat,
-    webhook: &'a Webhook,
-    may_promise: bool,
-    lease: Lease,
-}
-
-impl FirstRun<'_> {
-    /// Runs the handler. Promises the delivery if the handler is slow, or at once under
-    /// `by_callback`. `None` if the promise failed before a result.
-    async fn run<H: Handler>(
-        &self,
-        job: Job<H>,
-        held: (Alive, Place),
-        promise: &mut Promise,
-    ) -> Option<Verdict> {
-        let Self {
-            shared,
-            seat,
-            webhook,
-            may_promise,
-            lease,
-        } = *self;
-        let uri = job.request.uri().clone();
-        let start = || {
-            let number = lease.run();
-            Run::start(shared, job.service, job.request, webhook, number, held)
-        };
-        if !may_promise {
-            return Some(start().end().await);
-        }
-        if shared.policy.by_callback {
-            promise.make(shared, seat, lease, webhook, &uri).await?;
-            return Some(start().end().await);
-        }
-        let mut run = start();
-        let answer_by = job.arrived + shared.policy.answer_within;
-        if let Ok(verdict) = timeout_at(answer_by, run.end()).await {
-            return Some(verdict);
-        }
-        tokio::select! {
-            biased;
-            // A result needs no promise, and is kept even if the promise fails.
-            verdict = run.end() => return Some(verdict),
-            made = promise.make(shared, seat, lease, webhook, &uri) => made?,
-        }
-        Some(run.end().await)
-    }
 }
 
 /// Records the answer, then tells the callers.

@@ -90,12 +90,6 @@ pub(super) async fn release(shared: &Shared, lease: Lease, pause: Duration) {
     }
 }
 
-/// The pause before a delivery that this replica cannot answer is due again: random, so
-/// that this replica is not always the first to take it.
-pub(super) fn unfit() -> Duration {
-    Duration::from_millis(fastrand::u64(10_000..20_000))
-}
-
 /// Leaves the delivery unchanged to a replica that can answer it.
 pub(super) async fn leave(shared: &Shared, lease: Lease, pause: Duration) {
     let left = if lease.attempt() == 0 {

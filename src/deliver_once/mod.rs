@@ -88,23 +88,24 @@
 // The files, along the way of a delivery:
 //
 // builder, layer, service,    the Tower edge: a service that joins each request to
-// future, body                its delivery
+// future, body                the work on its delivery
 // key, canonical              which delivery a webhook belongs to
-// in_progress                 the deliveries in progress in this process, and their
-//                             waiting requests
-// lead                        the work on one delivery, from claim to answer:
+// in_progress, answer         the deliveries at work in this process, and the
+//                             requests that wait for their answers
+// lead                        the work on one delivery, from its claim to its answer:
 //   claim                       whether this process runs it
-//   run, handler, verdict       one run of the handler, and whether ConductorOne can
-//                               use its response
-//   lease, ask                  the run's lease, and requests to the ledger
-//   promise                     the 202, while the handler continues
-//   answer                      the answer to each request
-// promised                    after the 202: repeats the run, posts the document
-// recover                     resumes promised deliveries of crashed replicas
-// shared                      the policy and state that all of them share
+//   promise                     the first run, and when 202 is answered meanwhile
+//   run, handler, verdict       a run of the handler, and whether ConductorOne can use
+//                               its response
+//   lease, ask                  the lease under the run, and calls of the ledger
+// promised                    after a 202: runs again, posts the document
+// recover                     promised deliveries whose replica is gone
+// backoff                     the pauses of these two
+// shared                      the policy, and what the files above share
 
 mod answer;
 mod ask;
+mod backoff;
 mod body;
 mod builder;
 mod canonical;

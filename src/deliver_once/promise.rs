@@ -1,14 +1,71 @@
 //! Promises an answer: 202 now, the document later.
 
+use std::sync::Arc;
+
 use http::Uri;
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::ask::{ask, persist};
+use super::handler::{Handler, Job};
 use super::in_progress::Seat;
-use super::shared::Shared;
+use super::run::{Alive, Run};
+use super::shared::{Place, Shared};
+use super::verdict::Verdict;
 use crate::ledger::{DeliveryKey, Hold, Lease};
 use crate::verify::Webhook;
+
+/// The first run of a delivery, during which it may be promised.
+pub(super) struct FirstRun<'a> {
+    pub(super) shared: &'a Arc<Shared>,
+    pub(super) seat: &'a Seat,
+    pub(super) webhook: &'a Webhook,
+    pub(super) may_promise: bool,
+    pub(super) lease: Lease,
+}
+
+impl FirstRun<'_> {
+    /// Runs the handler. Promises the delivery if the handler is slow, or at once under
+    /// `by_callback`. `None` if the promise failed before a result.
+    pub(super) async fn run<H: Handler>(
+        &self,
+        job: Job<H>,
+        held: (Alive, Place),
+        promise: &mut Promise,
+    ) -> Option<Verdict> {
+        let Self {
+            shared,
+            seat,
+            webhook,
+            may_promise,
+            lease,
+        } = *self;
+        let uri = job.request.uri().clone();
+        let start = || {
+            let number = lease.run();
+            Run::start(shared, job.service, job.request, webhook, number, held)
+        };
+        if !may_promise {
+            return Some(start().end().await);
+        }
+        if shared.policy.by_callback {
+            promise.make(shared, seat, lease, webhook, &uri).await?;
+            return Some(start().end().await);
+        }
+        let mut run = start();
+        let answer_by = job.arrived + shared.policy.answer_within;
+        if let Ok(verdict) = timeout_at(answer_by, run.end()).await {
+            return Some(verdict);
+        }
+        tokio::select! {
+            biased;
+            // A result needs no promise, and is kept even if the promise fails.
+            verdict = run.end() => return Some(verdict),
+            made = promise.make(shared, seat, lease, webhook, &uri) => made?,
+        }
+        Some(run.end().await)
+    }
+}
 
 /// Whether a delivery is promised.
 pub(super) enum Promise {

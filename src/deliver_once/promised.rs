@@ -12,9 +12,10 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::ask::{LEDGER_PAUSE, persist};
+use super::backoff;
 use super::handler::Handler;
 use super::in_progress::{Ending, Seat};
-use super::lease::{leave, release, under_lease, unfit};
+use super::lease::{leave, release, under_lease};
 use super::run::Run;
 use super::shared::{Phase, Place, Shared};
 use super::verdict::Verdict;
@@ -171,8 +172,7 @@ impl<H: Handler> PromisedDelivery<H> {
                 return self.bury(lease, "the handler failed too many times").await;
             }
             Verdict::Failed(failure) => {
-                // The range of ConductorOne's own pauses.
-                let pause = Duration::from_millis(fastrand::u64(3_000..15_000));
+                let pause = backoff::failed_run();
                 tracing::warn!(
                     tenant = self.webhook.tenant(),
                     webhook_id = self.webhook.id_for_log(),
@@ -231,7 +231,7 @@ impl<H: Handler> PromisedDelivery<H> {
         let delivery = self.webhook.to_stored(self.request.uri(), promised_in);
         let refresh = || self.shared.ledger.refresh(lease.key(), delivery.clone());
         let _ = persist(&self.shared, refresh).await;
-        leave(&self.shared, lease, unfit()).await;
+        leave(&self.shared, lease, backoff::other_replica()).await;
         ControlFlow::Break(())
     }
 
@@ -252,7 +252,7 @@ impl<H: Handler> PromisedDelivery<H> {
             Ok(post) => post,
             Err(reason) => {
                 self.log_left(reason);
-                leave(&self.shared, lease, unfit()).await;
+                leave(&self.shared, lease, backoff::other_replica()).await;
                 return ControlFlow::Break(());
             }
         };

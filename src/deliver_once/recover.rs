@@ -11,9 +11,10 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use super::ask::{LEDGER_PAUSE, ask};
+use super::backoff;
 use super::handler::Handler;
 use super::in_progress::Busy;
-use super::lease::{leave, release, unfit};
+use super::lease::{leave, release};
 use super::promised::{Accepted, PromisedDelivery, Step};
 use super::shared::{Phase, Place, Shared};
 use crate::ledger::{Owner, Taken, Work};
@@ -22,10 +23,6 @@ use crate::verify::{Remembered, Webhook};
 /// How many documents are posted at once. Each attempt ends within the client's time
 /// limit. (`max_running` limits the handlers.)
 const MAX_POSTS: usize = 64;
-
-/// The pause after a delivery for which there is no place: the search of the backlog for
-/// documents to post goes on without overloading the ledger.
-const NO_PLACE: Duration = Duration::from_millis(50);
 
 /// The pause before a delivery that cannot be decoded is tried again.
 const UNREAD: Duration = Duration::from_secs(5 * 60);
@@ -76,8 +73,8 @@ pub(super) async fn recover<H: Handler>(shared: Arc<Shared>, service: H) {
                         Duration::ZERO
                     }
                     (Work::Run, None) => {
-                        leave(&shared, taken.lease, unfit()).await;
-                        NO_PLACE
+                        leave(&shared, taken.lease, backoff::other_replica()).await;
+                        backoff::NO_PLACE
                     }
                 }
             }
@@ -115,7 +112,7 @@ async fn take_up<H: Handler>(
             cause = rejection.cause(),
             "this replica cannot answer a promised delivery and leaves it to others"
         );
-        return leave(&shared, taken.lease, unfit()).await;
+        return leave(&shared, taken.lease, backoff::other_replica()).await;
     }
     tracing::info!(
         tenant = webhook.tenant(),

@@ -7,17 +7,15 @@ use http::header::{self, HeaderName};
 use http::{Request, Response};
 use http_body::Body;
 use http_body_util::Full;
-use tokio::sync::watch;
 use tokio::time::Instant;
 use tower_service::Service;
 use tracing::{Instrument, Span};
 
-use super::answer;
 use super::body::DocumentBody;
 use super::future::ResponseFuture;
-use super::handler::Handler;
-use super::in_progress::{Joined, Stage};
-use super::lead::{Job, lead};
+use super::handler::{Handler, Job};
+use super::in_progress::{Joined, Stage, Waiting};
+use super::lead::lead;
 use super::promise::keep_latest;
 use super::run::DeliveryRun;
 use super::shared::{Phase, Shared};
@@ -93,34 +91,18 @@ where
         let begun = begin(&shared, &self.inner, request, webhook.as_ref(), called);
         ResponseFuture::new(async move {
             let answer = match begun {
-                Ok(waiting) => waiting.answer(&shared, webhook.as_ref()).await,
+                Ok(waiting) => {
+                    let overdue = || {
+                        if let Some(webhook) = &webhook {
+                            shared.log_overdue(webhook);
+                        }
+                    };
+                    waiting.answer(overdue).await
+                }
                 Err(rejection) => Err(rejection),
             };
             answer.unwrap_or_else(|rejection| shared.refuse(webhook.as_ref(), rejection))
         })
-    }
-}
-
-/// A request that waits for the answer of its delivery.
-struct Waiting {
-    stage: watch::Receiver<Stage>,
-    /// Whether this request began the work.
-    is_first: bool,
-    latest: Instant,
-}
-
-impl Waiting {
-    async fn answer(
-        self,
-        shared: &Shared,
-        webhook: Option<&Webhook>,
-    ) -> Result<Response<DocumentBody>, Rejection> {
-        let overdue = || {
-            if let (true, Some(webhook)) = (self.is_first, webhook) {
-                shared.log_overdue(webhook);
-            }
-        };
-        answer::wait(self.stage, self.is_first, self.latest, overdue).await
     }
 }
 

@@ -1,8 +1,8 @@
 //! Fetches a tenant's keys from its JWKS URL and keeps them fresh.
 
 mod builder;
+mod fetch_schedule;
 mod freshness;
-mod state;
 mod worker;
 
 use std::fmt;
@@ -18,7 +18,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout};
 
 pub use self::builder::{JwksCacheBuilder, JwksCacheError};
-use self::state::{Claim, State};
+use self::fetch_schedule::{Claim, FetchSchedule};
 use self::worker::Worker;
 use super::fetch::Fetch;
 use super::{KeyHealth, KeySet, KeySource, KeysUnavailable};
@@ -84,7 +84,7 @@ struct Shared {
     config: Config,
     loaded: ArcSwapOption<Loaded>,
     /// Never held across an await.
-    state: Mutex<State>,
+    schedule: Mutex<FetchSchedule>,
     /// Whether there is a task; readable without the lock.
     working: AtomicBool,
     /// One permit for each request that may wait.
@@ -119,9 +119,9 @@ impl Loaded {
 }
 
 impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
-        // No code panics between two changes to the state.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn schedule(&self) -> MutexGuard<'_, FetchSchedule> {
+        // No code panics between two changes to the schedule.
+        self.schedule.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn loaded(&self) -> Option<Arc<Loaded>> {
@@ -141,7 +141,7 @@ impl Shared {
             etag: None,
             last_modified: None,
         };
-        self.state().succeeded(self.refresh_at(&loaded));
+        self.schedule().succeeded(self.refresh_at(&loaded));
         self.replace(loaded);
     }
 
@@ -203,7 +203,7 @@ impl JwksCache {
         let shared = Arc::new(Shared {
             config,
             loaded: ArcSwapOption::empty(),
-            state: Mutex::default(),
+            schedule: Mutex::default(),
             working: AtomicBool::new(false),
             places: Semaphore::new(MAX_WAITING),
         });
@@ -219,10 +219,10 @@ impl JwksCache {
 impl Inner {
     /// Wakes the task, or starts one, and returns the number of ended fetches.
     fn progress(&self) -> Result<watch::Receiver<u64>, KeysUnavailable> {
-        let mut state = self.shared.state();
-        if let Some(progress) = &state.progress {
+        let mut schedule = self.shared.schedule();
+        if let Some(progress) = &schedule.progress {
             let progress = progress.clone();
-            drop(state);
+            drop(schedule);
             self.wake.send_replace(());
             return Ok(progress);
         }
@@ -232,8 +232,8 @@ impl Inner {
                 Duration::from_secs(1),
             )
         })?;
-        let (sender, progress) = watch::channel(state.ended());
-        state.progress = Some(progress.clone());
+        let (sender, progress) = watch::channel(schedule.ended());
+        schedule.progress = Some(progress.clone());
         self.shared.set_working(true);
         let worker = Worker {
             shared: Arc::clone(&self.shared),
@@ -242,7 +242,7 @@ impl Inner {
         };
         // A runtime that is shutting down drops the task here, which takes the
         // lock.
-        drop(state);
+        drop(schedule);
         runtime.spawn(worker.run());
         Ok(progress)
     }
@@ -275,15 +275,15 @@ impl Inner {
             _ => Err(error),
         };
         let number = {
-            let mut state = self.shared.state();
+            let mut schedule = self.shared.schedule();
             if let Some(keys) = news() {
                 return Ok(keys);
             }
-            match (state.claim(Instant::now()), seen) {
+            match (schedule.claim(Instant::now()), seen) {
                 (Claim::Fetch(number), _) => number,
                 (Claim::Spent(_), Some(seen)) => return Ok(Arc::clone(seen)),
                 (Claim::Spent(wait), None) | (Claim::Failing(wait), _) => {
-                    return or_seen(state.unavailable(wait));
+                    return or_seen(schedule.unavailable(wait));
                 }
             }
         };
@@ -300,16 +300,16 @@ impl Inner {
     }
 
     async fn refresh(&self) -> Result<Arc<KeySet>, KeysUnavailable> {
-        let number = self.shared.state().force();
+        let number = self.shared.schedule().force();
         self.wait(number).await?;
-        let failed = self.shared.state().failures > 0;
+        let failed = self.shared.schedule().failures > 0;
         let keys = self.shared.in_force(Instant::now()).filter(|_| !failed);
         keys.ok_or_else(|| self.unavailable())
     }
 
     async fn ready(&self) {
         while self.shared.in_force(Instant::now()).is_none() {
-            let number = self.shared.state().await_next(Instant::now());
+            let number = self.shared.schedule().await_next(Instant::now());
             let Ok(mut progress) = self.progress() else {
                 tracing::error!("fetching keys needs a tokio runtime: they will not be loaded");
                 return std::future::pending().await;
@@ -340,8 +340,8 @@ impl Inner {
     }
 
     fn unavailable(&self) -> KeysUnavailable {
-        let state = self.shared.state();
-        state.unavailable(state.pause(Instant::now()).unwrap_or_default())
+        let schedule = self.shared.schedule();
+        schedule.unavailable(schedule.pause(Instant::now()).unwrap_or_default())
     }
 }
 
@@ -368,11 +368,11 @@ impl KeySource for JwksCache {
     fn health(&self) -> KeyHealth {
         let (keys, shared) = (self.current(), &self.inner.shared);
         let age = shared.loaded().map(|loaded| loaded.at.elapsed());
-        let state = shared.state();
+        let schedule = shared.schedule();
         KeyHealth {
             age,
-            failures: state.failures,
-            last_error: state.last_error.clone(),
+            failures: schedule.failures,
+            last_error: schedule.last_error.clone(),
             ..KeyHealth::of(keys.as_deref())
         }
     }

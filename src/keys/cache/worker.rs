@@ -47,7 +47,7 @@ impl From<String> for Failure {
 impl Worker {
     pub(super) async fn run(mut self) {
         loop {
-            let begun = self.shared.state().begin(Instant::now());
+            let begun = self.shared.schedule().begin(Instant::now());
             let goes_on = match begun {
                 Ok(()) => self.fetch().await,
                 Err(None) => self.wake.changed().await.is_ok(),
@@ -81,8 +81,8 @@ impl Worker {
 /// and the next request that needs keys starts another task.
 impl Drop for Worker {
     fn drop(&mut self) {
-        let mut state = self.shared.state();
-        state.abandoned(Instant::now());
+        let mut schedule = self.shared.schedule();
+        schedule.abandoned(Instant::now());
         // While locked, so that it does not overwrite what the next task sets.
         self.shared.set_working(false);
     }
@@ -176,7 +176,7 @@ impl Shared {
             Ok(loaded) => self.succeeded(loaded),
             Err(failure) => self.failed(failure),
         }
-        self.state().ended()
+        self.schedule().ended()
     }
 
     fn succeeded(&self, loaded: Loaded) {
@@ -185,9 +185,9 @@ impl Shared {
         let keys = Arc::clone(&loaded.keys);
         let before = self.replace(loaded);
         let failures = {
-            let mut state = self.state();
-            let failures = state.failures;
-            state.succeeded(refresh_at);
+            let mut schedule = self.schedule();
+            let failures = schedule.failures;
+            schedule.succeeded(refresh_at);
             failures
         };
         if before.is_none_or(|before| !before.keys.same_as(&keys)) {
@@ -201,9 +201,9 @@ impl Shared {
         let now = Instant::now();
         let reason: Arc<str> = failure.reason.into();
         let (failures, pause) = {
-            let mut state = self.state();
-            let pause = state.failed(now, Arc::clone(&reason), failure.retry_after);
-            (state.failures, pause)
+            let mut schedule = self.schedule();
+            let pause = schedule.failed(now, Arc::clone(&reason), failure.retry_after);
+            (schedule.failures, pause)
         };
         tracing::warn!(
             source = %self.config.name,

@@ -23,7 +23,7 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 /// The state of the cache's fetches. Fetches are numbered and run one at a time; a
 /// request that needs one waits until that number has ended.
 #[derive(Default)]
-pub(super) struct State {
+pub(super) struct FetchSchedule {
     /// How many fetches have begun.
     begun: u64,
     /// How many of them have ended.
@@ -55,7 +55,7 @@ pub(super) enum Claim {
     Failing(Duration),
 }
 
-impl State {
+impl FetchSchedule {
     /// For a request: joins the fetch in progress, or asks for one if the limits
     /// allow it.
     pub(super) fn claim(&mut self, now: Instant) -> Claim {
