@@ -34,9 +34,11 @@ pub(super) async fn recover<H: Handler>(shared: Arc<Shared>, service: H) {
     }
     shared.is_recovering();
     let (mut runs, mut posts) = (JoinSet::new(), JoinSet::new());
-    // Replicas that start together look at different times.
     let look_every = shared.policy.lease / 9;
+    // Replicas that start together look at different times.
     let mut pause = look_every.mul_f64(fastrand::f64());
+    // And go on at changing intervals, so that none is always the first to look.
+    let jittered = || look_every.mul_f64(1.0 - fastrand::f64() / 2.0);
     loop {
         let next = async {
             sleep(pause).await;
@@ -78,7 +80,7 @@ pub(super) async fn recover<H: Handler>(shared: Arc<Shared>, service: H) {
                     }
                 }
             }
-            Ok(None) => look_every,
+            Ok(None) => jittered(),
             Err(error) => {
                 tracing::warn!(%error, "the ledger cannot be reached, retrying");
                 look_every.max(LEDGER_PAUSE)
