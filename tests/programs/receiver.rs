@@ -216,7 +216,7 @@ async fn wrong_use_of_what_is_done_once_ends_it_at_once_with_a_message() {
             "--answer-within-ms 28000",
             &["answer_within 28s", "28s"],
         ),
-        (GOOD, "--lease-ms 999", &["lease 999ms", "from 1 s"]),
+        (GOOD, "--lease-ms 999", &["lease 999ms", "1 s to 10 min"]),
         (GOOD, "--lease-ms 45s", &["'45s'", "--lease-ms"]),
         (GOOD, "--work-ms -1", &["-1"]),
         (GOOD, "--fail-first many", &["'many'", "--fail-first"]),
