@@ -108,17 +108,17 @@ impl DeliverOnceLayer {
     pub async fn drain(&self) -> Drained {
         self.shared.enter(Phase::Draining);
         let idle = self.shared.in_progress.idle();
-        let done = timeout(self.shared.policy.drain, idle).await.is_ok();
-        self.shared.enter(Phase::Stopped);
-        if done {
-            return Drained { cut_off: 0 };
-        }
+        let _ = timeout(self.shared.policy.drain, idle).await;
+        // Counted before anything is cut off: what is cut off leaves at once.
         let cut_off = self.shared.in_progress.count();
-        tracing::warn!(
-            cut_off,
-            "stopping: unfinished work is cut off and left to others"
-        );
-        let _ = timeout(RELEASE, self.shared.in_progress.idle()).await;
+        self.shared.enter(Phase::Stopped);
+        if cut_off > 0 {
+            tracing::warn!(
+                cut_off,
+                "stopping: unfinished work is cut off and left to others"
+            );
+            let _ = timeout(RELEASE, self.shared.in_progress.idle()).await;
+        }
         Drained { cut_off }
     }
 }

@@ -738,6 +738,32 @@ async fn what_drains_too_long_is_cut_off_and_free_for_others() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn work_that_is_cut_off_is_never_taken_for_done() {
+    for _ in 0..300 {
+        let one = Receiver::new(
+            DeliverOnceLayer::builder()
+                .drain_timeout(Duration::ZERO)
+                .build()
+                .expect("good"),
+            async |_| {
+                sleep(seconds(1_000)).await;
+                document("never")
+            },
+        );
+        let delivery = one.provision();
+        let asked = tokio::spawn({
+            let one = one.clone();
+            async move { one.ask(&delivery).await }
+        });
+        while one.runs() == 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(one.once.drain().await.cut_off(), 1);
+        asked.abort();
+    }
+}
+
 #[test]
 fn what_cannot_work_is_refused_with_a_remedy() {
     let builder = DeliverOnceLayer::builder;
