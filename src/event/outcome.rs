@@ -76,7 +76,7 @@ impl Outcome {
         Self(Kind::Failed)
     }
 
-    /// 410: the receiver is gone for good. ConductorOne does not try again, and the
+    /// 410: the receiver is gone permanently. ConductorOne does not try again, and the
     /// delivery's step fails.
     pub fn gone_for_good() -> Self {
         Self(Kind::Gone)

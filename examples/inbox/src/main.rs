@@ -128,7 +128,7 @@ async fn run(args: Args) -> Result<(), BoxError> {
     let worker = tokio::spawn(worker.run(stopping.clone()));
     let app = app(verify, Inbox { store, callbacks });
     let server = axum::serve(listener, app).with_graceful_shutdown(stopped(stopping.clone()));
-    // A client that sends half a request, and no more, would keep it for ever.
+    // A client that sends half a request, and no more, would keep it running.
     let too_late = async {
         stopped(stopping).await;
         sleep(GRACE).await;
@@ -173,7 +173,11 @@ async fn handle(
     // Nobody will ask again after a 202: the worker has to be able to read it.
     if let Err(error) = webhook.payload() {
         // Its path, not its text, which may quote a comment.
-        warn!(webhook_id, path = error.path(), "the payload is odd");
+        warn!(
+            webhook_id,
+            path = error.path(),
+            "the payload does not match its event's type"
+        );
         return Ok(Outcome::retry_later(Duration::from_mins(1)));
     }
     let job = Job {
