@@ -92,7 +92,7 @@ impl Run {
             }
             verdict
         };
-        task.spawn(work.in_current_span());
+        task.spawn(Box::pin(work).in_current_span());
         Self {
             task,
             webhook: webhook.clone(),

@@ -154,7 +154,8 @@ fn begin<H: Handler, B>(
             };
             let work = lead(Arc::clone(shared), seat, webhook.clone(), job);
             // The work continues if the caller disconnects.
-            tokio::spawn(work.instrument(span(webhook)));
+            // Boxed: spawning moves a future several times, and this one is large.
+            tokio::spawn(Box::pin(work).instrument(span(webhook)));
             Ok(Waiting {
                 stage,
                 is_first: true,
