@@ -87,7 +87,8 @@ kinds! {
     /// **401**: the token was used before.
     ReplayedToken => UNAUTHORIZED, "replayed_token", Token;
 
-    /// **413**: the body is longer than the limit, 2 MiB by default.
+    /// **413**: the body is longer than the limit, 2 MiB by default. A larger
+    /// `Content-Length` is rejected before the token is verified, so without a tenant.
     BodyTooLarge => PAYLOAD_TOO_LARGE, "body_too_large", Plain;
     /// **408**: the body did not arrive within the time limit, 10 s by default.
     BodyTimeout => REQUEST_TIMEOUT, "body_timeout", Plain;

@@ -37,6 +37,11 @@ pub(crate) enum BodyError {
     Length { came: usize, declared: u64 },
 }
 
+/// Checks the declared length alone, which costs nothing: before the token is parsed.
+pub(super) fn check_declared(headers: &HeaderMap, policy: &BodyPolicy) -> Result<(), BodyError> {
+    check_length(declared_length(headers).unwrap_or(0), policy.max_bytes)
+}
+
 /// Reads the body. Returns its bytes and their SHA-256.
 pub(super) async fn read<B>(
     headers: &HeaderMap,
@@ -47,12 +52,9 @@ where
     B: Body,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let declared = headers.get(CONTENT_LENGTH).and_then(length);
+    let declared = declared_length(headers);
     let limit = policy.max_bytes;
-    let at_least = declared.unwrap_or(0).max(body.size_hint().lower());
-    if at_least > u64::try_from(limit).unwrap_or(u64::MAX) {
-        return Err(too_large(limit));
-    }
+    check_length(declared.unwrap_or(0).max(body.size_hint().lower()), limit)?;
     let (bytes, digest) = tokio::time::timeout(policy.timeout, collect(body, limit))
         .await
         .map_err(|_| BodyError::Timeout(policy.timeout))??;
@@ -63,6 +65,18 @@ where
             declared,
         }),
         _ => Ok((bytes, digest)),
+    }
+}
+
+fn declared_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH).and_then(length)
+}
+
+fn check_length(bytes: u64, limit: usize) -> Result<(), BodyError> {
+    if bytes > u64::try_from(limit).unwrap_or(u64::MAX) {
+        Err(too_large(limit))
+    } else {
+        Ok(())
     }
 }
 

@@ -14,6 +14,8 @@ pub enum Check {
     MediaType,
     /// The body has no content coding.
     ContentCoding,
+    /// `Content-Length`, if there, is within the limit.
+    DeclaredLength,
     /// There is exactly one bearer token, within the size limit.
     BearerToken,
     /// The token is a well-formed JWT with a supported algorithm and every required
@@ -58,6 +60,7 @@ impl Check {
             Self::Method => ("1a", "the method"),
             Self::MediaType => ("1b", "the content type"),
             Self::ContentCoding => ("1c", "the content coding"),
+            Self::DeclaredLength => ("1d", "the declared length (Content-Length)"),
             Self::BearerToken => ("2a", "one bearer token"),
             Self::TokenForm => ("2b", "the token's form"),
             Self::Tenant => ("3", "the tenant (iss)"),

@@ -99,6 +99,7 @@ impl Verifier {
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         preconditions::check(parts)?;
+        body::check_declared(&parts.headers, &self.body)?;
         let token = bearer::token(&parts.headers, self.max_token_bytes)?;
         let token = UntrustedToken::parse(token)?;
         let signed = signature::verify(token, &self.tenants).await?;

@@ -63,6 +63,10 @@ impl Verifier {
             Check::ContentCoding,
             Some(preconditions::check_content_coding(parts)),
         );
+        trial.note(
+            Check::DeclaredLength,
+            Some(body::check_declared(&parts.headers, &self.body)),
+        );
         let token = bearer::token(&parts.headers, self.max_token_bytes);
         let token = trial.note(Check::BearerToken, Some(token));
         let token = trial.note(Check::TokenForm, token.map(UntrustedToken::parse));

@@ -684,7 +684,7 @@ async fn captured_requests_are_explained() {
     let lines = explained.lines();
     assert_eq!(lines[0]["accepted"], true);
     assert_eq!(lines[1]["code"], "replayed_token");
-    assert_eq!(lines[1]["checks"][8]["number"], "5b");
+    assert_eq!(lines[1]["checks"][9]["number"], "5b");
     assert_eq!(lines[1]["remarks"][0], "it reuses the token of request 1");
 
     let explained = c1(&folder, "explain good.txt").await;

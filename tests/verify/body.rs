@@ -135,6 +135,25 @@ async fn the_default_limit_is_two_mebibytes() {
 }
 
 #[tokio::test]
+async fn a_declared_length_over_the_limit_needs_no_token_to_be_refused() {
+    let tenant = FakeTenant::new(DOMAIN);
+    let layer = limited(&tenant);
+    let good = sized(&tenant, LIMIT);
+    let stranger = sized(&FakeTenant::new("stranger.example"), LIMIT);
+    for delivery in [good.clone(), stranger, good.token("no token")] {
+        let script = Script::new([data(delivery.body_bytes())]);
+        let seen = script.seen();
+        let mut request = with_body(&delivery, script);
+        set(&mut request, CONTENT_LENGTH, "4097");
+        let outcome = send(&layer, request).await;
+        assert_refused(&outcome, 413, "body_too_large", "declared");
+        let rejection = outcome.rejection.as_ref().expect("a rejection");
+        assert_eq!(rejection.tenant(), None, "nothing is proven");
+        assert_eq!(seen.polls(), 0);
+    }
+}
+
+#[tokio::test]
 async fn a_content_length_that_the_body_belies_is_refused() {
     let tenant = FakeTenant::new(DOMAIN);
     let layer = limited(&tenant);

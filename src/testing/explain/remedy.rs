@@ -72,7 +72,7 @@ impl Context<'_> {
             (Check::Signature, Some(claims)) => self.signature(kind, claims),
             (Check::Audience | Check::BoundUrl, Some(claims)) => vec![self.url(claims)],
             (Check::Times, Some(claims)) => vec![self.times(kind, claims)],
-            (Check::BodySize, _) => size(kind),
+            (Check::DeclaredLength | Check::BodySize, _) => size(kind),
             (Check::BodyHash, Some(claims)) => self.hash(claims),
             (Check::ContentDigest, Some(claims)) => self.digest_header(claims),
             (Check::FirstUse, _) => vec![
