@@ -1,11 +1,10 @@
 use std::fmt;
-use std::sync::Arc;
 
-use super::handler::{Answering, EventHandler};
+use super::handler::EventHandler;
+use super::route::{Fallback, Route};
 use super::service::EventRouter;
 use crate::config_error::ConfigError;
-use crate::deliver_once::DeliveryRun;
-use crate::event::{Acknowledgement, Event, PayloadError, Test};
+use crate::event::{Acknowledgement, Event, Test};
 use crate::typed::Typed;
 use crate::verify::Webhook;
 
@@ -24,63 +23,15 @@ pub struct EventRouterBuilder<F = ()> {
     fallback: F,
 }
 
-/// In an [`EventRouterBuilder`] that has a fallback.
-#[derive(Clone)]
-pub struct Fallback(Arc<dyn Fn(Webhook, Option<DeliveryRun>) -> Option<Answering> + Send + Sync>);
-
-impl Fallback {
-    pub(super) fn call(
-        &self,
-        webhook: Webhook,
-        run: Option<DeliveryRun>,
-    ) -> Result<Answering, Refusal> {
-        (self.0)(webhook, run).ok_or(Refusal::MissingDeliveryRun)
-    }
-}
-
-/// Why a handler was not called.
-pub(super) enum Refusal {
-    MissingDeliveryRun,
-    Payload(PayloadError),
-}
-
-type Call =
-    dyn Fn(&Webhook, Option<DeliveryRun>) -> Option<Result<Answering, Refusal>> + Send + Sync;
-
-/// The handler of one event.
-#[derive(Clone)]
-pub(super) struct Route {
-    pub(super) event: &'static str,
-    call: Arc<Call>,
-}
-
-impl Route {
-    fn new<E: Event, A>(handler: impl EventHandler<Typed<E>, A>) -> Self {
-        let call = move |webhook: &Webhook, run| {
-            let event = Typed::<E>::from_webhook(webhook).transpose()?;
-            Some(event.map_err(Refusal::Payload).and_then(|event| {
-                let answering = handler.handle(event, run);
-                answering.ok_or(Refusal::MissingDeliveryRun)
-            }))
-        };
-        Self {
-            event: E::NAME,
-            call: Arc::new(call),
-        }
-    }
-
-    /// `None` if the webhook is of another event.
-    pub(super) fn call(
-        &self,
-        webhook: &Webhook,
-        run: Option<DeliveryRun>,
-    ) -> Option<Result<Answering, Refusal>> {
-        (self.call)(webhook, run)
+impl EventRouter {
+    /// A router without handlers.
+    pub fn builder() -> EventRouterBuilder {
+        EventRouterBuilder::new()
     }
 }
 
 impl EventRouterBuilder {
-    pub(super) fn new() -> Self {
+    fn new() -> Self {
         Self {
             routes: Vec::new(),
             fallback: (),
@@ -101,7 +52,7 @@ impl EventRouterBuilder {
         let call = move |webhook, run| handler.handle(webhook, run);
         EventRouterBuilder {
             routes: self.routes,
-            fallback: Fallback(Arc::new(call)),
+            fallback: Fallback::new(call),
         }
     }
 }
@@ -152,11 +103,5 @@ impl<F> fmt::Debug for EventRouterBuilder<F> {
         f.debug_struct("EventRouterBuilder")
             .field("events", &events)
             .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Fallback {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Fallback").finish_non_exhaustive()
     }
 }

@@ -27,6 +27,7 @@ impl ResponseFuture {
         Self(Box::pin(async move {
             let outcome = answering.await.unwrap_or_else(|error| {
                 tracing::error!(
+                    tenant = webhook.tenant(),
                     webhook_id = webhook.id_for_log(),
                     event = webhook.event_for_log(),
                     // It may quote the payload.

@@ -134,9 +134,11 @@
 mod builder;
 mod future;
 mod handler;
+mod route;
 mod service;
 
-pub use self::builder::{EventRouterBuilder, Fallback};
+pub use self::builder::EventRouterBuilder;
 pub use self::future::ResponseFuture;
 pub use self::handler::{EventHandler, IntoOutcome};
+pub use self::route::Fallback;
 pub use self::service::EventRouter;

@@ -8,8 +8,8 @@ use http::{Extensions, Request, Response};
 use http_body_util::Full;
 use tower_service::Service;
 
-use super::builder::{EventRouterBuilder, Fallback, Refusal, Route};
 use super::future::ResponseFuture;
+use super::route::{Fallback, Refusal, Route};
 use crate::deliver_once::DeliveryRun;
 use crate::event::last_part;
 use crate::rejection::Rejection;
@@ -29,11 +29,6 @@ struct Routes {
 }
 
 impl EventRouter {
-    /// A router without handlers.
-    pub fn builder() -> EventRouterBuilder {
-        EventRouterBuilder::new()
-    }
-
     pub(super) fn new(routes: Vec<Route>, fallback: Fallback) -> Self {
         Self(Arc::new(Routes { routes, fallback }))
     }
@@ -57,7 +52,9 @@ impl EventRouter {
             .unwrap_or_else(|| self.0.fallback.call(webhook.clone(), run));
         match answering {
             Ok(answering) => Ok(ResponseFuture::handler(answering, webhook.clone())),
-            Err(Refusal::MissingDeliveryRun) => Err(Rejection::missing_delivery_run()),
+            Err(Refusal::MissingDeliveryRun) => {
+                Err(webhook.rejected(Rejection::missing_delivery_run()))
+            }
             Err(Refusal::Payload(error)) => Err(webhook.unreadable_payload(error)),
         }
     }
