@@ -181,7 +181,9 @@ pub(super) fn span(webhook: &Webhook) -> Span {
 
 fn log_refused(webhook: &Webhook, rejection: &Rejection) {
     tracing::warn!(
+        tenant = webhook.tenant(),
         webhook_id = webhook.id_for_log(),
+        event = webhook.event_for_log(),
         code = rejection.code(),
         cause = rejection.cause(),
         "webhook refused: its callback URL cannot be used"

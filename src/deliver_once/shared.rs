@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::Response;
@@ -15,12 +15,6 @@ use crate::ledger::{DeliveryKey, Ledger, Name};
 use crate::rejection::{Rejection, RejectionHooks, RejectionKind};
 use crate::verify::Webhook;
 
-/// `recover` has not started.
-const UNKNOWN: u8 = 0;
-
-/// `recover` has started, or the warning that it has not is logged.
-const SETTLED: u8 = 1;
-
 /// The state that the clones of a layer and its services share.
 pub(super) struct Shared {
     /// This layer's name in the ledger, which other layers may share.
@@ -33,7 +27,8 @@ pub(super) struct Shared {
     pub(super) in_progress: Arc<InProgress>,
     places: Arc<Semaphore>,
     hooks: RejectionHooks,
-    recovery: AtomicU8,
+    /// Whether `recover` runs, or the log says that it does not.
+    recovery_is_known: AtomicBool,
     stop: watch::Sender<Phase>,
 }
 
@@ -86,7 +81,7 @@ impl Shared {
             in_progress: Arc::default(),
             places: Arc::new(Semaphore::new(policy.max_running)),
             hooks,
-            recovery: AtomicU8::new(UNKNOWN),
+            recovery_is_known: AtomicBool::new(false),
             stop: watch::Sender::new(Phase::Serving),
         }
     }
@@ -120,12 +115,12 @@ impl Shared {
 
     /// Records that this process resumes promised deliveries.
     pub(super) fn is_recovering(&self) {
-        self.recovery.store(SETTLED, Ordering::Relaxed);
+        self.recovery_is_known.store(true, Ordering::Relaxed);
     }
 
     /// Warns at the first promised delivery if `recover` is not running.
     pub(super) fn warn_unless_recovering(&self) {
-        if self.recovery.swap(SETTLED, Ordering::Relaxed) == UNKNOWN {
+        if !self.recovery_is_known.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 "a delivery is answered 202 while DeliverOnceLayer::recover is not running: \
                  if this process crashes, the delivery is lost unless another replica resumes it"
