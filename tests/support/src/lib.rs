@@ -2,6 +2,7 @@
 //!
 //! It is a package of its own, so that it is compiled once for all test programs.
 
+pub mod bench;
 pub mod body;
 pub mod callback;
 pub mod events;
