@@ -68,7 +68,7 @@ impl Bench {
     }
 
     /// Begins a group: cases that are compared with one another.
-    pub fn group<'a>(&'a mut self, name: impl Into<String>) -> Group<'a> {
+    pub fn group(&mut self, name: impl Into<String>) -> Group<'_> {
         Group {
             bench: self,
             name: name.into(),
@@ -117,9 +117,11 @@ pub struct Group<'a> {
 struct Case<'a> {
     name: String,
     notes: Map<String, Value>,
-    /// Does so many operations, and says how long they took.
-    turn: Box<dyn FnMut(usize, &Runtime) -> Duration + 'a>,
+    turn: Turn<'a>,
 }
+
+/// Does so many operations, and says how long they took.
+type Turn<'a> = Box<dyn FnMut(usize, &Runtime) -> Duration + 'a>;
 
 impl<'a> Group<'a> {
     /// Notes how large the input is.
