@@ -1,0 +1,143 @@
+//! The operations whose costs are counted: a call of [`case`] for each.
+
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::iter::repeat_with;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use serde_json::json;
+use support::{DOMAIN, TEST_EVENT, now};
+use tokio::runtime::{Builder, Runtime};
+use tower::{Layer, Service, service_fn};
+use tower_conductorone::keys::Algorithm;
+use tower_conductorone::testing::{Delivery, FakeTenant, Fixture};
+use tower_conductorone::{DeliverOnceLayer, VerifyWebhookLayer};
+
+use crate::count::case;
+
+/// Payloads of about these sizes.
+const PAYLOADS: [(&str, &str); 2] = [
+    ("1 KB", "policy_post_action/grant.denied"),
+    ("16 KB", "provision_step/grant.full"),
+];
+
+pub fn count_all(rsa_key: &[u8]) {
+    let runtime = Builder::new_current_thread().enable_time().build();
+    let runtime = runtime.expect("a runtime");
+    let _context = runtime.enter();
+    let eddsa = FakeTenant::with_algorithm(DOMAIN, Algorithm::EdDsa);
+    accept("EdDSA", &eddsa);
+    accept(
+        "ES256",
+        &FakeTenant::with_algorithm(DOMAIN, Algorithm::Es256),
+    );
+    let rs256 = FakeTenant::from_pkcs8(DOMAIN, rsa_key);
+    accept("RS256", &rs256.expect("a key"));
+    refuse(&eddsa);
+    deliver_once(&eddsa, &runtime);
+}
+
+fn accept(algorithm: &str, tenant: &FakeTenant) {
+    for (size, fixture) in PAYLOADS {
+        let name = format!("accept, {algorithm}, {size}");
+        verify(&name, &support::receiver(tenant), 200, || {
+            delivery(tenant, fixture)
+        });
+    }
+}
+
+fn refuse(tenant: &FakeTenant) {
+    let good = || tenant.delivery(TEST_EVENT).issued_at(now());
+    let forger = FakeTenant::with_algorithm(DOMAIN, Algorithm::EdDsa);
+    let garbage = "garbage/".repeat(50);
+    let three_parts = [&*garbage; 3].join(".");
+    let layer = support::receiver(tenant);
+    let refuse = |name, status, delivery: &dyn Fn() -> Delivery| {
+        verify(&format!("refuse, {name}"), &layer, status, delivery);
+    };
+    refuse("no token", 401, &|| {
+        good().without_http_header("authorization")
+    });
+    refuse("garbage", 401, &|| good().token(&*garbage));
+    refuse("three parts of garbage", 401, &|| {
+        good().token(&*three_parts)
+    });
+    refuse("unknown kid", 401, &|| {
+        good().header_param("kid", json!("another"))
+    });
+    refuse("bad signature", 401, &|| {
+        let forged = forger.delivery(TEST_EVENT).issued_at(now());
+        forged.header_param("kid", json!(tenant.signing_key()))
+    });
+    refuse("expired", 401, &|| {
+        good().issued_at(now() - Duration::from_secs(1_000))
+    });
+    refuse("wrong audience", 401, &|| {
+        good().claim("aud", json!("other.example.com"))
+    });
+    refuse("Content-Length over the limit", 413, &|| {
+        good().http_header("content-length", "3000000")
+    });
+}
+
+/// For deliveries that were made only once.
+fn deliver_once(tenant: &FakeTenant, runtime: &Runtime) {
+    for (size, fixture) in PAYLOADS {
+        let mut verify = support::receiver(tenant).layer(service_fn(hand_back));
+        let verified = repeat_with(|| {
+            let request = delivery(tenant, fixture).request();
+            let mut answer = at_once(verify.call(request)).expect("infallible");
+            let verified = answer.extensions_mut().remove::<Request<Full<Bytes>>>();
+            verified.expect("it was verified")
+        });
+        let layer = DeliverOnceLayer::builder().build().expect("the defaults");
+        let mut service = layer.layer(service_fn(answer));
+        case(&format!("deliver once, {size}"), verified, |request| {
+            let answer = runtime.block_on(service.call(request));
+            assert_eq!(answer.expect("infallible").status(), 200);
+        });
+    }
+}
+
+/// Counts what the layer costs for requests that are answered with this status.
+fn verify(name: &str, layer: &VerifyWebhookLayer, status: u16, delivery: impl Fn() -> Delivery) {
+    let mut service = layer.layer(service_fn(answer));
+    let requests = repeat_with(|| delivery().request());
+    case(name, requests, |request| {
+        let answer = at_once(service.call(request)).expect("infallible");
+        assert_eq!(answer.status(), status, "{name}");
+    });
+}
+
+/// A delivery with this payload.
+fn delivery(tenant: &FakeTenant, fixture: &str) -> Delivery {
+    let fixture = Fixture::named(fixture).expect("a fixture");
+    let delivery = tenant.delivery(fixture.event()).issued_at(now());
+    delivery.payload(fixture.payload())
+}
+
+/// A handler that needs next to nothing.
+fn answer(_: Request<Full<Bytes>>) -> Ready<Result<Response<Full<Bytes>>, Infallible>> {
+    let document = Bytes::from_static(br#"{"version":"v1","complete":{}}"#);
+    ready(Ok(Response::new(document.into())))
+}
+
+/// A handler that answers with the request that it gets.
+fn hand_back(verified: Request<Full<Bytes>>) -> Ready<Result<Response<Full<Bytes>>, Infallible>> {
+    let mut answer = Response::default();
+    answer.extensions_mut().insert(verified);
+    ready(Ok(answer))
+}
+
+/// The output of a future that does not wait.
+fn at_once<F: Future>(future: F) -> F::Output {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("it waits"),
+    }
+}
