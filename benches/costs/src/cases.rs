@@ -71,8 +71,8 @@ fn refuse(tenant: &FakeTenant) {
         good().header_param("kid", json!("another"))
     });
     refuse("bad signature", 401, &|| {
-        let forged = forger.delivery(TEST_EVENT).issued_at(now());
-        forged.header_param("kid", json!(tenant.signing_key()))
+        let delivery = forger.delivery(TEST_EVENT).issued_at(now());
+        delivery.header_param("kid", json!(tenant.signing_key()))
     });
     refuse("expired", 401, &|| {
         good().issued_at(now() - Duration::from_secs(1_000))
