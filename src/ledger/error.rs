@@ -7,6 +7,7 @@ use std::error::Error;
 pub struct LedgerError {
     message: String,
     is_full: bool,
+    is_unreadable: bool,
     #[source]
     source: Option<Box<dyn Error + Send + Sync>>,
 }
@@ -17,6 +18,7 @@ impl LedgerError {
         Self {
             message: message.into(),
             is_full: false,
+            is_unreadable: false,
             source: None,
         }
     }
@@ -28,6 +30,18 @@ impl LedgerError {
             is_full: true,
             ..Self::new(message)
         }
+    }
+
+    /// An error of one record, which does not concern the others.
+    pub(super) fn unreadable(message: impl Into<String>) -> Self {
+        Self {
+            is_unreadable: true,
+            ..Self::new(message)
+        }
+    }
+
+    pub(super) const fn is_unreadable(&self) -> bool {
+        self.is_unreadable
     }
 
     /// Whether the ledger has no room for another delivery.

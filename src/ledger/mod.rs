@@ -77,6 +77,7 @@ mod lease;
 mod memory;
 #[cfg(test)]
 mod model;
+pub mod record;
 mod reply;
 mod retention;
 mod state;
@@ -96,7 +97,8 @@ pub use self::retention::{Retention, RetentionError};
 pub(crate) use self::state::millis;
 use crate::future::BoxFuture;
 
-/// Keeps one record for each delivery.
+/// Keeps one record for each delivery. To build one on a database or another store,
+/// implement [`record::RecordStore`], which has the rules already.
 ///
 /// **Atomic.** Every method is one atomic step on one record. A method that takes
 /// a [`Lease`] is a compare-and-set: if that lease does not hold the record, it

@@ -21,7 +21,7 @@ pub(crate) type Millis = u64;
 
 /// The longest lease or pause: 2 hours. One that seems to end later was written
 /// before the store's clock was set back, and counts as over.
-const LONGEST: Millis = 2 * 60 * 60 * 1_000;
+pub(crate) const LONGEST: Millis = 2 * 60 * 60 * 1_000;
 
 /// One delivery.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

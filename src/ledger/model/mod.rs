@@ -7,13 +7,19 @@
 //! reply may be lost, and the request repeated. Replicas crash and restart empty,
 //! pause for longer than their leases, and their clocks jump. ConductorOne sends
 //! duplicates at any time to any of them.
+//!
+//! Every step is also taken on the record's stored form (see [`super::record`]), and
+//! must come to the same.
 
 mod history;
+mod record_form;
 mod replica;
 mod store;
 mod world;
 
+use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use stateright::{Checker, HasDiscoveries, Model, Property};
@@ -23,7 +29,7 @@ use self::replica::{Doing, Request};
 use self::store::Bug;
 use self::world::World;
 use super::DeliveryKey;
-use super::state::{Millis, Stage, millis};
+use super::state::{Millis, Record, Stage, millis};
 
 const KEY: DeliveryKey = DeliveryKey::from_bytes([0; 32]);
 const TERM: Duration = Duration::from_millis(2);
@@ -42,6 +48,15 @@ struct Bounds {
 struct Deliveries {
     bounds: Bounds,
     bug: Bug,
+    /// The steps whose stored form has been checked.
+    seen: Mutex<HashSet<(Option<Record>, Millis, Request)>>,
+}
+
+impl Deliveries {
+    fn new(bounds: Bounds, bug: Bug) -> Self {
+        let seen = Mutex::default();
+        Self { bounds, bug, seen }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -209,7 +224,7 @@ fn no_order_of_events_breaks_a_promise() {
         faults: 2,
     };
     let bug = Bug::None;
-    let model = Deliveries { bounds, bug };
+    let model = Deliveries::new(bounds, bug);
     let checked = model.checker().threads(2).spawn_bfs().join();
     println!("{} states", checked.unique_state_count());
     checked.assert_properties();
@@ -232,7 +247,7 @@ fn planted_bugs_are_found() {
         (Bug::EndlessLease, "accepted work is never dropped"),
     ] {
         let wanted = HasDiscoveries::AnyOf([expected].into());
-        let model = Deliveries { bounds, bug };
+        let model = Deliveries::new(bounds, bug);
         let checked = model.checker().finish_when(wanted).spawn_bfs().join();
         checked.assert_any_discovery(expected);
     }

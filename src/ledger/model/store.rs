@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use super::replica::{ClockError, Reply, Request, result_of};
+use super::record_form;
+use super::replica::{ClockError, Reply, Request, Turn, result_of};
 use super::world::World;
 use super::{Deliveries, KEY, TERM};
 use crate::ledger::Retention;
+use crate::ledger::record::Step;
 use crate::ledger::state::{Millis, Record, Stage, Steps};
 
 /// The injected bug, which the check must find.
@@ -26,6 +28,13 @@ pub(super) enum Bug {
 }
 
 impl Deliveries {
+    /// Whether a step is seen for the first time. What it comes to depends on no more
+    /// than this.
+    fn is_new(&self, record: Option<&Record>, now: Millis, request: Request) -> bool {
+        let step = (record.cloned(), now, request);
+        self.seen.lock().expect("no panic").insert(step)
+    }
+
     /// One atomic step of the store.
     pub(super) fn serve(
         &self,
@@ -46,20 +55,39 @@ impl Deliveries {
         let steps = Steps { now, retention };
         let before = world.record.clone();
         let record = before.as_ref();
+        let is_checked = self.bug != Bug::None || !self.is_new(record, now, request);
+        macro_rules! step {
+            ($form:expr, $step:expr) => {{
+                let step = $step;
+                if !is_checked {
+                    record_form::check(record, now, &$form, &step);
+                }
+                step
+            }};
+        }
         let hold = |(write, hold)| (write, Reply::Hold(hold));
         let (write, reply) = match request {
             Request::Claim(owner) => {
-                let (write, claimed) = steps.claim(record, KEY, owner, term);
+                let form = Step::claim(retention, KEY, owner, term);
+                let (write, claimed) = step!(form, steps.claim(record, KEY, owner, term));
                 (write, Reply::Claimed(claimed))
             }
             Request::Take(owner) => {
-                let (write, taken) = steps.take(record, owner, term);
+                let form = Step::resume(retention, KEY, owner, term);
+                let (write, taken) = step!(form, steps.take(record, owner, term));
                 (write, Reply::Taken(taken))
             }
-            Request::Renew(turn) => hold(steps.renew(record, turn.lease, term)),
-            Request::Promise(turn) => hold(steps.promise(record, turn.lease, "work".into())),
-            Request::Begin(turn) => {
-                let (write, begun) = steps.begin(record, turn.lease, term);
+            Request::Renew(Turn { lease, .. }) => {
+                let form = Step::renew(retention, lease, term);
+                hold(step!(form, steps.renew(record, lease, term)))
+            }
+            Request::Promise(Turn { lease, .. }) => {
+                let form = Step::promise(retention, lease, "work".into());
+                hold(step!(form, steps.promise(record, lease, "work".into())))
+            }
+            Request::Begin(Turn { lease, .. }) => {
+                let form = Step::begin(retention, lease, term);
+                let (write, begun) = step!(form, steps.begin(record, lease, term));
                 (write, Reply::Begun(begun))
             }
             Request::Finish(lease) => {
@@ -73,15 +101,28 @@ impl Deliveries {
                     Bug::SetNotCompareAndSet => set.as_ref(),
                     _ => record,
                 };
-                let (write, finished) = steps.finish(record, lease, result_of(lease));
+                let form = Step::finish(retention, lease, result_of(lease));
+                let finished = steps.finish(record, lease, result_of(lease));
+                let (write, finished) = step!(form, finished);
                 (write, Reply::Finished(finished))
             }
-            Request::Release(lease) => hold(steps.release(record, lease, Duration::ZERO)),
-            Request::Postpone(lease, posted) => {
-                hold(steps.postpone(record, lease, Duration::ZERO, posted))
+            Request::Release(lease) => {
+                let form = Step::release(retention, lease, Duration::ZERO);
+                hold(step!(form, steps.release(record, lease, Duration::ZERO)))
             }
-            Request::CalledBack(lease) => hold(steps.called_back(record, lease)),
-            Request::Bury(lease) => hold(steps.bury(record, lease, "dead")),
+            Request::Postpone(lease, posted) => {
+                let form = Step::postpone(retention, lease, Duration::ZERO, posted);
+                let postponed = steps.postpone(record, lease, Duration::ZERO, posted);
+                hold(step!(form, postponed))
+            }
+            Request::CalledBack(lease) => {
+                let form = Step::called_back(retention, lease);
+                hold(step!(form, steps.called_back(record, lease)))
+            }
+            Request::Bury(lease) => {
+                let form = Step::bury(retention, lease, "dead");
+                hold(step!(form, steps.bury(record, lease, "dead")))
+            }
         };
         if let Some(record) = write {
             let given_up = matches!(request, Request::Release(_) | Request::Postpone(..));
