@@ -94,13 +94,17 @@ impl Bench {
     /// Writes the results if `BENCH_RESULTS` names a folder.
     pub fn finish(self) {
         if let Some(folder) = std::env::var_os("BENCH_RESULTS").map(PathBuf::from) {
-            let results = json!({ "bench": self.name, "rounds": self.rounds, "rows": self.rows });
+            // A line for each row, so that a difference can be read.
+            let rows: Vec<String> = self.rows.iter().map(Value::to_string).collect();
+            let text = format!(
+                "{{\"bench\":\"{}\",\"rounds\":{},\"rows\":[\n{}\n]}}\n",
+                self.name,
+                self.rounds,
+                rows.join(",\n")
+            );
             std::fs::create_dir_all(&folder).expect("a folder for results");
-            std::fs::write(
-                folder.join(format!("{}.json", self.name)),
-                format!("{results:#}\n"),
-            )
-            .expect("results can be written");
+            std::fs::write(folder.join(format!("{}.json", self.name)), text)
+                .expect("results can be written");
         }
     }
 }
@@ -242,10 +246,10 @@ impl<'a> Group<'a> {
             row.insert("group".into(), self.name.as_str().into());
             row.insert("case".into(), case.name.as_str().into());
             row.insert("bytes".into(), self.bytes.into());
-            row.insert("min_ns".into(), json!(min));
-            row.insert("median_ns".into(), json!(median));
+            row.insert("min_ns".into(), rounded(min, 10.0));
+            row.insert("median_ns".into(), rounded(median, 10.0));
             row.insert("floor".into(), floor.into());
-            row.insert("ratio".into(), json!(min / lowest));
+            row.insert("ratio".into(), rounded(min / lowest, 10_000.0));
             print!(
                 "  {:<46} {:>11} {:>11} {:>7.3}",
                 case.name,
@@ -273,6 +277,10 @@ fn operations_a_turn(mut turn: impl FnMut(usize) -> Duration) -> usize {
         }
         count *= 2;
     }
+}
+
+fn rounded(number: f64, parts: f64) -> Value {
+    json!((number * parts).round() / parts)
 }
 
 fn readable(ns: f64) -> String {

@@ -1,0 +1,40 @@
+//! What all receivers are: services for requests.
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use http::{Request, Response, StatusCode};
+use tower::{Service, ServiceExt};
+
+use crate::delivery::Frames;
+
+/// Answers requests.
+pub trait Receiver {
+    /// The status of the answer.
+    fn answer(&self, request: Request<Frames>) -> impl Future<Output = StatusCode>;
+}
+
+impl<S, B> Receiver for S
+where
+    S: Service<Request<Frames>, Response = Response<B>, Error = Infallible> + Clone,
+{
+    /// With a clone of the service for each request, as axum's and hyper-util's
+    /// servers do.
+    async fn answer(&self, request: Request<Frames>) -> StatusCode {
+        match self.clone().oneshot(request).await {
+            Ok(response) => response.status(),
+            Err(never) => match never {},
+        }
+    }
+}
+
+/// The status of the answer, without a runtime's help, which allocates: no receiver has
+/// to wait for anything.
+pub fn answer_at_once(receiver: &impl Receiver, request: Request<Frames>) -> StatusCode {
+    let answer = pin!(receiver.answer(request));
+    match answer.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(status) => status,
+        Poll::Pending => panic!("the receiver waits for something"),
+    }
+}
