@@ -20,7 +20,7 @@ use super::promise::keep_latest;
 use super::run::DeliveryRun;
 use super::shared::{Phase, Shared};
 use crate::rejection::{Rejection, RejectionKind};
-use crate::verify::{Arrived, Webhook};
+use crate::verify::Webhook;
 
 /// Headers that ask for another representation of the answer. The handler does not see
 /// them, since its answer is kept and returned to every request.
@@ -122,8 +122,7 @@ fn begin<H: Handler, B>(
         let checked = shared.check_callback(webhook);
         checked.inspect_err(|rejection| log_refused(webhook, rejection))?;
     }
-    let arrived = request.extensions().get::<Arrived>();
-    let arrived = arrived.map_or(called, |arrived| arrived.0);
+    let arrived = webhook.arrived().unwrap_or(called);
     let latest = arrived + shared.policy.latest_answer;
     let key = shared.key_of(webhook);
     let supersedes = |later: &_, known: &_| shared.supersedes(later, known);

@@ -1,5 +1,6 @@
 //! Parses JSON objects in which each name occurs only once.
 
+mod members;
 mod name;
 
 use std::borrow::Cow;
@@ -10,6 +11,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+pub(crate) use members::{MaybeText, Members, parse_members, read_once};
 pub(crate) use name::Name;
 
 /// The unparsed members of a JSON object. Parsing fails on a duplicate name, since two
@@ -18,16 +20,7 @@ pub(crate) struct UniqueMembers<'a>(BTreeMap<Cow<'a, str>, &'a RawValue>);
 
 impl<'a> UniqueMembers<'a> {
     pub(crate) fn parse(json: &'a [u8]) -> Result<Self, JsonError> {
-        // All of it must be UTF-8, including ignored members.
-        let json = std::str::from_utf8(json).map_err(|_| JsonError::NotUtf8)?;
-        serde_json::from_str(json).map_err(|error| JsonError::Parse {
-            line: error.line(),
-            column: error.column(),
-        })
-    }
-
-    pub(crate) fn has(&self, name: &str) -> bool {
-        self.0.contains_key(name)
+        parse(json)
     }
 
     /// Parses the member of that name. `Some(Err)` if it is present but not a `T`.
@@ -37,6 +30,15 @@ impl<'a> UniqueMembers<'a> {
     ) -> Option<Result<T, serde_json::Error>> {
         self.0.get(name).map(|raw| serde_json::from_str(raw.get()))
     }
+}
+
+fn parse<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, JsonError> {
+    // All of it must be UTF-8, including ignored members.
+    let json = std::str::from_utf8(json).map_err(|_| JsonError::NotUtf8)?;
+    serde_json::from_str(json).map_err(|error| JsonError::Parse {
+        line: error.line(),
+        column: error.column(),
+    })
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -1,5 +1,9 @@
 //! The kinds of rejections, and how each is answered.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use bytes::Bytes;
 use http::StatusCode;
 
 macro_rules! kinds {
@@ -210,5 +214,24 @@ impl RejectionKind {
             (_, _, Answer::Token) => "invalid_token",
             (_, code, _) => code,
         }
+    }
+
+    /// The body of the answer: problem details (RFC 9457).
+    pub(super) fn problem_details(self) -> Bytes {
+        static BODIES: LazyLock<HashMap<RejectionKind, Bytes>> = LazyLock::new(|| {
+            let kinds = RejectionKind::ALL.iter();
+            kinds
+                .map(|kind| (*kind, kind.write_problem_details()))
+                .collect()
+        });
+
+        BODIES.get(&self).cloned().unwrap_or_default()
+    }
+
+    fn write_problem_details(self) -> Bytes {
+        let status = self.status();
+        let title = status.canonical_reason().unwrap_or("Error");
+        let (status, code) = (status.as_u16(), self.public_code());
+        format!(r#"{{"title":"{title}","status":{status},"code":"{code}"}}"#).into()
     }
 }

@@ -144,13 +144,7 @@ impl Rejection {
     #[must_use]
     pub fn response(&self) -> Response<Full<Bytes>> {
         let (status, _, answer) = self.kind.properties();
-        let title = status.canonical_reason().unwrap_or("Error");
-        let body = format!(
-            r#"{{"title":"{title}","status":{},"code":"{}"}}"#,
-            status.as_u16(),
-            self.kind.public_code(),
-        );
-        let mut response = Response::new(Full::new(Bytes::from(body)));
+        let mut response = Response::new(Full::new(self.kind.problem_details()));
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(

@@ -13,6 +13,10 @@ use http_body_util::{BodyExt, LengthLimitError};
 use sha2::{Digest, Sha256};
 use tokio::task::coop::consume_budget;
 
+/// The longest declared length, in bytes, for which a buffer is allocated before the
+/// bytes arrive.
+const MAX_TRUSTED_LENGTH: usize = 64 * 1024;
+
 /// The limits on the body's size and on the time to read it.
 pub(crate) struct BodyPolicy {
     pub(crate) max_bytes: usize,
@@ -55,7 +59,7 @@ where
     let declared = declared_length(headers);
     let limit = policy.max_bytes;
     check_length(declared.unwrap_or(0).max(body.size_hint().lower()), limit)?;
-    let (bytes, digest) = tokio::time::timeout(policy.timeout, collect(body, limit))
+    let (bytes, digest) = tokio::time::timeout(policy.timeout, collect(body, declared, limit))
         .await
         .map_err(|_| BodyError::Timeout(policy.timeout))??;
     match declared {
@@ -89,13 +93,20 @@ fn length(value: &HeaderValue) -> Option<u64> {
     }
 }
 
-/// Reads the frames. A single frame is not copied. Memory grows with the bytes
-/// that arrive, not with what `Content-Length` declares.
-async fn collect<B>(body: B, limit: usize) -> Result<(Bytes, [u8; 32]), BodyError>
+/// Reads the frames. A single frame is not copied; several are copied once, into a
+/// buffer of the declared length if that is short. Memory for a longer one grows with
+/// the bytes that arrive, not with what `Content-Length` declares.
+async fn collect<B>(
+    body: B,
+    declared: Option<u64>,
+    limit: usize,
+) -> Result<(Bytes, [u8; 32]), BodyError>
 where
     B: Body,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
+    let declared = declared.and_then(|bytes| usize::try_from(bytes).ok());
+    let declared = declared.unwrap_or(0);
     let mut body = pin!(body);
     let mut hash = Sha256::new();
     // Holds the first frame until a second one arrives; then `joined` holds all.
@@ -125,7 +136,13 @@ where
             single = data;
         } else {
             if joined.is_empty() {
-                joined = BytesMut::from(mem::take(&mut single));
+                let first = mem::take(&mut single);
+                joined.reserve(declared.min(MAX_TRUSTED_LENGTH).max(first.len() + length));
+                joined.put(first);
+            }
+            if joined.capacity() - joined.len() < length {
+                let rest = declared.saturating_sub(joined.len()).min(joined.len());
+                joined.reserve(rest.max(length));
             }
             joined.put(data);
         }

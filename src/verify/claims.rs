@@ -2,21 +2,35 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use http::Method;
+use serde_json::json;
 
 use super::signature::SignedClaims;
 use super::target::{PublicUrl, TargetError};
-use super::unverified_claims::{UnverifiedClaims, seconds};
+use super::times::Times;
+use super::unverified_claims::UnverifiedClaims;
 use crate::excerpt::for_log;
+
+/// The value of `c1typ`: a webhook's token.
+const TOKEN_TYPE: &str = "wh";
 
 /// The validated claims of a webhook's token.
 ///
 /// The tenant signed them, and they match the request's method, URL, body and
 /// time of receipt.
 #[derive(Clone)]
-pub struct Claims(UnverifiedClaims);
+pub struct Claims {
+    issuer: Arc<str>,
+    audience: String,
+    times: Times,
+    token_id: String,
+    target: String,
+    body_digest: [u8; 32],
+}
 
 /// The settings that claims are checked against.
 pub(crate) struct ClaimPolicy {
@@ -48,7 +62,7 @@ pub(crate) enum MismatchError {
     Target(#[from] TargetError),
 }
 
-impl SignedClaims {
+impl SignedClaims<'_> {
     /// Checks the signed claims against the request and the current time.
     pub(super) fn validate(
         self,
@@ -56,15 +70,15 @@ impl SignedClaims {
         method: &Method,
         path: &str,
         now: SystemTime,
-    ) -> Result<(Arc<str>, Claims), MismatchError> {
+    ) -> Result<Claims, MismatchError> {
         let (tenant, claims) = self.into_parts();
         claims.check(policy, method, path, now)?;
-        Ok((tenant, Claims(claims)))
+        Ok(Claims::new(tenant, claims))
     }
 }
 
 /// The individual checks.
-impl UnverifiedClaims {
+impl UnverifiedClaims<'_> {
     /// Checks all claims against the request and the current time.
     fn check(
         &self,
@@ -81,7 +95,7 @@ impl UnverifiedClaims {
     }
 
     pub(super) fn check_token_type(&self) -> Result<(), MismatchError> {
-        if self.token_type == "wh" {
+        if self.token_type == TOKEN_TYPE {
             Ok(())
         } else {
             Err(MismatchError::TokenType(for_log(&self.token_type)))
@@ -99,42 +113,12 @@ impl UnverifiedClaims {
         }
     }
 
-    /// RFC 7519 §4.1.4-4.1.6. Floating-point arithmetic saturates, and represents
-    /// whole seconds exactly up to the year 285 million.
     pub(super) fn check_times(
         &self,
         policy: &ClaimPolicy,
         now: SystemTime,
     ) -> Result<(), MismatchError> {
-        let now = match now.duration_since(UNIX_EPOCH) {
-            Ok(since) => since.as_secs_f64(),
-            Err(before) => -before.duration().as_secs_f64(),
-        };
-        let leeway = policy.leeway.as_secs_f64();
-        if self.expires_at - self.issued_at > policy.max_lifetime.as_secs_f64() {
-            return Err(MismatchError::Lifetime {
-                limit: policy.max_lifetime,
-            });
-        }
-        if now >= self.expires_at + leeway {
-            return Err(MismatchError::Expired(seconds(now - self.expires_at)));
-        }
-        // `nbf` starts the token's validity and allows for a receiver whose clock is
-        // slow. `iat` is refused only far in the future, where it would make a long
-        // lifetime look short.
-        let longest = policy.max_lifetime.as_secs_f64();
-        for (claim, time, ahead) in [
-            ("nbf", self.not_before, leeway),
-            ("iat", self.issued_at, leeway + longest),
-        ] {
-            if now + ahead < time {
-                return Err(MismatchError::NotYetValid {
-                    claim,
-                    ahead: seconds(time - now),
-                });
-            }
-        }
-        Ok(())
+        self.times.check(policy, now)
     }
 
     pub(super) fn check_method(&self, method: &Method) -> Result<(), MismatchError> {
@@ -158,13 +142,37 @@ impl UnverifiedClaims {
 }
 
 impl Claims {
-    /// Restores claims that were validated before a trusted store kept them.
-    pub(super) fn assume_validated(claims: UnverifiedClaims) -> Self {
-        Self(claims)
+    fn new(tenant: Arc<str>, claims: UnverifiedClaims<'_>) -> Self {
+        Self {
+            // They are equal: the tenant was found by `iss`.
+            issuer: tenant,
+            audience: claims.audience.into_owned(),
+            times: claims.times,
+            token_id: claims.token_id.into_owned(),
+            target: claims.target.into_owned(),
+            body_digest: claims.body_digest,
+        }
     }
 
+    /// Restores claims that were validated before a trusted store kept them.
+    pub(super) fn assume_validated(claims: UnverifiedClaims<'_>) -> Self {
+        Self::new((*claims.issuer).into(), claims)
+    }
+
+    /// Returns the claims in the form that [`UnverifiedClaims::parse`] accepts.
     pub(super) fn to_json(&self) -> serde_json::Value {
-        self.0.to_json()
+        json!({
+            "iss": &*self.issuer,
+            "aud": self.audience,
+            "c1typ": TOKEN_TYPE,
+            "iat": self.times.issued_at,
+            "nbf": self.times.not_before,
+            "exp": self.times.expires_at,
+            "jti": self.token_id,
+            "htm": Method::POST.as_str(),
+            "htu": self.target,
+            "htb_s256": BASE64_STANDARD.encode(self.body_digest),
+        })
     }
 
     /// Checks the times again, since reading the body takes time.
@@ -173,65 +181,69 @@ impl Claims {
         policy: &ClaimPolicy,
         now: SystemTime,
     ) -> Result<(), MismatchError> {
-        self.0.check_times(policy, now)
+        self.times.check(policy, now)
+    }
+
+    pub(super) fn tenant(&self) -> &Arc<str> {
+        &self.issuer
     }
 
     pub(super) fn body_digest(&self) -> &[u8; 32] {
-        self.0.body_digest()
+        &self.body_digest
     }
 
     /// `iss`: the tenant's domain.
     #[must_use]
     pub fn issuer(&self) -> &str {
-        self.0.issuer()
+        &self.issuer
     }
 
     /// `aud`: the host of the webhook's URL.
     #[must_use]
     pub fn audience(&self) -> &str {
-        self.0.audience()
+        &self.audience
     }
 
     /// `iat`: when the token was issued.
     #[must_use]
     pub fn issued_at(&self) -> SystemTime {
-        self.0.issued_at()
+        self.times.issued_at()
     }
 
     /// `nbf`: when the token becomes valid.
     #[must_use]
     pub fn not_before(&self) -> SystemTime {
-        self.0.not_before()
+        self.times.not_before()
     }
 
     /// `exp`: when the token expires.
     #[must_use]
     pub fn expires_at(&self) -> SystemTime {
-        self.0.expires_at()
+        self.times.expires_at()
     }
 
     /// `jti`: the token's unique id, 1 to 256 bytes.
     #[must_use]
     pub fn token_id(&self) -> &str {
-        self.0.token_id()
+        &self.token_id
     }
 
     /// `htu`: the URL of the request, as written in the token.
     #[must_use]
     pub fn target(&self) -> &str {
-        self.0.target()
+        &self.target
     }
 }
 
 impl fmt::Debug for Claims {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Claims")
-            .field("iss", &self.0.issuer)
-            .field("aud", &self.0.audience)
-            .field("iat", &self.0.issued_at)
-            .field("exp", &self.0.expires_at)
-            .field("jti", &self.0.token_id)
-            .field("htu", &self.0.target)
+            .field("iss", &self.issuer)
+            .field("aud", &self.audience)
+            .field("iat", &self.times.issued_at)
+            .field("exp", &self.times.expires_at)
+            .field("jti", &self.token_id)
+            .field("htu", &self.target)
             .finish_non_exhaustive()
     }
 }

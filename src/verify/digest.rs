@@ -4,7 +4,10 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
+
+/// RFC 9530.
+static CONTENT_DIGEST: HeaderName = HeaderName::from_static("content-digest");
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DigestError {
@@ -25,14 +28,12 @@ pub(super) fn read(base64: &str) -> Option<[u8; 32]> {
     const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, EITHER);
 
     // 32 bytes encode to 43 characters and at most one of padding.
-    if base64.len() > 44 {
-        return None;
-    }
-    let decoded = STANDARD
-        .decode(base64)
-        .or_else(|_| URL_SAFE.decode(base64))
+    let mut decoded = [0; 33];
+    let length = STANDARD
+        .decode_slice(base64, &mut decoded)
+        .or_else(|_| URL_SAFE.decode_slice(base64, &mut decoded))
         .ok()?;
-    decoded.try_into().ok()
+    decoded.get(..length)?.try_into().ok()
 }
 
 /// Checks that `htb_s256` is the body's digest.
@@ -62,7 +63,7 @@ fn same(one: &[u8; 32], other: &[u8; 32]) -> bool {
 /// (`sha-256=<base64>`) or RFC 9530's (`sha-256=:<base64>:`). Other algorithms are
 /// ignored.
 pub(crate) fn header_agrees(headers: &HeaderMap, digest: &[u8; 32]) -> bool {
-    headers.get_all("content-digest").iter().all(|value| {
+    headers.get_all(&CONTENT_DIGEST).iter().all(|value| {
         let Ok(list) = value.to_str() else {
             return false;
         };

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -12,6 +12,12 @@ use crate::json::{Name, Text};
 
 /// The envelope version that this crate reads.
 pub(super) const VERSION: &str = "v1";
+
+static WEBHOOK_VERSION: HeaderName = HeaderName::from_static("webhook-version");
+static WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
+static WEBHOOK_EVENT: HeaderName = HeaderName::from_static("webhook-event");
+pub(super) static WEBHOOK_CALLBACK_URL: HeaderName =
+    HeaderName::from_static("webhook-callback-url");
 
 /// The longest `webhookId` and `event`, in bytes, since they go into keys and logs.
 const MAX_NAME: usize = 256;
@@ -176,11 +182,11 @@ impl Envelope {
     /// contradict the body, since a proxy may have routed by them.
     fn check_headers(&self, headers: &HeaderMap) -> Result<(), EnvelopeError> {
         let pairs = [
-            ("webhook-version", "version", VERSION),
-            ("webhook-id", "webhookId", &self.webhook_id),
-            ("webhook-event", "event", &self.event),
+            (&WEBHOOK_VERSION, "version", VERSION),
+            (&WEBHOOK_ID, "webhookId", &self.webhook_id),
+            (&WEBHOOK_EVENT, "event", &self.event),
             (
-                "webhook-callback-url",
+                &WEBHOOK_CALLBACK_URL,
                 "callbackUrl",
                 self.callback_url.as_deref().unwrap_or_default(),
             ),
@@ -191,6 +197,7 @@ impl Envelope {
                 .iter()
                 .any(|value| value.as_bytes() != expected.as_bytes())
             {
+                let name = name.as_str();
                 return Err(EnvelopeError::Header { name, member });
             }
         }

@@ -16,6 +16,7 @@ mod replay;
 mod signature;
 mod stored;
 mod target;
+mod times;
 mod token;
 #[cfg(feature = "testing")]
 mod trial;
@@ -30,7 +31,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::Request;
-use http::header::{AUTHORIZATION, Entry};
+use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http_body::Body;
 use http_body_util::Full;
@@ -55,42 +56,34 @@ pub(crate) use self::unverified_claims::UnverifiedClaims;
 pub(crate) use self::verifier::Verifier;
 pub use self::webhook::Webhook;
 
-use self::envelope::Envelope;
+use self::envelope::{Envelope, WEBHOOK_CALLBACK_URL};
 use self::signature::SignedClaims;
-use self::token::UntrustedToken;
+use self::token::{CompactJws, UntrustedToken};
 use self::webhook::Proven;
 use crate::rejection::Rejection;
 
-/// When a request arrived, before its body was read. It is in the extensions of the
-/// verified request.
-#[derive(Clone, Copy)]
-pub(crate) struct Arrived(pub(crate) Instant);
-
 impl Verifier {
-    /// Verifies a request that was sent to `path`. Returns it with its body buffered
-    /// and the [`Webhook`] in its extensions.
+    /// Verifies a request that was sent to `path`. It reads the body; the head stays
+    /// with the caller, for [`let_through`].
     pub(crate) async fn verify<B>(
         &self,
-        request: Request<B>,
+        parts: &Parts,
         path: &str,
-    ) -> Result<Request<Full<Bytes>>, Rejection>
+        body: B,
+    ) -> Result<Webhook, Rejection>
     where
         B: Body,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
-        let arrived = Arrived(Instant::now());
-        let (mut parts, body) = request.into_parts();
         if parts.extensions.get::<Webhook>().is_some() {
             return Err(Rejection::installed_twice("VerifyWebhookLayer"));
         }
-        let webhook = self.prove(&parts, path, body).await;
-        let webhook = webhook.inspect_err(log::refused)?;
-        log::verified(&webhook);
-        hide_secrets(&mut parts);
-        let body = Full::new(webhook.body().clone());
-        parts.extensions.insert(webhook);
-        parts.extensions.insert(arrived);
-        Ok(Request::from_parts(parts, body))
+        let webhook = self.prove(parts, path, body).await;
+        match &webhook {
+            Ok(webhook) => log::verified(webhook),
+            Err(rejection) => log::refused(rejection),
+        }
+        webhook
     }
 
     async fn prove<B>(&self, parts: &Parts, path: &str, body: B) -> Result<Webhook, Rejection>
@@ -98,14 +91,19 @@ impl Verifier {
         B: Body,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
+        let arrived = Instant::now();
         preconditions::check(parts)?;
         body::check_declared(&parts.headers, &self.body)?;
         let token = bearer::token(&parts.headers, self.max_token_bytes)?;
-        let token = UntrustedToken::parse(token)?;
+        let jws = CompactJws::decode(token)?;
+        let token = UntrustedToken::parse(&jws)?;
         let signed = signature::verify(token, &self.tenants).await?;
         let tenant = Arc::clone(signed.tenant());
         let proven = self.prove_signed(parts, path, body, signed).await;
-        proven.map_err(|rejection| rejection.of_tenant(tenant))
+        match proven {
+            Ok(proven) => Ok(Webhook::new(proven, Some(arrived))),
+            Err(rejection) => Err(rejection.of_tenant(tenant)),
+        }
     }
 
     /// Checks that the signed claims match the request and the current time, and that
@@ -115,14 +113,14 @@ impl Verifier {
         parts: &Parts,
         path: &str,
         body: B,
-        signed: SignedClaims,
-    ) -> Result<Webhook, Rejection>
+        signed: SignedClaims<'_>,
+    ) -> Result<Proven, Rejection>
     where
         B: Body,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         let now = self.clock.now();
-        let (tenant, claims) = signed.validate(&self.claims, &parts.method, path, now)?;
+        let claims = signed.validate(&self.claims, &parts.method, path, now)?;
         let (body, digest) = body::read(&parts.headers, body, &self.body).await?;
         digest::check_token(claims.body_digest(), &digest)?;
         digest::check_header(&parts.headers, &digest)?;
@@ -134,28 +132,30 @@ impl Verifier {
         let replay = match &self.replay {
             Some(guard) => {
                 let leeway = self.claims.leeway;
-                let claim = guard.claim(&tenant, &claims, &envelope, now, leeway).await;
+                let claim = guard.claim(&claims, &envelope, now, leeway).await;
                 claim.map_err(|error| Rejection::from(error).of_webhook(&envelope.webhook_id))?
             }
             None => false,
         };
-        Ok(Webhook::from(Proven {
-            tenant,
+        Ok(Proven {
+            tenant: Arc::clone(claims.tenant()),
             claims,
             body,
             envelope,
             replay,
-        }))
+        })
     }
 }
 
-/// Marks the headers that hold secrets, so that `Debug` does not show them.
-fn hide_secrets(parts: &mut Parts) {
-    for name in [AUTHORIZATION.as_str(), "webhook-callback-url"] {
-        if let Ok(Entry::Occupied(mut values)) = parts.headers.try_entry(name) {
-            values
-                .iter_mut()
-                .for_each(|value| value.set_sensitive(true));
+/// The request for the inner service: its body buffered, the [`Webhook`] in its
+/// extensions, and the headers that hold secrets hidden from `Debug`.
+pub(crate) fn let_through(mut parts: Parts, webhook: Webhook) -> Request<Full<Bytes>> {
+    for (name, value) in &mut parts.headers {
+        if *name == AUTHORIZATION || *name == WEBHOOK_CALLBACK_URL {
+            value.set_sensitive(true);
         }
     }
+    let body = Full::new(webhook.body().clone());
+    parts.extensions.insert(webhook);
+    Request::from_parts(parts, body)
 }

@@ -38,7 +38,6 @@ impl From<BearerError> for Rejection {
         let kind = match error {
             BearerError::Missing | BearerError::OtherScheme => RejectionKind::MissingToken,
             BearerError::Several => RejectionKind::SeveralTokens,
-            BearerError::Malformed => RejectionKind::MalformedToken,
             BearerError::TooLong { .. } => RejectionKind::TokenTooLong,
         };
         Self::because(kind, error)
@@ -50,8 +49,9 @@ impl From<TokenError> for Rejection {
         let kind = match error {
             TokenError::Parts
             | TokenError::Base64 { .. }
-            | TokenError::Json { .. }
-            | TokenError::Parameter { .. } => RejectionKind::MalformedToken,
+            | TokenError::Header(_)
+            | TokenError::Parameter { .. }
+            | TokenError::Claim(ClaimError::Json(_)) => RejectionKind::MalformedToken,
             TokenError::Unsupported { .. } => RejectionKind::UnsupportedTokenHeader,
             TokenError::Algorithm { .. } => RejectionKind::UnsupportedAlgorithm,
             TokenError::Type { .. } => RejectionKind::WrongTokenType,

@@ -46,13 +46,12 @@ impl ReplayGuard {
     /// that the policy accepts.
     pub(super) async fn claim(
         &self,
-        tenant: &str,
         claims: &Claims,
         envelope: &Envelope,
         now: SystemTime,
         leeway: Duration,
     ) -> Result<bool, ReplayError> {
-        let id = TokenId::new(tenant, claims.token_id());
+        let id = TokenId::new(claims.issuer(), claims.token_id());
         let until = claims.expires_at() + leeway;
         let claim = timeout(self.timeout, self.store.claim(id, now, until))
             .await

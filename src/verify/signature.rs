@@ -36,27 +36,27 @@ pub(crate) enum SignatureError {
 
 /// Claims that a configured tenant signed, for any purpose. Only [`verify`] creates
 /// them.
-pub(super) struct SignedClaims {
+pub(super) struct SignedClaims<'t> {
     tenant: Arc<str>,
-    claims: UnverifiedClaims,
+    claims: UnverifiedClaims<'t>,
 }
 
-impl SignedClaims {
+impl<'t> SignedClaims<'t> {
     pub(super) fn tenant(&self) -> &Arc<str> {
         &self.tenant
     }
 
-    pub(super) fn into_parts(self) -> (Arc<str>, UnverifiedClaims) {
+    pub(super) fn into_parts(self) -> (Arc<str>, UnverifiedClaims<'t>) {
         (self.tenant, self.claims)
     }
 }
 
 /// Verifies the signature with the keys of the configured tenant that `iss` names.
-pub(super) async fn verify(
-    token: UntrustedToken<'_>,
+pub(super) async fn verify<'t>(
+    token: UntrustedToken<'t>,
     tenants: &Tenants,
-) -> Result<SignedClaims, SignatureError> {
-    let issuer = token.claims.issuer.as_str();
+) -> Result<SignedClaims<'t>, SignatureError> {
+    let issuer = &*token.claims.issuer;
     let (tenant, source) = tenants
         .get_key_value(issuer)
         .ok_or_else(|| SignatureError::UnknownTenant(for_log(issuer)))?;
@@ -97,8 +97,8 @@ fn verify_with(keys: &KeySet, token: &UntrustedToken<'_>) -> Result<(), VerifyEr
     keys.verify(
         token.key_id.as_deref(),
         token.algorithm,
-        token.signing_input.as_bytes(),
-        &token.signature,
+        token.signing_input,
+        token.signature,
     )
 }
 
@@ -116,6 +116,7 @@ mod tests {
     use crate::future::BoxFuture;
     use crate::keys::TRIED;
     use crate::testing::FakeTenant;
+    use crate::verify::token::CompactJws;
 
     /// Returns a set and, on renewal, a newer one.
     #[derive(Debug)]
@@ -161,7 +162,8 @@ mod tests {
             let source: Arc<dyn KeySource> = Arc::new(Keys { current, newer });
             let tenants = Tenants::from([(tenant.domain().into(), source)]);
             TRIED.set(0);
-            let token = UntrustedToken::parse(&token).expect("good form");
+            let jws = CompactJws::decode(token.as_bytes()).expect("good form");
+            let token = UntrustedToken::parse(&jws).expect("good form");
             let refused = verify(token, &tenants).await.err().expect("forged");
             assert!(
                 matches!(

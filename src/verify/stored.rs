@@ -14,7 +14,6 @@ use super::claims::Claims;
 use super::envelope::{Envelope, EnvelopeError};
 use super::unverified_claims::{ClaimError, UnverifiedClaims};
 use super::webhook::{Proven, Webhook};
-use crate::json::{JsonError, UniqueMembers};
 
 /// The format in which this version stores webhooks, and the only one it reads.
 const VERSION: u32 = 1;
@@ -59,9 +58,7 @@ pub(crate) enum StoredError {
     #[error("the stored URI is invalid: {0}")]
     Uri(#[from] InvalidUri),
     #[error("the stored claims are invalid: {0}")]
-    Claims(#[from] JsonError),
-    #[error("the stored claims are invalid: {0}")]
-    Claim(#[from] ClaimError),
+    Claims(#[from] ClaimError),
     #[error("the stored envelope is invalid: {0}")]
     Envelope(#[from] EnvelopeError),
 }
@@ -103,16 +100,17 @@ impl Webhook {
         claims: &[u8],
         body: impl Into<Bytes>,
     ) -> Result<Self, StoredError> {
-        let claims = UnverifiedClaims::read(&UniqueMembers::parse(claims)?)?;
+        let claims = UnverifiedClaims::parse(claims)?;
         let body = body.into();
         let envelope = Envelope::parse(&body, &HeaderMap::new())?;
-        Ok(Self::from(Proven {
+        let proven = Proven {
             tenant: tenant.into(),
             claims: Claims::assume_validated(claims),
             body,
             envelope,
             replay: false,
-        }))
+        };
+        Ok(Self::new(proven, None))
     }
 }
 

@@ -9,17 +9,21 @@ use crate::url::is_loopback;
 /// The URL at which ConductorOne reaches this receiver: an origin, plus the path
 /// prefix that a proxy strips.
 #[derive(Clone, Debug)]
-pub(crate) struct PublicUrl(Target);
+pub(crate) struct PublicUrl {
+    target: Target<'static>,
+    /// The same as text.
+    text: String,
+}
 
 /// An http(s) URL without userinfo, query and fragment, in the normal form of
 /// RFC 3986 §6.2.2 and §6.2.3.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Target {
+#[derive(Clone, Debug)]
+struct Target<'u> {
     scheme: &'static str,
-    host: String,
+    host: Cow<'u, str>,
     /// `None` is the scheme's default port.
     port: Option<u16>,
-    path: String,
+    path: Cow<'u, str>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -65,26 +69,32 @@ impl PublicUrl {
         if url.contains(['?', '#']) {
             return Err(UrlError::Query);
         }
-        let mut target = Target::parse(url)?;
+        let target = Target::parse(url)?;
         if target.scheme == "http" && !(http_on_loopback && is_loopback(&target.host)) {
             return Err(UrlError::PlainHttp);
         }
-        if target.path.ends_with('/') {
-            target.path.pop();
-        }
-        Ok(Self(target))
+        let path = target.path.strip_suffix('/').unwrap_or(&target.path);
+        let target = Target {
+            scheme: target.scheme,
+            port: target.port,
+            path: Cow::Owned(path.to_owned()),
+            host: Cow::Owned(target.host.into_owned()),
+        };
+        let text = target.to_string();
+        Ok(Self { target, text })
     }
 
     /// The host, as `aud` must state it.
     pub(crate) fn host(&self) -> &str {
-        let host = &self.0.host;
+        let host = &self.target.host;
         host.strip_prefix('[')
             .and_then(|host| host.strip_suffix(']'))
             .unwrap_or(host)
     }
 
     pub(crate) fn is_audience(&self, audience: &str) -> bool {
-        audience.eq_ignore_ascii_case(self.host()) || audience.eq_ignore_ascii_case(&self.0.host)
+        audience.eq_ignore_ascii_case(self.host())
+            || audience.eq_ignore_ascii_case(&self.target.host)
     }
 
     /// Checks that `htu` is this URL followed by the request's path (RFC 9449 §4.3).
@@ -94,6 +104,10 @@ impl PublicUrl {
     /// to them, which a wildcard may match. So a path that is not in normal form must
     /// equal the signed one byte for byte, and one with dot segments is refused.
     pub(crate) fn check_target(&self, htu: &str, path: &str) -> Result<(), TargetError> {
+        let is_as_configured = htu.strip_prefix(&*self.text) == Some(path);
+        if is_as_configured && is_normal(path) {
+            return Ok(());
+        }
         let came = Target::parse(htu).map_err(|reason| TargetError::Invalid {
             came: for_log(htu),
             reason,
@@ -109,14 +123,15 @@ impl PublicUrl {
                 path: for_log(path),
             });
         }
-        let expected = Target {
-            path: format!("{}{normal}", self.0.path),
-            ..self.0.clone()
-        };
-        if expected != came {
+        let own = &self.target;
+        let is_same = came.scheme == own.scheme
+            && came.host == own.host
+            && came.port == own.port
+            && came.path.strip_prefix(&*own.path) == Some(&normal);
+        if !is_same {
             return Err(TargetError::Different {
                 came: for_log(htu),
-                expected: for_log(&expected.to_string()),
+                expected: for_log(&format!("{self}{normal}")),
             });
         }
         let signed = htu.split(['?', '#']).next().unwrap_or_default();
@@ -133,12 +148,12 @@ impl PublicUrl {
 
 impl std::fmt::Display for PublicUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
+        f.write_str(&self.text)
     }
 }
 
-impl Target {
-    fn parse(url: &str) -> Result<Self, UrlError> {
+impl<'u> Target<'u> {
+    fn parse(url: &'u str) -> Result<Self, UrlError> {
         let (scheme, rest) = url.split_once("://").ok_or(UrlError::NotAbsolute)?;
         let (scheme, own_port) = match () {
             () if scheme.eq_ignore_ascii_case("https") => ("https", 443),
@@ -159,12 +174,12 @@ impl Target {
             scheme,
             host: normal_host(host)?,
             port: read_port(port)?.filter(|port| *port != own_port),
-            path: normal_path(path)?.into_owned(),
+            path: normal_path(path)?,
         })
     }
 }
 
-impl std::fmt::Display for Target {
+impl std::fmt::Display for Target<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}://{}", self.scheme, self.host)?;
         if let Some(port) = self.port {
@@ -175,7 +190,7 @@ impl std::fmt::Display for Target {
 }
 
 /// Returns the host in lower case, with only the percent-encodings that it needs.
-fn normal_host(host: &str) -> Result<String, UrlError> {
+fn normal_host(host: &str) -> Result<Cow<'_, str>, UrlError> {
     if host.is_empty() {
         return Err(UrlError::NoHost);
     }
@@ -184,7 +199,7 @@ fn normal_host(host: &str) -> Result<String, UrlError> {
         .and_then(|host| host.strip_suffix(']'))
     {
         let address: Ipv6Addr = address.parse().map_err(|_| UrlError::Authority)?;
-        return Ok(format!("[{address}]"));
+        return Ok(Cow::Owned(format!("[{address}]")));
     }
     let is_host = |byte: u8| {
         is_unreserved(byte) || matches!(byte, b'!' | b'$' | b'&'..=b',' | b';' | b'=' | b'%')
@@ -193,7 +208,10 @@ fn normal_host(host: &str) -> Result<String, UrlError> {
         return Err(UrlError::Authority);
     }
     let name = normal_encoding(host).ok_or(UrlError::Authority)?;
-    Ok(name.to_ascii_lowercase())
+    if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return Ok(Cow::Owned(name.to_ascii_lowercase()));
+    }
+    Ok(name)
 }
 
 /// Parses the port after a colon; an empty one means none (RFC 3986 §3.2.3).
@@ -220,6 +238,13 @@ fn encoded_path(path: &str) -> Result<Cow<'_, str>, UrlError> {
     } else {
         Err(UrlError::Path)
     }
+}
+
+/// Whether the path is in normal form already, in a cheap check that may say no to one
+/// that is.
+fn is_normal(path: &str) -> bool {
+    let is_plain = |byte| is_unreserved(byte) || byte == b'/';
+    path.starts_with('/') && path.bytes().all(is_plain) && !has_dot_segments(path)
 }
 
 fn has_dot_segments(path: &str) -> bool {

@@ -12,7 +12,7 @@ use super::check::Check;
 use super::envelope::Envelope;
 use super::replay::ReplayError;
 use super::signature::{self, SignatureError, SignedClaims};
-use super::token::UntrustedToken;
+use super::token::{CompactJws, UntrustedToken};
 use super::unverified_claims::UnverifiedClaims;
 use super::{Rejection, Verifier, bearer, body, digest, preconditions};
 
@@ -22,7 +22,7 @@ pub(crate) struct Trial {
     /// `None` if the check could not run.
     pub(crate) verdicts: Vec<(Check, Option<Result<(), Rejection>>)>,
     /// The token's claims, verified or not.
-    pub(crate) claims: Option<UnverifiedClaims>,
+    pub(crate) claims: Option<UnverifiedClaims<'static>>,
 }
 
 impl Trial {
@@ -69,8 +69,16 @@ impl Verifier {
         );
         let token = bearer::token(&parts.headers, self.max_token_bytes);
         let token = trial.note(Check::BearerToken, Some(token));
-        let token = trial.note(Check::TokenForm, token.map(UntrustedToken::parse));
-        let claims = token.as_ref().map(|token| token.claims.clone());
+        let (jws, malformed) = match token.map(CompactJws::decode) {
+            None => (None, None),
+            Some(Ok(jws)) => (Some(jws), None),
+            Some(Err(error)) => (None, Some(Err(error))),
+        };
+        let token = jws.as_ref().map(UntrustedToken::parse).or(malformed);
+        let token = trial.note(Check::TokenForm, token);
+        let claims = token
+            .as_ref()
+            .map(|token| token.claims.clone().into_owned());
         let signed = self.try_signature(&mut trial, token).await;
         self.try_claims(&mut trial, parts, claims.as_ref(), now);
         let envelope = self
@@ -90,25 +98,25 @@ impl Verifier {
     async fn try_first_use(
         &self,
         parts: &Parts,
-        signed: SignedClaims,
+        signed: SignedClaims<'_>,
         envelope: &Envelope,
         now: SystemTime,
     ) -> Option<Result<(), ReplayError>> {
         let validated = signed.validate(&self.claims, &parts.method, parts.uri.path(), now);
-        let (tenant, claims) = validated.ok()?;
+        let claims = validated.ok()?;
         let Some(guard) = &self.replay else {
             return Some(Ok(()));
         };
         let leeway = self.claims.leeway;
-        let claim = guard.claim(&tenant, &claims, envelope, now, leeway).await;
+        let claim = guard.claim(&claims, envelope, now, leeway).await;
         Some(claim.map(drop))
     }
 
-    async fn try_signature(
+    async fn try_signature<'t>(
         &self,
         trial: &mut Trial,
-        token: Option<UntrustedToken<'_>>,
-    ) -> Option<SignedClaims> {
+        token: Option<UntrustedToken<'t>>,
+    ) -> Option<SignedClaims<'t>> {
         let verified = match token {
             Some(token) => Some(signature::verify(token, &self.tenants).await),
             None => None,
@@ -126,7 +134,7 @@ impl Verifier {
         &self,
         trial: &mut Trial,
         parts: &Parts,
-        claims: Option<&UnverifiedClaims>,
+        claims: Option<&UnverifiedClaims<'_>>,
         now: SystemTime,
     ) {
         let policy = &self.claims;
@@ -157,7 +165,7 @@ impl Verifier {
         trial: &mut Trial,
         parts: &Parts,
         body: Bytes,
-        claims: Option<&UnverifiedClaims>,
+        claims: Option<&UnverifiedClaims<'_>>,
     ) -> Option<Envelope> {
         let read = body::read(&parts.headers, Full::new(body), &self.body).await;
         let read = trial.note(Check::BodySize, Some(read));

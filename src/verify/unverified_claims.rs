@@ -1,13 +1,13 @@
 //! The claims of a token before its verification.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::borrow::Cow;
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
-use serde_json::json;
+use serde::de::MapAccess;
+use serde_json::value::RawValue;
 
 use super::digest;
-use crate::json::UniqueMembers;
+use super::times::Times;
+use crate::json::{JsonError, MaybeText, Members, parse_members, read_once};
 
 /// The longest `jti`, in bytes.
 const MAX_TOKEN_ID: usize = 256;
@@ -16,42 +16,78 @@ const MAX_TOKEN_ID: usize = 256;
 /// [`SignedClaims::validate`](super::signature::SignedClaims::validate) checks them
 /// and turns them into [`Claims`](super::Claims).
 #[derive(Clone)]
-pub(crate) struct UnverifiedClaims {
-    pub(super) issuer: String,
-    pub(super) audience: String,
-    pub(super) token_type: String,
-    pub(super) issued_at: f64,
-    pub(super) not_before: f64,
-    pub(super) expires_at: f64,
-    pub(super) token_id: String,
-    pub(super) method: String,
-    pub(super) target: String,
+pub(crate) struct UnverifiedClaims<'t> {
+    pub(super) issuer: Cow<'t, str>,
+    pub(super) audience: Cow<'t, str>,
+    pub(super) token_type: Cow<'t, str>,
+    pub(super) times: Times,
+    pub(super) token_id: Cow<'t, str>,
+    pub(super) method: Cow<'t, str>,
+    pub(super) target: Cow<'t, str>,
     pub(super) body_digest: [u8; 32],
 }
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClaimError {
+    #[error("the claims cannot be parsed")]
+    Json(#[from] JsonError),
     #[error("the claim {0:?} is missing")]
     Missing(&'static str),
     #[error("the claim {0:?} has a wrong type or form")]
     Invalid(&'static str),
 }
 
-impl UnverifiedClaims {
-    /// Reads the claims strictly: each is required and has one type. A wrong type
+/// The claims as received, of any type.
+#[derive(Default)]
+struct Wire<'t> {
+    iss: Option<MaybeText<'t>>,
+    aud: Option<MaybeText<'t>>,
+    c1typ: Option<MaybeText<'t>>,
+    iat: Option<&'t RawValue>,
+    nbf: Option<&'t RawValue>,
+    exp: Option<&'t RawValue>,
+    jti: Option<MaybeText<'t>>,
+    htm: Option<MaybeText<'t>>,
+    htu: Option<MaybeText<'t>>,
+    htb_s256: Option<MaybeText<'t>>,
+}
+
+impl<'t> Members<'t> for Wire<'t> {
+    fn read<A: MapAccess<'t>>(&mut self, name: &str, map: &mut A) -> Result<bool, A::Error> {
+        match name {
+            "iss" => read_once(&mut self.iss, map),
+            "aud" => read_once(&mut self.aud, map),
+            "c1typ" => read_once(&mut self.c1typ, map),
+            "iat" => read_once(&mut self.iat, map),
+            "nbf" => read_once(&mut self.nbf, map),
+            "exp" => read_once(&mut self.exp, map),
+            "jti" => read_once(&mut self.jti, map),
+            "htm" => read_once(&mut self.htm, map),
+            "htu" => read_once(&mut self.htu, map),
+            "htb_s256" => read_once(&mut self.htb_s256, map),
+            _ => Ok(false),
+        }
+    }
+}
+
+impl<'t> UnverifiedClaims<'t> {
+    /// Parses the claims strictly: each is required and has one type. A wrong type
     /// never counts as an absent claim.
-    pub(super) fn read(claims: &UniqueMembers<'_>) -> Result<Self, ClaimError> {
+    pub(super) fn parse(json: &'t [u8]) -> Result<Self, ClaimError> {
+        let wire: Wire<'_> = parse_members(json)?;
         let this = Self {
-            issuer: text(claims, "iss")?,
-            audience: audience(claims)?,
-            token_type: text(claims, "c1typ")?,
-            issued_at: numeric_date(claims, "iat")?,
-            not_before: numeric_date(claims, "nbf")?,
-            expires_at: numeric_date(claims, "exp")?,
-            token_id: text(claims, "jti")?,
-            method: text(claims, "htm")?,
-            target: text(claims, "htu")?,
-            body_digest: digest::read(&text(claims, "htb_s256")?)
+            issuer: text("iss", wire.iss)?,
+            audience: audience("aud", wire.aud)?,
+            token_type: text("c1typ", wire.c1typ)?,
+            times: Times {
+                issued_at: numeric_date("iat", wire.iat)?,
+                not_before: numeric_date("nbf", wire.nbf)?,
+                expires_at: numeric_date("exp", wire.exp)?,
+            },
+            token_id: text("jti", wire.jti)?,
+            method: text("htm", wire.htm)?,
+            target: text("htu", wire.htu)?,
+            body_digest: digest::read(&text("htb_s256", wire.htb_s256)?)
                 .ok_or(ClaimError::Invalid("htb_s256"))?,
         };
         if this.token_id.is_empty() || this.token_id.len() > MAX_TOKEN_ID {
@@ -59,21 +95,23 @@ impl UnverifiedClaims {
         }
         Ok(this)
     }
+}
 
-    /// Returns the claims in the form that [`read`](Self::read) accepts.
-    pub(super) fn to_json(&self) -> serde_json::Value {
-        json!({
-            "iss": self.issuer,
-            "aud": self.audience,
-            "c1typ": self.token_type,
-            "iat": self.issued_at,
-            "nbf": self.not_before,
-            "exp": self.expires_at,
-            "jti": self.token_id,
-            "htm": self.method,
-            "htu": self.target,
-            "htb_s256": BASE64_STANDARD.encode(self.body_digest),
-        })
+/// For the testing kit, which explains tokens that may be forged.
+#[cfg(feature = "testing")]
+impl UnverifiedClaims<'_> {
+    pub(super) fn into_owned(self) -> UnverifiedClaims<'static> {
+        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        UnverifiedClaims {
+            issuer: owned(self.issuer),
+            audience: owned(self.audience),
+            token_type: owned(self.token_type),
+            times: self.times,
+            token_id: owned(self.token_id),
+            method: owned(self.method),
+            target: owned(self.target),
+            body_digest: self.body_digest,
+        }
     }
 
     pub(crate) fn issuer(&self) -> &str {
@@ -92,16 +130,8 @@ impl UnverifiedClaims {
         &self.target
     }
 
-    pub(crate) fn issued_at(&self) -> SystemTime {
-        time(self.issued_at)
-    }
-
-    pub(crate) fn not_before(&self) -> SystemTime {
-        time(self.not_before)
-    }
-
-    pub(crate) fn expires_at(&self) -> SystemTime {
-        time(self.expires_at)
+    pub(crate) fn times(&self) -> &Times {
+        &self.times
     }
 
     pub(crate) fn body_digest(&self) -> &[u8; 32] {
@@ -109,51 +139,31 @@ impl UnverifiedClaims {
     }
 }
 
-fn text(claims: &UniqueMembers<'_>, name: &'static str) -> Result<String, ClaimError> {
-    claims
-        .get(name)
-        .ok_or(ClaimError::Missing(name))?
-        .map_err(|_| ClaimError::Invalid(name))
+fn text<'t>(name: &'static str, value: Option<MaybeText<'t>>) -> Result<Cow<'t, str>, ClaimError> {
+    match value {
+        Some(MaybeText::Text(text)) => Ok(text),
+        Some(_) => Err(ClaimError::Invalid(name)),
+        None => Err(ClaimError::Missing(name)),
+    }
 }
 
 /// Reads a string, or an array of one string (RFC 7519 §4.1.3).
-fn audience(claims: &UniqueMembers<'_>) -> Result<String, ClaimError> {
-    match text(claims, "aud") {
-        Err(ClaimError::Invalid(name)) => match claims.get::<[String; 1]>(name) {
-            Some(Ok([audience])) => Ok(audience),
-            _ => Err(ClaimError::Invalid(name)),
-        },
-        string_or_missing => string_or_missing,
+fn audience<'t>(
+    name: &'static str,
+    value: Option<MaybeText<'t>>,
+) -> Result<Cow<'t, str>, ClaimError> {
+    match value {
+        Some(MaybeText::Single(audience)) => Ok(audience),
+        other => text(name, other),
     }
 }
 
 /// Reads a NumericDate (RFC 7519 §2): an integer or a decimal, in seconds. JSON has
 /// no infinity, and the parser refuses numbers that would round to it.
-fn numeric_date(claims: &UniqueMembers<'_>, name: &'static str) -> Result<f64, ClaimError> {
-    claims
-        .get::<f64>(name)
-        .ok_or(ClaimError::Missing(name))?
+fn numeric_date(name: &'static str, value: Option<&RawValue>) -> Result<f64, ClaimError> {
+    let value = value.ok_or(ClaimError::Missing(name))?;
+    serde_json::from_str(value.get())
         .ok()
-        .filter(|seconds| seconds.is_finite())
+        .filter(|seconds: &f64| seconds.is_finite())
         .ok_or(ClaimError::Invalid(name))
-}
-
-pub(super) fn seconds(seconds: f64) -> Duration {
-    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
-}
-
-/// Converts to a `SystemTime` that every platform can represent, with room for a
-/// leeway. A later time becomes the latest one, never a past one: the replay guard
-/// would forget such a token at once.
-fn time(since_epoch: f64) -> SystemTime {
-    /// The end of the year 9999.
-    const LAST: f64 = 253_402_300_799.0;
-
-    let distance = seconds(since_epoch.abs().min(LAST));
-    if since_epoch >= 0.0 {
-        UNIX_EPOCH.checked_add(distance)
-    } else {
-        UNIX_EPOCH.checked_sub(distance)
-    }
-    .unwrap_or(UNIX_EPOCH)
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use serde::Deserialize;
+use tokio::time::Instant;
 
 use super::claims::Claims;
 use super::envelope::{self, Envelope};
@@ -36,6 +37,7 @@ struct Inner {
     body: Bytes,
     payload: Bytes,
     replay: bool,
+    arrived: Option<Instant>,
     /// Parsed on first use.
     typed: OnceLock<Result<Payload, PayloadError>>,
 }
@@ -49,8 +51,9 @@ pub(super) struct Proven {
     pub(super) replay: bool,
 }
 
-impl From<Proven> for Webhook {
-    fn from(proven: Proven) -> Self {
+impl Webhook {
+    /// Creates a webhook that arrived at that time, or is not from a request.
+    pub(super) fn new(proven: Proven, arrived: Option<Instant>) -> Self {
         let Proven {
             tenant,
             claims,
@@ -67,12 +70,11 @@ impl From<Proven> for Webhook {
             body,
             payload: envelope.payload,
             replay,
+            arrived,
             typed: OnceLock::new(),
         }))
     }
-}
 
-impl Webhook {
     /// The domain of the tenant that sent it, as configured.
     #[must_use]
     pub fn tenant(&self) -> &str {
@@ -92,6 +94,12 @@ impl Webhook {
     #[must_use]
     pub fn event(&self) -> &str {
         &self.0.event
+    }
+
+    /// When its request arrived, before its body was read; `None` if it is not from a
+    /// request.
+    pub(crate) fn arrived(&self) -> Option<Instant> {
+        self.0.arrived
     }
 
     pub(crate) fn id_for_log(&self) -> String {

@@ -14,7 +14,7 @@ use crate::future::BoxFuture;
 
 /// The request that the inner service gets, or the answer if it gets none.
 pub(super) type Verification =
-    BoxFuture<'static, Result<Request<Full<Bytes>>, Box<Response<Full<Bytes>>>>>;
+    BoxFuture<'static, Result<Request<Full<Bytes>>, Response<Full<Bytes>>>>;
 
 pin_project! {
     /// Response future of [`VerifyWebhook`](super::VerifyWebhook).
@@ -81,7 +81,7 @@ where
                     let request = match verified {
                         Ok(request) => request,
                         Err(response) => {
-                            return Poll::Ready(Ok((*response).map(ResponseBody::rejection)));
+                            return Poll::Ready(Ok(response.map(ResponseBody::rejection)));
                         }
                     };
                     let Poll::Ready(is_ready) = inner.poll_ready(cx) else {

@@ -62,7 +62,7 @@ where
         let shared = Arc::clone(&self.shared);
         let verification = Box::pin(async move {
             let verified = shared.verify(request).await;
-            verified.map_err(|rejection| Box::new(shared.response(&rejection)))
+            verified.map_err(|rejection| shared.response(&rejection))
         });
         ResponseFuture::new(verification, self.inner.clone())
     }

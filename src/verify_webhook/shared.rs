@@ -1,12 +1,13 @@
 use std::error::Error;
 
 use bytes::Bytes;
+use http::request::Parts;
 use http::{Request, Response, Uri};
 use http_body::Body;
 use http_body_util::Full;
 
 use crate::rejection::{Rejection, RejectionHooks};
-use crate::verify::Verifier;
+use crate::verify::{Verifier, let_through};
 
 /// What the clones of a layer and its services share.
 #[derive(Debug)]
@@ -28,9 +29,15 @@ impl Shared {
         B: Body,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
-        let uri = original_uri(&request);
-        let verified = self.verifier.verify(request, uri.path()).await;
-        verified.inspect_err(|rejection| self.hooks.observe(rejection))
+        let (parts, body) = request.into_parts();
+        let path = original_uri(&parts).path();
+        match self.verifier.verify(&parts, path, body).await {
+            Ok(webhook) => Ok(let_through(parts, webhook)),
+            Err(rejection) => {
+                self.hooks.observe(&rejection);
+                Err(rejection)
+            }
+        }
     }
 
     pub(super) fn response(&self, rejection: &Rejection) -> Response<Full<Bytes>> {
@@ -40,10 +47,10 @@ impl Shared {
 
 /// The URI that the caller asked for, also below nested axum routers, which strip
 /// what they have matched.
-fn original_uri<B>(request: &Request<B>) -> Uri {
+fn original_uri(parts: &Parts) -> &Uri {
     #[cfg(feature = "axum")]
-    if let Some(original) = crate::axum::original_uri(request.extensions()) {
-        return original.clone();
+    if let Some(original) = crate::axum::original_uri(&parts.extensions) {
+        return original;
     }
-    request.uri().clone()
+    &parts.uri
 }

@@ -1,6 +1,7 @@
 //! The operations whose costs are counted: a call of [`case`] for each.
 
 use std::convert::Infallible;
+use std::error::Error;
 use std::future::{Ready, ready};
 use std::iter::repeat_with;
 use std::pin::pin;
@@ -8,9 +9,12 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
 use http::{Request, Response};
-use http_body_util::Full;
+use http_body::Body;
+use http_body_util::{BodyExt, Full};
 use serde_json::json;
+use support::body::{Script, data};
 use support::{DOMAIN, TEST_EVENT, now};
 use tokio::runtime::{Builder, Runtime};
 use tower::{Layer, Service, service_fn};
@@ -32,6 +36,7 @@ pub fn count_all(rsa_key: &[u8]) {
     let _context = runtime.enter();
     let eddsa = FakeTenant::with_algorithm(DOMAIN, Algorithm::EdDsa);
     accept("EdDSA", &eddsa);
+    accept_in_frames(&eddsa);
     accept(
         "ES256",
         &FakeTenant::with_algorithm(DOMAIN, Algorithm::Es256),
@@ -49,6 +54,20 @@ fn accept(algorithm: &str, tenant: &FakeTenant) {
             delivery(tenant, fixture)
         });
     }
+}
+
+/// The body is copied once, into a buffer of the declared length.
+fn accept_in_frames(tenant: &FakeTenant) {
+    let (_, fixture) = PAYLOADS[1];
+    let requests = repeat_with(|| {
+        let (mut head, body) = delivery(tenant, fixture).request().into_parts();
+        let body = at_once(body.collect()).expect("infallible").to_bytes();
+        head.headers.insert(CONTENT_LENGTH, body.len().into());
+        let frames = body.chunks(4096).map(|frame| data(frame.to_vec()));
+        Request::from_parts(head, Script::new(frames))
+    });
+    let receiver = support::receiver(tenant);
+    verify_all("accept, EdDSA, 16 KB in frames", &receiver, 200, requests);
 }
 
 fn refuse(tenant: &FakeTenant) {
@@ -106,8 +125,18 @@ fn deliver_once(tenant: &FakeTenant, runtime: &Runtime) {
 
 /// Counts what the layer costs for requests that are answered with this status.
 fn verify(name: &str, layer: &VerifyWebhookLayer, status: u16, delivery: impl Fn() -> Delivery) {
+    verify_all(name, layer, status, repeat_with(|| delivery().request()));
+}
+
+fn verify_all<B>(
+    name: &str,
+    layer: &VerifyWebhookLayer,
+    status: u16,
+    requests: impl IntoIterator<Item = Request<B>>,
+) where
+    B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+{
     let mut service = layer.layer(service_fn(answer));
-    let requests = repeat_with(|| delivery().request());
     case(name, requests, |request| {
         let answer = at_once(service.call(request)).expect("infallible");
         assert_eq!(answer.status(), status, "{name}");

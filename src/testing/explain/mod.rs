@@ -175,7 +175,7 @@ impl Explainer {
     }
 
     /// The number of an earlier request with the same token, counted from 1.
-    fn seen_before(&mut self, claims: Option<&UnverifiedClaims>) -> Option<usize> {
+    fn seen_before(&mut self, claims: Option<&UnverifiedClaims<'_>>) -> Option<usize> {
         let token = claims.map(|claims| (claims.issuer().into(), claims.token_id().into()));
         let before = self
             .seen
@@ -190,7 +190,7 @@ impl Explainer {
 /// length and the token's hash.
 fn restored(
     request: &CapturedRequest,
-    claims: Option<&UnverifiedClaims>,
+    claims: Option<&UnverifiedClaims<'_>>,
 ) -> Option<(Bytes, &'static str)> {
     let digest = claims?.body_digest();
     let length = request.parts.headers.get(CONTENT_LENGTH)?;

@@ -18,7 +18,7 @@ pub(super) struct Context<'a> {
     pub(super) verifier: &'a Verifier,
     pub(super) parts: &'a Parts,
     pub(super) body: &'a Bytes,
-    pub(super) claims: Option<&'a UnverifiedClaims>,
+    pub(super) claims: Option<&'a UnverifiedClaims<'static>>,
     /// When the request was received.
     pub(super) now: SystemTime,
 }
@@ -43,8 +43,8 @@ impl Context<'_> {
             for_log(claims.token_id()),
             for_log(claims.issuer()),
             for_log(claims.target()),
-            moment(claims.issued_at()),
-            moment(claims.expires_at()),
+            moment(claims.times().issued_at()),
+            moment(claims.times().expires_at()),
         ))
     }
 
@@ -67,7 +67,7 @@ impl Context<'_> {
 
     pub(super) fn remedies(&self, check: Check, kind: Kind) -> Vec<String> {
         match (check, self.claims) {
-            (Check::BearerToken, _) => self.bearer(kind),
+            (Check::BearerToken | Check::TokenForm, _) => self.bearer(kind),
             (Check::Tenant, Some(claims)) => vec![self.tenant(claims)],
             (Check::Signature, Some(claims)) => self.signature(kind, claims),
             (Check::Audience | Check::BoundUrl, Some(claims)) => vec![self.url(claims)],
@@ -100,7 +100,7 @@ impl Context<'_> {
         }
     }
 
-    fn tenant(&self, claims: &UnverifiedClaims) -> String {
+    fn tenant(&self, claims: &UnverifiedClaims<'_>) -> String {
         let mut known: Vec<_> = self.verifier.tenants.keys().map(|name| &**name).collect();
         known.sort_unstable();
         format!(
@@ -110,7 +110,7 @@ impl Context<'_> {
         )
     }
 
-    fn signature(&self, kind: Kind, claims: &UnverifiedClaims) -> Vec<String> {
+    fn signature(&self, kind: Kind, claims: &UnverifiedClaims<'_>) -> Vec<String> {
         let mut remedies = vec![match kind {
             Kind::UnknownKey => "the keys are another tenant's, or older or newer than the token: fetch them again",
             Kind::AlgorithmMismatch => "the alg is not that of the key: the token is forged",
@@ -127,7 +127,7 @@ impl Context<'_> {
         remedies
     }
 
-    fn url(&self, claims: &UnverifiedClaims) -> String {
+    fn url(&self, claims: &UnverifiedClaims<'_>) -> String {
         let (target, path) = (for_log(claims.target()), for_log(self.path()));
         let configured = &self.verifier.claims.public_url;
         match self.fitting_public_url() {
@@ -153,8 +153,8 @@ impl Context<'_> {
         fits.then(|| for_log(&url.to_string()))
     }
 
-    fn times(&self, kind: Kind, claims: &UnverifiedClaims) -> String {
-        let issued = claims.issued_at();
+    fn times(&self, kind: Kind, claims: &UnverifiedClaims<'_>) -> String {
+        let issued = claims.times().issued_at();
         match (kind, self.now.duration_since(issued)) {
             (Kind::TokenLifetimeTooLong, _) => {
                 "ConductorOne's tokens are valid for two minutes: this is not one of them".into()
@@ -172,7 +172,7 @@ impl Context<'_> {
         }
     }
 
-    fn hash(&self, claims: &UnverifiedClaims) -> Vec<String> {
+    fn hash(&self, claims: &UnverifiedClaims<'_>) -> Vec<String> {
         let digest = claims.body_digest();
         let mut remedies = vec![match rewritten::find(self.body, digest, self.verifier.body.max_bytes) {
             Some(how) => format!(
@@ -190,7 +190,7 @@ impl Context<'_> {
         remedies
     }
 
-    fn digest_header(&self, claims: &UnverifiedClaims) -> Vec<String> {
+    fn digest_header(&self, claims: &UnverifiedClaims<'_>) -> Vec<String> {
         if header_agrees(&self.parts.headers, claims.body_digest()) {
             return vec!["it agrees with the token: the body was changed after it was sent".into()];
         }
