@@ -4,10 +4,10 @@ use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use super::shared::{Phase, Shared};
-use crate::future::BoxFuture;
+use crate::future::{BoxFuture, within};
 use crate::ledger::LedgerError;
 
 /// The pause after a ledger error before the next request.
@@ -24,10 +24,10 @@ pub(super) async fn ask<T>(
 ) -> Result<T, LedgerError> {
     let limit = LEDGER_ANSWER.min(shared.policy.lease / 9);
     let asked = Instant::now();
-    match timeout(limit, step).await {
+    match within(limit, step).await {
         // A reply may have waited for this task to be polled: it counts as late.
-        Ok(reply) if asked.elapsed() <= limit => reply,
-        Ok(_) | Err(_) => Err(LedgerError::new(format!("no answer within {limit:?}"))),
+        Some(reply) if asked.elapsed() <= limit => reply,
+        Some(_) | None => Err(LedgerError::new(format!("no answer within {limit:?}"))),
     }
 }
 

@@ -113,18 +113,21 @@ impl InProgress {
         supersedes: impl FnOnce(&Webhook, &Webhook) -> bool,
     ) -> Joined {
         let mut live = self.live();
-        if let Some(live) = live.get_mut(&key) {
-            if supersedes(&webhook, &live.webhook) {
-                live.webhook = webhook;
+        let vacant = match live.entry(key) {
+            Entry::Occupied(mut entry) => {
+                let live = entry.get_mut();
+                if supersedes(&webhook, &live.webhook) {
+                    live.webhook = webhook;
+                }
+                return Joined::Live(live.progress.clone());
             }
-            return Joined::Live(live.progress.clone());
-        }
+            Entry::Vacant(vacant) => vacant,
+        };
         let (progress, receiver) = watch::channel(Stage::Working);
-        let entry = Live {
+        vacant.insert(Live {
             progress: receiver.clone(),
             webhook,
-        };
-        live.insert(key, entry);
+        });
         let seat = Seat {
             busy: self.busy(),
             key,

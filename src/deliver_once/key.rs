@@ -1,7 +1,7 @@
 //! Identifies the delivery that a webhook belongs to.
 
-use super::canonical::canonical;
-use crate::ledger::DeliveryKey;
+use super::canonical::Canonical;
+use crate::ledger::{DeliveryKey, KeyDigest};
 use crate::verify::Webhook;
 
 /// Computes a webhook's key.
@@ -29,14 +29,19 @@ impl DeliveryKey {
     /// ```
     #[must_use]
     pub fn of(webhook: &Webhook) -> Self {
+        let mut digest = KeyDigest::default();
+        for part in [webhook.tenant(), webhook.id(), webhook.event()] {
+            digest.part(part.as_bytes());
+        }
         let payload = webhook.payload_json();
-        // Nested deeper than any ConductorOne payload: hash it as written.
-        let canonical = canonical(payload).unwrap_or_else(|| payload.to_vec());
-        Self::digest([
-            webhook.tenant().as_bytes(),
-            webhook.id().as_bytes(),
-            webhook.event().as_bytes(),
-            &canonical,
-        ])
+        match Canonical::of(payload) {
+            Some(canonical) => {
+                digest.begin_part(canonical.len());
+                canonical.write(&mut |piece| digest.add(piece));
+            }
+            // Nested deeper than any ConductorOne payload: hash it as written.
+            None => digest.part(payload),
+        }
+        digest.key()
     }
 }

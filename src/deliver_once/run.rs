@@ -7,12 +7,12 @@ use http::Request;
 use http_body_util::Full;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
 use tracing::Instrument;
 
 use super::handler::Handler;
 use super::shared::{Place, Shared};
 use super::verdict::Verdict;
+use crate::future::within;
 use crate::rejection::RejectionKind;
 use crate::verify::Webhook;
 
@@ -73,19 +73,16 @@ impl Run {
         let (shared, called_with) = (Arc::clone(shared), webhook.clone());
         let work = async move {
             let _held = held;
-            let verdict = match timeout(limit, handled).await {
-                Ok(verdict) => verdict,
-                Err(_elapsed) => {
-                    tracing::error!(
-                        tenant = called_with.tenant(),
-                        webhook_id = called_with.id_for_log(),
-                        event = called_with.event_for_log(),
-                        run = number,
-                        ?limit,
-                        "the handler exceeded the run limit and is cut off"
-                    );
-                    Verdict::rejected(RejectionKind::HandlerFailed)
-                }
+            let Some(verdict) = within(limit, handled).await else {
+                tracing::error!(
+                    tenant = called_with.tenant(),
+                    webhook_id = called_with.id_for_log(),
+                    event = called_with.event_for_log(),
+                    run = number,
+                    ?limit,
+                    "the handler exceeded the run limit and is cut off"
+                );
+                return Verdict::rejected(RejectionKind::HandlerFailed);
             };
             if verdict.is_accepted() && !shared.may_be_called_back(&called_with) {
                 return Verdict::no_callback(&called_with);

@@ -142,10 +142,12 @@ impl Shared {
     /// useless.
     pub(super) fn run_limit(&self, webhook: &Webhook) -> Duration {
         let limit = self.policy.run_limit;
-        if let Some((client, callback)) = self.callbacks.as_ref().zip(webhook.callback()) {
-            return limit.min(client.time_left(&callback));
+        match &self.callbacks {
+            Some(client) => webhook
+                .callback()
+                .map_or(limit, |callback| limit.min(client.time_left(&callback))),
+            None => limit,
         }
-        limit
     }
 
     /// Whether this layer may answer 202, because it can post the document later.

@@ -8,12 +8,12 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 use http_body::Body;
 use http_body_util::{BodyExt, Limited};
-use tokio::time::timeout;
 
 use super::body::DocumentBody;
 use crate::error_chain::error_chain;
 use crate::event::{GoneForGood, MAX_DOCUMENT, Reply, ReplyError};
 use crate::excerpt::one_line;
+use crate::future::within;
 use crate::ledger::RecordedAnswer;
 use crate::rejection::{Rejection, RejectionKind};
 use crate::verify::Webhook;
@@ -190,6 +190,6 @@ where
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let body = Limited::new(body, MAX_DOCUMENT).collect();
-    let body = timeout(limit, body).await.ok()?;
+    let body = within(limit, body).await?;
     body.ok().map(http_body_util::Collected::to_bytes)
 }

@@ -1,7 +1,7 @@
 //! How a ledger identifies deliveries and those who work on them.
 
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 
 use sha2::{Digest, Sha256};
 
@@ -10,11 +10,12 @@ use sha2::{Digest, Sha256};
 ///
 /// A ledger finds the promised deliveries of a layer by the layer's name, and may
 /// limit the space of each tenant.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DeliveryKey {
+    // First, since it decides most comparisons.
+    digest: [u8; 32],
     layer: Name,
     tenant: Name,
-    digest: [u8; 32],
 }
 
 impl DeliveryKey {
@@ -32,12 +33,11 @@ impl DeliveryKey {
     /// so that different lists never give the same key.
     #[must_use]
     pub fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Self {
-        let mut hash = Sha256::new();
+        let mut digest = KeyDigest::default();
         for part in parts {
-            hash.update((part.len() as u64).to_be_bytes());
-            hash.update(part);
+            digest.part(part);
         }
-        Self::from_bytes(hash.finalize().into())
+        digest.key()
     }
 
     /// The key with the same digest for this layer and this tenant.
@@ -66,6 +66,38 @@ impl DeliveryKey {
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.digest
+    }
+}
+
+/// Only the digest: it differs between layers and tenants.
+impl Hash for DeliveryKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write(&self.digest);
+    }
+}
+
+/// Computes the digest of a key from its parts.
+#[derive(Default)]
+pub(crate) struct KeyDigest(Sha256);
+
+impl KeyDigest {
+    pub(crate) fn part(&mut self, part: &[u8]) {
+        self.begin_part(part.len());
+        self.add(part);
+    }
+
+    /// Begins a part of this length.
+    pub(crate) fn begin_part(&mut self, length: usize) {
+        self.add(&(length as u64).to_be_bytes());
+    }
+
+    /// Adds to the part that was begun.
+    pub(crate) fn add(&mut self, piece: &[u8]) {
+        self.0.update(piece);
+    }
+
+    pub(crate) fn key(self) -> DeliveryKey {
+        DeliveryKey::from_bytes(self.0.finalize().into())
     }
 }
 

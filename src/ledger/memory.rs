@@ -73,6 +73,26 @@ struct Share {
     idle: BTreeSet<(Millis, DeliveryKey)>,
 }
 
+/// What decides a record's places in the book's indexes.
+#[derive(Clone, Copy)]
+struct Places {
+    expires_at: Millis,
+    due_at: Millis,
+    takeable_at: Option<Millis>,
+    bytes: usize,
+}
+
+impl Places {
+    fn of(record: &Record) -> Self {
+        Self {
+            expires_at: record.expires_at,
+            due_at: record.due_at,
+            takeable_at: record.takeable_at(),
+            bytes: record.payload_bytes(),
+        }
+    }
+}
+
 impl MemoryLedger {
     /// The default of [`max_records`](Self::max_records): 200,000 deliveries.
     pub const DEFAULT_MAX_RECORDS: usize = 200_000;
@@ -148,14 +168,15 @@ impl MemoryLedger {
     ) -> Result<Claimed, LedgerError> {
         self.with(|book, steps| {
             book.remove_expired(steps.now);
-            let is_new = !book.records.contains_key(&key);
+            let known = book.records.get(&key);
+            let is_new = known.is_none();
+            let (write, reply) = steps.claim(known, key, owner, term);
             if is_new && let Some(share) = self.full_share(book, key.tenant(), steps.now) {
                 return Err(LedgerError::full(format!(
                     "the tenant's share of the ledger is full: {} deliveries with {} bytes",
                     share.records, share.bytes
                 )));
             }
-            let (write, reply) = steps.claim(book.records.get(&key), key, owner, term);
             book.write(write);
             Ok(reply)
         })
@@ -203,35 +224,45 @@ impl Book {
     fn write(&mut self, record: Option<Record>) {
         let Some(record) = record else { return };
         let key = record.lease.key();
-        self.remove(key);
-        let share = self.shares.entry(key.tenant()).or_default();
-        share.records += 1;
-        share.bytes += record.payload_bytes();
-        match record.takeable_at() {
-            Some(due_at) => self.due.insert((key.layer(), due_at, key)),
-            None => share.idle.insert((record.due_at, key)),
-        };
-        self.expiry.insert((record.expires_at, key));
-        self.records.insert(key, record);
+        let places = Places::of(&record);
+        if let Some(old) = self.records.insert(key, record) {
+            self.leave(key, Places::of(&old));
+        }
+        self.enter(key, places);
     }
 
     fn remove(&mut self, key: DeliveryKey) {
         let Some(record) = self.records.remove(&key) else {
             return;
         };
-        self.expiry.remove(&(record.expires_at, key));
-        if let Some(due_at) = record.takeable_at() {
-            self.due.remove(&(key.layer(), due_at, key));
+        self.leave(key, Places::of(&record));
+        if let Entry::Occupied(entry) = self.shares.entry(key.tenant())
+            && entry.get().records == 0
+        {
+            entry.remove();
         }
-        if let Entry::Occupied(mut entry) = self.shares.entry(key.tenant()) {
-            let share = entry.get_mut();
-            share.records -= 1;
-            share.bytes -= record.payload_bytes();
-            share.idle.remove(&(record.due_at, key));
-            if share.records == 0 {
-                entry.remove();
-            }
-        }
+    }
+
+    fn enter(&mut self, key: DeliveryKey, places: Places) {
+        self.expiry.insert((places.expires_at, key));
+        let share = self.shares.entry(key.tenant()).or_default();
+        share.records += 1;
+        share.bytes += places.bytes;
+        match places.takeable_at {
+            Some(due_at) => self.due.insert((key.layer(), due_at, key)),
+            None => share.idle.insert((places.due_at, key)),
+        };
+    }
+
+    fn leave(&mut self, key: DeliveryKey, places: Places) {
+        self.expiry.remove(&(places.expires_at, key));
+        let share = self.shares.entry(key.tenant()).or_default();
+        share.records -= 1;
+        share.bytes -= places.bytes;
+        match places.takeable_at {
+            Some(due_at) => self.due.remove(&(key.layer(), due_at, key)),
+            None => share.idle.remove(&(places.due_at, key)),
+        };
     }
 
     fn remove_expired(&mut self, now: Millis) {

@@ -89,6 +89,7 @@ use bytes::Bytes;
 
 pub use self::error::LedgerError;
 pub use self::key_text::ParseDeliveryKeyError;
+pub(crate) use self::lease::KeyDigest;
 pub use self::lease::{DeliveryKey, Lease, Name, Owner};
 pub use self::memory::MemoryLedger;
 pub use self::reply::{Claimed, Finished, Hold, Posted, RecordedAnswer, Standing, Taken, Work};
