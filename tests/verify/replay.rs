@@ -830,3 +830,53 @@ fn memory_stands_times_at_the_ends_of_what_there_is() {
         assert_eq!(answer.expect("room"), expected, "{jti}");
     }
 }
+
+#[test]
+fn memory_makes_room_for_a_tenant_when_all_its_tokens_have_expired() {
+    let store = MemoryReplayStore::new(10_000);
+    let (first, later) = (now(), now() + seconds(61));
+    let jtis: Vec<_> = (0..10_000).map(|number| number.to_string()).collect();
+    for jti in &jtis {
+        let answer = claim(
+            &store,
+            TokenId::new(DOMAIN, jti),
+            first,
+            first + seconds(60),
+        );
+        assert_eq!(answer.expect("room"), Claim::First);
+    }
+    let another = claim(&store, TokenId::new(DOMAIN, "another"), first, later);
+    another.expect_err("it is full");
+    for jti in &jtis {
+        let answer = claim(
+            &store,
+            TokenId::new(DOMAIN, jti),
+            later,
+            later + seconds(60),
+        );
+        assert_eq!(answer.expect("room"), Claim::First);
+    }
+}
+
+#[test]
+fn memory_accepts_an_id_once_however_many_threads_claim_it() {
+    let store = MemoryReplayStore::default();
+    let jtis: Vec<_> = (0..2_000).map(|number| number.to_string()).collect();
+    let until = now() + seconds(60);
+    let accepted: usize = std::thread::scope(|scope| {
+        let claimants: Vec<_> = (0..4)
+            .map(|_| {
+                scope.spawn(|| {
+                    let ids = jtis.iter().map(|jti| TokenId::new(DOMAIN, jti));
+                    ids.filter(|id| claim(&store, *id, now(), until).expect("room") == Claim::First)
+                        .count()
+                })
+            })
+            .collect();
+        claimants
+            .into_iter()
+            .map(|one| one.join().expect("no panic"))
+            .sum()
+    });
+    assert_eq!(accepted, jtis.len());
+}
