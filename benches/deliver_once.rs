@@ -1,112 +1,155 @@
-//! What it costs to have a delivery's work done once, with the in-memory ledger:
-//! the time per delivery that the layer adds to a handler that answers at once.
+//! What it costs to have a delivery's work done once, over each ledger, around a handler
+//! that answers at once.
 //!
 //! ```text
 //! cargo bench --bench deliver_once
 //! ```
 //!
-//! With and without the layer take turns, and the smallest time of each counts:
-//! that is what it costs where nothing else runs.
+//! Redis is a `redis-server` of the bench's own, on loopback; without one installed, its
+//! cases are left out.
 
 use std::convert::Infallible;
-use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::future::{Ready, ready};
+use std::pin::pin;
+use std::process::{Command, Stdio};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
+use support::bench::Bench;
+use support::redis_server::RedisServer;
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_conductorone::keys::{Algorithm, KeySet};
+use tower_conductorone::redis::{RedisConnection, RedisLedger};
+use tower_conductorone::replay::MemoryReplayStore;
 use tower_conductorone::testing::{FakeTenant, Fixture};
-use tower_conductorone::{DeliverOnceLayer, Tenant, VerifyWebhookLayer, Webhook};
+use tower_conductorone::{DeliverOnceLayer, Tenant, VerifyWebhookLayer};
 
-const ROUNDS: usize = 60;
+const EVENT: &str = "c1.webhooks.v1.PayloadProvisionStep";
 
-const DOCUMENT: &str = r#"{"version":"v1","complete":{}}"#;
-
-/// How many deliveries are made in a round, each another one.
-const DELIVERIES: usize = 500;
-
-/// The payload as ConductorOne writes it: its members in their own order, which
-/// is not that of their names.
-fn payload(fixture: &Fixture) -> String {
-    fixture.json().lines().map(str::trim_start).collect()
+/// Payloads in the order of ConductorOne's members, without white space.
+fn payloads() -> [(&'static str, String); 3] {
+    let of = |name| {
+        let fixture = Fixture::named(name).expect("a fixture");
+        let lines = fixture.json().lines().map(str::trim_start);
+        lines.collect::<String>().replace("\": ", "\":")
+    };
+    let full = of("provision_step/grant.full");
+    let large = format!("{{\"expanded\":[{}]}}", vec![&*full; 16].join(","));
+    [
+        ("1 KB", of("policy_post_action/grant.cancelled")),
+        ("16 KB", full),
+        ("256 KB", large),
+    ]
 }
 
-/// What the verifying layer hands on for deliveries with this payload.
-async fn verified(tenant: &FakeTenant, event: &str, payload: &str) -> Vec<Request<Full<Bytes>>> {
+/// The same payload, in canonical order.
+fn canonical(payload: &str) -> String {
+    let value: serde_json::Value = serde_json::from_str(payload).expect("JSON");
+    value.to_string()
+}
+
+/// Makes deliveries with this payload, each another one, as the verifying layer hands
+/// them on.
+fn verified(tenant: &FakeTenant, payload: String) -> impl FnMut() -> Request<Full<Bytes>> + Clone {
     let keys = KeySet::from_json(tenant.jwks().as_bytes()).expect("the tenant's own keys");
     let layer = VerifyWebhookLayer::builder()
         .public_url("https://hooks.example.com")
         .tenant(Tenant::new(tenant.domain()).static_keys(keys))
+        .replay_store(MemoryReplayStore::new(usize::MAX))
         .build()
         .expect("a good configuration");
-    let mut requests = Vec::new();
-    for _ in 0..DELIVERIES {
-        let (handed_on, mut receiver) = tokio::sync::mpsc::unbounded_channel();
-        let inner = service_fn(move |request: Request<Full<Bytes>>| {
-            let sent = handed_on.send(request).is_ok();
-            async move {
-                assert!(sent);
-                Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
-            }
-        });
-        let delivery = tenant.delivery(event).payload("the payload".into());
+    let verify = layer.layer(service_fn(hand_back));
+    let tenant = tenant.clone();
+    move || {
+        let delivery = tenant.delivery(EVENT).payload("the payload".into());
         let body = delivery.envelope().to_string();
-        let body = body.replace("\"the payload\"", payload);
+        let body = body.replace("\"the payload\"", &payload);
         let request = delivery.body(body).request();
-        let answer = layer.layer(inner).oneshot(request).await;
-        assert_eq!(answer.expect("infallible").status(), 200);
-        requests.push(receiver.recv().await.expect("handed on"));
+        let answer = at_once(verify.clone().call(request)).expect("infallible");
+        let verified = answer.into_parts().0.extensions.remove();
+        verified.expect("it was verified")
     }
-    requests
 }
 
-/// The time per delivery.
-async fn time<S, B>(service: S, requests: &[Request<Full<Bytes>>]) -> Duration
-where
-    S: Service<Request<Full<Bytes>>, Response = Response<B>, Error = Infallible> + Clone,
-{
-    let requests = requests.to_vec();
-    let count = u32::try_from(requests.len()).expect("not many");
-    let start = Instant::now();
-    for request in requests {
-        let answer = service.clone().oneshot(request).await.expect("infallible");
-        assert_eq!(black_box(answer).status(), 200);
-    }
-    start.elapsed() / count
+/// Answers with the request that it gets.
+fn hand_back(verified: Request<Full<Bytes>>) -> Ready<Result<Response<Full<Bytes>>, Infallible>> {
+    let mut answer = Response::default();
+    answer.extensions_mut().insert(verified);
+    ready(Ok(answer))
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() {
+fn answer(_: Request<Full<Bytes>>) -> Ready<Result<Response<Full<Bytes>>, Infallible>> {
+    let document = Bytes::from_static(br#"{"version":"v1","complete":{}}"#);
+    ready(Ok(Response::new(document.into())))
+}
+
+/// The output of a future that does not wait.
+fn at_once<F: Future>(future: F) -> F::Output {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("it waits"),
+    }
+}
+
+/// A Redis server, if one is installed.
+fn redis() -> Option<RedisServer> {
+    let version = Command::new("redis-server")
+        .arg("--version")
+        .stdout(Stdio::null())
+        .status();
+    if version.is_ok() {
+        return Some(RedisServer::start(&[]));
+    }
+    eprintln!("NO redis-server IS INSTALLED: the cases with Redis are left out");
+    None
+}
+
+fn main() {
+    let mut bench = Bench::new("deliver_once");
     let tenant = FakeTenant::with_algorithm("example.conductor.one", Algorithm::EdDsa);
-    let handler = service_fn(async |request: Request<Full<Bytes>>| {
-        assert!(request.extensions().get::<Webhook>().is_some());
-        Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(DOCUMENT)))
-    });
-    println!(
-        "{:<36} {:>7} {:>10} {:>10} {:>10}",
-        "payload", "bytes", "without", "with", "added"
-    );
-    let provisions = Fixture::ALL
-        .iter()
-        .filter(|fixture| fixture.name().starts_with("provision_step/"));
-    for fixture in provisions {
-        let payload = payload(fixture);
-        let requests = verified(&tenant, fixture.event(), &payload).await;
-        let (mut without, mut with) = (Duration::MAX, Duration::MAX);
-        for _ in 0..ROUNDS {
-            without = without.min(time(handler, &requests).await);
+    let server = redis();
+    for (size, payload) in payloads() {
+        let sorted = canonical(&payload);
+        for (order, payload) in [
+            ("canonical order", sorted),
+            ("ConductorOne's order", payload),
+        ] {
+            let bytes = payload.len();
+            let mut request = verified(&tenant, payload);
+            let same = request();
+            let handler = service_fn(answer);
             let once = DeliverOnceLayer::builder().build().expect("the defaults");
-            with = with.min(time(once.layer(handler), &requests).await);
+            let once = once.layer(handler);
+            let mut group = bench
+                .group(format!("{size}, {order}"))
+                .bytes(bytes)
+                .case_async_with(
+                    "the handler alone",
+                    move || same.clone(),
+                    async move |request| {
+                        handler.oneshot(request).await.map(|answer| answer.status())
+                    },
+                )
+                .case_async_with("once, in memory", request.clone(), async move |request| {
+                    let answer = once.clone().oneshot(request).await.expect("infallible");
+                    assert_eq!(answer.status(), 200);
+                });
+            if let Some(server) = &server {
+                let connection = RedisConnection::to_server(server.url()).expect("a good URL");
+                let once = DeliverOnceLayer::builder()
+                    .ledger("bench", RedisLedger::new(connection))
+                    .build()
+                    .expect("a good configuration");
+                let once = once.layer(handler);
+                group = group.case_async_with("once, in Redis", request, async move |request| {
+                    let answer = once.clone().oneshot(request).await.expect("infallible");
+                    assert_eq!(answer.status(), 200);
+                });
+            }
+            group.measure("the handler alone");
         }
-        println!(
-            "{:<36} {:>7} {:>10.2?} {:>10.2?} {:>10.2?}",
-            fixture.name(),
-            payload.len(),
-            without,
-            with,
-            with.saturating_sub(without),
-        );
     }
+    bench.finish();
 }
