@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::signature::SignedClaims;
 use super::target::{PublicUrl, TargetError};
-use super::times::Times;
+use super::times::{Times, TimesError};
 use super::unverified_claims::UnverifiedClaims;
 use crate::excerpt::for_log;
 
@@ -47,15 +47,8 @@ pub(crate) enum MismatchError {
         "aud is {came:?}, this receiver's public URL has the host {expected:?}: is the public URL right?"
     )]
     Audience { came: String, expected: String },
-    #[error("the token expired {0:?} ago, leeway not counted: is this machine's clock right?")]
-    Expired(Duration),
-    #[error("{claim} is {ahead:?} in the future: is this machine's clock right?")]
-    NotYetValid {
-        claim: &'static str,
-        ahead: Duration,
-    },
-    #[error("the token's lifetime exceeds {limit:?}")]
-    Lifetime { limit: Duration },
+    #[error(transparent)]
+    Times(#[from] TimesError),
     #[error("htm is {came:?}, the request's method is {expected}")]
     Method { came: String, expected: Method },
     #[error(transparent)]
@@ -118,7 +111,7 @@ impl UnverifiedClaims<'_> {
         policy: &ClaimPolicy,
         now: SystemTime,
     ) -> Result<(), MismatchError> {
-        self.times.check(policy, now)
+        Ok(self.times.check(now, policy.leeway, policy.max_lifetime)?)
     }
 
     pub(super) fn check_method(&self, method: &Method) -> Result<(), MismatchError> {
@@ -181,7 +174,7 @@ impl Claims {
         policy: &ClaimPolicy,
         now: SystemTime,
     ) -> Result<(), MismatchError> {
-        self.times.check(policy, now)
+        Ok(self.times.check(now, policy.leeway, policy.max_lifetime)?)
     }
 
     pub(super) fn tenant(&self) -> &Arc<str> {

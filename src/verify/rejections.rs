@@ -12,6 +12,7 @@ use super::envelope::EnvelopeError;
 use super::preconditions::PreconditionError;
 use super::replay::ReplayError;
 use super::signature::SignatureError;
+use super::times::TimesError;
 use super::token::TokenError;
 use super::unverified_claims::ClaimError;
 use super::webhook::Webhook;
@@ -86,9 +87,11 @@ impl From<MismatchError> for Rejection {
         let kind = match error {
             MismatchError::TokenType(_) => RejectionKind::WrongTokenType,
             MismatchError::Audience { .. } => RejectionKind::WrongAudience,
-            MismatchError::Expired(_) => RejectionKind::TokenExpired,
-            MismatchError::NotYetValid { .. } => RejectionKind::TokenNotYetValid,
-            MismatchError::Lifetime { .. } => RejectionKind::TokenLifetimeTooLong,
+            MismatchError::Times(TimesError::Expired(_)) => RejectionKind::TokenExpired,
+            MismatchError::Times(TimesError::NotYetValid { .. }) => RejectionKind::TokenNotYetValid,
+            MismatchError::Times(TimesError::Lifetime { .. }) => {
+                RejectionKind::TokenLifetimeTooLong
+            }
             MismatchError::Method { .. } => RejectionKind::WrongMethod,
             MismatchError::Target(_) => RejectionKind::WrongUrl,
         };

@@ -2,7 +2,18 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::claims::{ClaimPolicy, MismatchError};
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TimesError {
+    #[error("the token expired {0:?} ago, leeway not counted: is this machine's clock right?")]
+    Expired(Duration),
+    #[error("{claim} is {ahead:?} in the future: is this machine's clock right?")]
+    NotYetValid {
+        claim: &'static str,
+        ahead: Duration,
+    },
+    #[error("the token's lifetime exceeds {limit:?}")]
+    Lifetime { limit: Duration },
+}
 
 /// When a token was issued, and when it is valid, in seconds since the epoch.
 #[derive(Clone, Copy, Debug)]
@@ -18,30 +29,34 @@ pub(crate) struct Times {
 impl Times {
     /// Checks that the token is valid now. Floating-point arithmetic saturates, and
     /// represents whole seconds exactly up to the year 285 million.
-    pub(super) fn check(&self, policy: &ClaimPolicy, now: SystemTime) -> Result<(), MismatchError> {
+    pub(super) fn check(
+        &self,
+        now: SystemTime,
+        leeway: Duration,
+        max_lifetime: Duration,
+    ) -> Result<(), TimesError> {
         let now = match now.duration_since(UNIX_EPOCH) {
             Ok(since) => since.as_secs_f64(),
             Err(before) => -before.duration().as_secs_f64(),
         };
-        let leeway = policy.leeway.as_secs_f64();
-        if self.expires_at - self.issued_at > policy.max_lifetime.as_secs_f64() {
-            return Err(MismatchError::Lifetime {
-                limit: policy.max_lifetime,
+        let (leeway, longest) = (leeway.as_secs_f64(), max_lifetime.as_secs_f64());
+        if self.expires_at - self.issued_at > longest {
+            return Err(TimesError::Lifetime {
+                limit: max_lifetime,
             });
         }
         if now >= self.expires_at + leeway {
-            return Err(MismatchError::Expired(seconds(now - self.expires_at)));
+            return Err(TimesError::Expired(seconds(now - self.expires_at)));
         }
         // `nbf` starts the token's validity and allows for a receiver whose clock is
         // slow. `iat` is refused only far in the future, where it would make a long
         // lifetime look short.
-        let longest = policy.max_lifetime.as_secs_f64();
         for (claim, time, ahead) in [
             ("nbf", self.not_before, leeway),
             ("iat", self.issued_at, leeway + longest),
         ] {
             if now + ahead < time {
-                return Err(MismatchError::NotYetValid {
+                return Err(TimesError::NotYetValid {
                     claim,
                     ahead: seconds(time - now),
                 });
