@@ -108,6 +108,8 @@ fn redis() -> Option<RedisServer> {
 
 fn main() {
     let mut bench = Bench::new("deliver_once");
+    let runtime = bench.runtime().handle().clone();
+    let _context = runtime.enter();
     let tenant = FakeTenant::with_algorithm("example.conductor.one", Algorithm::EdDsa);
     let server = redis();
     for (size, payload) in payloads() {

@@ -92,6 +92,8 @@ fn refuse(layer: &VerifyWebhookLayer) -> impl FnMut(Request<Full<Bytes>>) + use<
 
 fn main() {
     let mut bench = Bench::new("jwks");
+    let runtime = bench.runtime().handle().clone();
+    let _context = runtime.enter();
     let tenant = FakeTenant::with_algorithm("tenant-0.conductor.one", Algorithm::EdDsa);
 
     for keys in [1, 10, 64] {

@@ -1,19 +1,24 @@
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
+use std::mem;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use arc_swap::ArcSwap;
 
 use super::{Claim, ReplayStore, ReplayStoreError, TokenId};
 use crate::future::BoxFuture;
 
 /// How many IDs a part holds when the store is full, unless there are [`MAX_PARTS`].
-const IDS_PER_PART: usize = 1024;
+const IDS_PER_PART: usize = 128;
 
 /// The most parts that a tenant's IDs are divided into.
 const MAX_PARTS: usize = 128;
+
+/// How much of the tenant's capacity a part takes at once.
+const ROOM: usize = 16;
 
 /// A bounded [`ReplayStore`] in this process's memory: the default.
 ///
@@ -27,15 +32,15 @@ const MAX_PARTS: usize = 128;
 pub struct MemoryReplayStore {
     capacity: usize,
     keys: [RandomState; 2],
-    tenants: RwLock<HashMap<Box<str>, Arc<TenantIds>>>,
+    tenants: ArcSwap<HashMap<Arc<str>, Arc<TenantIds>>>,
 }
 
 /// The IDs of one tenant, divided by their digests. Claims in different parts do not wait
-/// for each other, and no claim waits until a table of all IDs has grown.
+/// for each other, and hardly ever write to the same memory; no claim waits until a table
+/// of all IDs has grown.
 struct TenantIds {
-    capacity: usize,
-    /// How many IDs the parts hold.
-    held: AtomicUsize,
+    /// The part of the capacity that no part has taken.
+    spare: AtomicUsize,
     /// Tokens that end before this second may have been used, and are forgotten: the
     /// request may be slow, or the clock may have been set back.
     forgotten: AtomicU64,
@@ -45,12 +50,15 @@ struct TenantIds {
 #[derive(Default)]
 struct Part {
     live: HashSet<Digest, BuildHasherDefault<OwnHash>>,
-    /// The same IDs by the second after which they may be forgotten, earliest first.
-    ends: BinaryHeap<Reverse<(u64, Digest)>>,
+    /// The same IDs with the second after which they may be forgotten, earliest first.
+    /// Tokens come almost in this order, so that an ID is put at the back or near it.
+    ends: VecDeque<(u64, Digest)>,
+    /// How many more IDs it may hold.
+    room: usize,
 }
 
 /// A keyed digest of an ID.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Digest {
     high: u64,
     low: u64,
@@ -87,7 +95,7 @@ impl MemoryReplayStore {
         Self {
             capacity,
             keys: [RandomState::new(), RandomState::new()],
-            tenants: RwLock::default(),
+            tenants: ArcSwap::default(),
         }
     }
 
@@ -102,8 +110,11 @@ impl MemoryReplayStore {
             high: high.hash_one(id),
             low: low.hash_one(id),
         };
-        let ids = self.ids_of(id.tenant);
-        let claim = ids.claim(digest, whole_seconds(now), whole_seconds(until));
+        let (now, until) = (whole_seconds(now), whole_seconds(until));
+        let claim = match self.tenants.load().get(id.tenant) {
+            Some(ids) => ids.claim(digest, now, until),
+            None => self.add(id.tenant).claim(digest, now, until),
+        };
         claim.ok_or_else(|| {
             ReplayStoreError::new(format!(
                 "the replay store is full: it has {} live token IDs of this tenant",
@@ -112,15 +123,17 @@ impl MemoryReplayStore {
         })
     }
 
-    fn ids_of(&self, tenant: &str) -> Arc<TenantIds> {
-        let known = self.tenants.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(ids) = known.get(tenant) {
-            return Arc::clone(ids);
-        }
-        drop(known);
-        let mut known = self.tenants.write().unwrap_or_else(PoisonError::into_inner);
-        let ids = known.entry(tenant.into());
-        Arc::clone(ids.or_insert_with(|| Arc::new(TenantIds::new(self.capacity))))
+    /// The IDs of a tenant that was not known yet, unless another claim has added it.
+    fn add(&self, tenant: &str) -> Arc<TenantIds> {
+        let new = (Arc::from(tenant), Arc::new(TenantIds::new(self.capacity)));
+        let before = self.tenants.rcu(|known| {
+            let mut tenants = HashMap::clone(known);
+            let (tenant, ids) = new.clone();
+            tenants.entry(tenant).or_insert(ids);
+            tenants
+        });
+        let (_, ids) = new;
+        before.get(tenant).map_or(ids, Arc::clone)
     }
 }
 
@@ -128,8 +141,7 @@ impl TenantIds {
     fn new(capacity: usize) -> Self {
         let parts = (capacity / IDS_PER_PART).clamp(1, MAX_PARTS);
         Self {
-            capacity,
-            held: AtomicUsize::new(0),
+            spare: AtomicUsize::new(capacity),
             forgotten: AtomicU64::new(0),
             parts: (0..parts).map(|_| Mutex::default()).collect(),
         }
@@ -138,12 +150,18 @@ impl TenantIds {
     /// `None` if the capacity is used up.
     fn claim(&self, id: Digest, now: u64, until: u64) -> Option<Claim> {
         if until < now {
-            // Whether it may have been used, only all parts together know.
-            self.forget_in_all(now, 0);
+            // Whether such a token may have been used is known only when all parts have
+            // forgotten what they may forget.
+            for part in &self.parts {
+                self.forget(&mut lock(part), now);
+            }
         }
         self.try_claim(id, now, until).or_else(|| {
-            // Other parts may hold IDs of expired tokens.
-            self.forget_in_all(now, self.capacity);
+            for part in &self.parts {
+                if self.reclaim(&mut lock(part), now) {
+                    break;
+                }
+            }
             self.try_claim(id, now, until)
         })
     }
@@ -155,44 +173,60 @@ impl TenantIds {
         if part.live.contains(&id) || until < self.forgotten.load(Ordering::Relaxed) {
             return Some(Claim::Seen);
         }
-        let one_more = |held| (held < self.capacity).then_some(held + 1);
-        let (set, fetch) = (Ordering::Relaxed, Ordering::Relaxed);
-        self.held.fetch_update(set, fetch, one_more).ok()?;
-        part.live.insert(id);
-        part.ends.push(Reverse((until, id)));
+        if part.room == 0 {
+            part.room = self.take_room();
+        }
+        part.room = part.room.checked_sub(1)?;
+        part.insert(id, until);
         Some(Claim::First)
     }
 
-    /// Forgets the IDs of expired tokens until fewer than `enough` are held.
-    fn forget_in_all(&self, now: u64, enough: usize) {
-        for part in &self.parts {
-            self.forget(&mut lock(part), now);
-            if self.held.load(Ordering::Relaxed) < enough {
-                break;
-            }
-        }
+    /// Takes room for a part from what is spare.
+    fn take_room(&self) -> usize {
+        let rest = |spare: usize| Some(spare.saturating_sub(ROOM));
+        let (set, fetch) = (Ordering::Relaxed, Ordering::Relaxed);
+        let spare = self.spare.fetch_update(set, fetch, rest);
+        spare.unwrap_or_default().min(ROOM)
     }
 
     /// Forgets a part's IDs of expired tokens.
     fn forget(&self, part: &mut Part, now: u64) {
-        let before = part.live.len();
-        if let Some(end) = part.forget(now) {
-            self.held
-                .fetch_sub(before - part.live.len(), Ordering::Relaxed);
+        let Some(end) = part.forget(now) else { return };
+        if self.forgotten.load(Ordering::Relaxed) <= end {
             self.forgotten.fetch_max(end + 1, Ordering::Relaxed);
         }
+        if let Some(surplus @ 1..) = part.room.checked_sub(2 * ROOM) {
+            part.room -= surplus;
+            self.spare.fetch_add(surplus, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes from a part the room that it does not use. Returns whether there was any.
+    fn reclaim(&self, part: &mut Part, now: u64) -> bool {
+        self.forget(part, now);
+        let room = mem::take(&mut part.room);
+        self.spare.fetch_add(room, Ordering::Relaxed);
+        room > 0
     }
 }
 
 impl Part {
+    fn insert(&mut self, id: Digest, until: u64) {
+        self.live.insert(id);
+        let later = self.ends.iter().rev().take_while(|(end, _)| *end > until);
+        let at = self.ends.len() - later.count();
+        self.ends.insert(at, (until, id));
+    }
+
     /// Returns the latest end of an ID that it forgets.
     fn forget(&mut self, now: u64) -> Option<u64> {
         let mut latest = None;
-        while let Some(Reverse((end, old))) = self.ends.peek().copied()
+        while let Some(&(end, old)) = self.ends.front()
             && end < now
         {
-            self.ends.pop();
+            self.ends.pop_front();
             self.live.remove(&old);
+            self.room += 1;
             latest = Some(end);
         }
         latest
