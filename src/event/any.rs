@@ -1,15 +1,15 @@
 //! Messages that name their own type (`google.protobuf.Any`).
 
-use std::fmt;
-
 use memchr::memchr2;
-use serde::de::{Error, IgnoredAny, MapAccess, Visitor};
+use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::error::whole;
+use super::error::{PayloadError, whole};
+use super::names::Names;
+use super::place::{Group, Message, Place, Read, Slot};
 use super::reading::{Reading, SMALL_BLOCK};
 use super::unknown::Json;
-use super::wire::{Nullable, Value, next_member, next_name, once};
+use super::wire::Value;
 
 /// A message that names its own type (`google.protobuf.Any`).
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -29,14 +29,12 @@ impl AnyMessage {
             json: Some(json),
         }
     }
-}
 
-impl Value for AnyMessage {
-    fn read<'de, D: Deserializer<'de>>(
+    pub(super) fn read<'de, D: Deserializer<'de>>(
         deserializer: D,
         reading: &Reading,
     ) -> Result<Self, D::Error> {
-        reading.take(SMALL_BLOCK)?;
+        reading.take(SMALL_BLOCK).map_err(D::Error::custom)?;
         let json = Json::deserialize(deserializer)?;
         let type_name = type_name(json.get()).map_err(D::Error::custom)?;
         Ok(Self {
@@ -44,7 +42,15 @@ impl Value for AnyMessage {
             json: Some(json),
         })
     }
+}
 
+impl Slot for AnyMessage {
+    fn place(&mut self) -> Place<'_> {
+        Place::Any(self)
+    }
+}
+
+impl Value for AnyMessage {
     fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.json.serialize(serializer)
     }
@@ -58,46 +64,32 @@ pub(super) fn type_name(json: &str) -> Result<Option<String>, serde_json::Error>
     if is_object && memchr2(b'@', b'\\', json.as_bytes()).is_none() {
         return Ok(None);
     }
-    let object = whole(Nullable::<TypeName>::new(&Reading::of(json)), json)?;
-    Ok(object.and_then(|TypeName(name)| name))
+    let mut object = TypeUrl(None);
+    whole(Read(&mut object, &Reading::of(json)), json)?;
+    Ok(object.0.map(|url| last_part(&url).to_owned()))
 }
 
-struct TypeName(Option<String>);
+/// The `@type` of a message.
+struct TypeUrl(Option<String>);
 
-impl Value for TypeName {
-    fn read<'de, D: Deserializer<'de>>(
-        deserializer: D,
-        reading: &Reading,
-    ) -> Result<Self, D::Error> {
-        struct Members<'r>(&'r Reading);
+impl Slot for TypeUrl {
+    fn place(&mut self) -> Place<'_> {
+        Place::Message(self)
+    }
+}
 
-        impl<'de> Visitor<'de> for Members<'_> {
-            type Value = TypeName;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object with \"@type\"")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<TypeName, A::Error> {
-                let mut seen = false;
-                let mut type_url: Option<String> = None;
-                while let Some(name) = next_name(&mut map, self.0)? {
-                    if name.text() == Some("@type") {
-                        once(&mut seen, "@type")?;
-                        type_url = next_member(&mut map, "@type", self.0)?;
-                    } else {
-                        map.next_value::<IgnoredAny>()?;
-                    }
-                }
-                Ok(TypeName(type_url.map(|url| last_part(&url).to_owned())))
-            }
-        }
-
-        deserializer.deserialize_map(Members(reading))
+impl Message for TypeUrl {
+    fn names(&self) -> &'static Names {
+        static NAMES: Names = Names::new(&["@type"]);
+        &NAMES
     }
 
-    fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
+    fn field(&mut self, _: usize) -> Option<&mut dyn Slot> {
+        Some(&mut self.0)
+    }
+
+    fn group(&mut self, _: usize) -> Option<&mut dyn Group> {
+        None
     }
 }
 
@@ -107,10 +99,11 @@ pub(crate) fn last_part(type_url: &str) -> &str {
 }
 
 /// Checks that a payload's `@type` is the event's name.
-pub(super) fn check_type(event: &str, came: Option<&str>) -> Result<(), String> {
+pub(super) fn check_type(event: &str, came: Option<&str>) -> Result<(), PayloadError> {
     match came {
-        Some(came) if came != event => Err(format!(
-            "expected {event:?} as in the envelope's event, got {came:?}"
+        Some(came) if came != event => Err(PayloadError::new(
+            "payload.@type",
+            format!("expected {event:?} as in the envelope's event, got {came:?}"),
         )),
         _ => Ok(()),
     }

@@ -1,113 +1,83 @@
-//! Boxes, lists and maps. Their memory is counted.
+//! Boxes, options, lists and maps.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::fmt;
-use std::marker::PhantomData;
 
-use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::Serializer;
 
-use super::reading::Reading;
-use super::wire::{Defaulted, Nullable, Value, Written, next_member, twice};
+use super::place::{List, Map, Message, Place, Slot};
+use super::wire::{Defaulted, Value, Written};
 
 impl<T: Value> Value for Box<T> {
-    fn read<'de, D: Deserializer<'de>>(
-        deserializer: D,
-        reading: &Reading,
-    ) -> Result<Self, D::Error> {
-        reading.take(size_of::<T>())?;
-        T::read(deserializer, reading).map(Box::new)
-    }
-
     fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         (**self).write(serializer)
     }
 }
 
-/// A list. An item that is `null` has its default.
-impl<T: Value + Default> Value for Vec<T> {
-    fn read<'de, D: Deserializer<'de>>(
-        deserializer: D,
-        reading: &Reading,
-    ) -> Result<Self, D::Error> {
-        struct Items<'r, T>(&'r Reading, PhantomData<T>);
+impl<T: Message> Slot for Box<T> {
+    fn place(&mut self) -> Place<'_> {
+        Place::Boxed(&mut **self)
+    }
+}
 
-        impl<'de, T: Value + Default> Visitor<'de> for Items<'_, T> {
-            type Value = Vec<T>;
+impl<T: Slot + Default> Slot for Option<T> {
+    fn place(&mut self) -> Place<'_> {
+        self.insert(T::default()).place()
+    }
+}
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list")
-            }
+impl<T: Slot + Default> Slot for Vec<T> {
+    fn place(&mut self) -> Place<'_> {
+        Place::List(self)
+    }
+}
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<T>, A::Error> {
-                let Self(reading, _) = self;
-                let mut items = Vec::new();
-                while let Some(item) = seq
-                    .next_element_seed(Nullable::<T>::new(reading))
-                    .inspect_err(|_| reading.failed_at(items.len()))?
-                {
-                    reading.take(size_of::<T>())?;
-                    items.push(item.unwrap_or_default());
-                }
-                items.shrink_to_fit();
-                Ok(items)
-            }
+impl<T: Slot + Default> List for Vec<T> {
+    fn add(&mut self) -> Option<&mut dyn Slot> {
+        // A list of one message is common, and a message may be large.
+        if self.len() == self.capacity() {
+            self.reserve_exact(self.len().max(1));
         }
-
-        deserializer.deserialize_seq(Items(reading, PhantomData))
+        self.push(T::default());
+        self.last_mut().map(|item| item as &mut dyn Slot)
     }
 
+    fn size_of_item(&self) -> usize {
+        size_of::<T>()
+    }
+
+    fn shrink(&mut self) {
+        self.shrink_to_fit();
+    }
+}
+
+impl<T: Value> Value for Vec<T> {
     fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.iter().map(Written))
     }
 }
 
-impl<T: Value + Default + PartialEq> Defaulted for Vec<T> {}
+impl<T: Value + Slot + Default + PartialEq> Defaulted for Vec<T> {}
 
-/// A map with strings as keys. A value that is `null` has its default.
-impl<T: Value + Default> Value for BTreeMap<String, T> {
-    fn read<'de, D: Deserializer<'de>>(
-        deserializer: D,
-        reading: &Reading,
-    ) -> Result<Self, D::Error> {
-        struct Entries<'r, T>(&'r Reading, PhantomData<T>);
-
-        impl<'de, T: Value + Default> Visitor<'de> for Entries<'_, T> {
-            type Value = BTreeMap<String, T>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                // A node of the tree has room for eleven entries, and at least five
-                // entries unless it is the only node.
-                const ROOM: usize = 12;
-                const HELD: usize = 5;
-
-                let Self(reading, _) = self;
-                let mut entries = BTreeMap::new();
-                while let Some(key) = map.next_key::<String>()? {
-                    if entries.len() % HELD == 0 {
-                        reading.take(ROOM * size_of::<(String, T)>())?;
-                    }
-                    let value = next_member(&mut map, &key, reading)?;
-                    match entries.entry(key) {
-                        Entry::Vacant(entry) => entry.insert(value.unwrap_or_default()),
-                        Entry::Occupied(entry) => return Err(twice(entry.key())),
-                    };
-                }
-                Ok(entries)
-            }
-        }
-
-        deserializer.deserialize_map(Entries(reading, PhantomData))
+impl<T: Slot + Default> Slot for BTreeMap<String, T> {
+    fn place(&mut self) -> Place<'_> {
+        Place::Map(self)
     }
+}
 
+impl<T: Slot + Default> Map for BTreeMap<String, T> {
+    fn add(&mut self, key: String) -> Result<&mut dyn Slot, String> {
+        match self.entry(key) {
+            Entry::Vacant(entry) => Ok(entry.insert(T::default())),
+            Entry::Occupied(entry) => Err(entry.key().clone()),
+        }
+    }
+}
+
+impl<T: Value> Value for BTreeMap<String, T> {
     fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.iter().map(|(key, value)| (key, Written(value))))
     }
 }
 
-impl<T: Value + Default + PartialEq> Defaulted for BTreeMap<String, T> {}
+impl<T: Value + Slot + Default + PartialEq> Defaulted for BTreeMap<String, T> {}

@@ -3,18 +3,19 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::Error;
 use serde_json::value::RawValue;
 
 use super::any::{AnyMessage, check_type, last_part, leading_type_name, type_name};
 use super::app::{App, AppEntitlement, AppResource, AppResourceType, AppUser};
 use super::error::{PayloadError, read, whole};
+use super::names::Names;
+use super::place::{Group, Members, Message, Place, Read, Slot, Texts};
 use super::pointer;
-use super::reading::{Reading, SMALL_BLOCK};
+use super::reading::{Reading, SMALL_BLOCK, TooMuch};
 use super::review::AccessReview;
 use super::task::{Task, TaskKind, TaskView, UNSET};
 use super::user::User;
-use super::wire::{Nullable, Value, next_member, next_name, once};
 use crate::excerpt::for_log;
 
 /// A task and the objects that belong to it, as ConductorOne's `GetTask` returns them.
@@ -79,21 +80,30 @@ impl Object {
 
     /// `None` if the type is unknown.
     fn of_type(name: &str, json: &str, reading: &Reading) -> serde_json::Result<Option<Self>> {
-        Ok(Some(match name {
-            "c1.api.app.v1.App" => Self::App(typed(json, reading)?),
-            "c1.api.app.v1.AppUser" => Self::AppUser(typed(json, reading)?),
-            "c1.api.user.v1.User" => Self::User(typed(json, reading)?),
-            "c1.api.app.v1.AppEntitlement" => Self::AppEntitlement(typed(json, reading)?),
-            "c1.api.app.v1.AppResource" => Self::AppResource(typed(json, reading)?),
-            "c1.api.app.v1.AppResourceType" => Self::AppResourceType(typed(json, reading)?),
-            "c1.api.accessreview.v1.AccessReview" => Self::AccessReview(typed(json, reading)?),
+        let mut object = match name {
+            "c1.api.app.v1.App" => Self::App(Box::default()),
+            "c1.api.app.v1.AppUser" => Self::AppUser(Box::default()),
+            "c1.api.user.v1.User" => Self::User(Box::default()),
+            "c1.api.app.v1.AppEntitlement" => Self::AppEntitlement(Box::default()),
+            "c1.api.app.v1.AppResource" => Self::AppResource(Box::default()),
+            "c1.api.app.v1.AppResourceType" => Self::AppResourceType(Box::default()),
+            "c1.api.accessreview.v1.AccessReview" => Self::AccessReview(Box::default()),
             _ => return Ok(None),
-        }))
+        };
+        let message: &mut dyn Message = match &mut object {
+            Self::App(app) => &mut **app,
+            Self::AppUser(account) => &mut **account,
+            Self::User(user) => &mut **user,
+            Self::AppEntitlement(entitlement) => &mut **entitlement,
+            Self::AppResource(resource) => &mut **resource,
+            Self::AppResourceType(kind) => &mut **kind,
+            Self::AccessReview(review) => &mut **review,
+            Self::Unknown(_) => return Ok(None),
+        };
+        reading.take(size_of_val(message)).map_err(Error::custom)?;
+        whole(Members(message, reading), json)?;
+        Ok(Some(object))
     }
-}
-
-fn typed<T: Value + Default>(json: &str, reading: &Reading) -> serde_json::Result<Box<T>> {
-    Ok(whole(Nullable::new(reading), json)?.unwrap_or_default())
 }
 
 macro_rules! to_one {
@@ -171,14 +181,22 @@ impl ExpandedTask {
     /// Reads the payload of the event with this name.
     pub(super) fn read(event: &str, payload: &str) -> Result<Self, PayloadError> {
         let reading = Reading::of(payload);
-        let parts = read(ReadParts(event, &reading), payload, &reading)?;
-        if let Some(first) = parts.objects.first_mismatch {
-            let count = parts.objects.mismatches;
+        let mut parts = Parts::default();
+        read(Read(&mut parts, &reading), payload, &reading)?;
+        let Parts {
+            view,
+            mut objects,
+            type_url,
+        } = parts;
+        check_type(event, type_url.as_deref().map(last_part))?;
+        if let Some(first) = objects.first_mismatch {
+            let count = objects.mismatches;
             tracing::warn!(count, first, "objects of the task do not match their types");
         }
+        objects.all.shrink_to_fit();
         Ok(Self {
-            view: parts.view,
-            objects: parts.objects.all,
+            view,
+            objects: objects.all,
             payload: payload.into(),
         })
     }
@@ -268,6 +286,7 @@ fn warn(name: &str, pointer: &str, reason: &str) {
 struct Parts {
     view: TaskView,
     objects: Objects,
+    type_url: Option<String>,
 }
 
 #[derive(Default)]
@@ -278,113 +297,49 @@ struct Objects {
     first_mismatch: Option<String>,
 }
 
-struct ReadParts<'r>(&'r str, &'r Reading);
-
-impl<'de> DeserializeSeed<'de> for ReadParts<'_> {
-    type Value = Parts;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Parts, D::Error> {
-        deserializer.deserialize_option(self)
+impl Slot for Parts {
+    fn place(&mut self) -> Place<'_> {
+        Place::Message(self)
     }
 }
 
-impl<'de> Visitor<'de> for ReadParts<'_> {
-    type Value = Parts;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
+impl Message for Parts {
+    fn names(&self) -> &'static Names {
+        static NAMES: Names = Names::new(&["taskView", "expanded", "@type"]);
+        &NAMES
     }
 
-    fn visit_none<E: Error>(self) -> Result<Parts, E> {
-        Ok(Parts::default())
+    fn field(&mut self, index: usize) -> Option<&mut dyn Slot> {
+        Some(match index {
+            0 => &mut self.view,
+            1 => &mut self.objects,
+            _ => &mut self.type_url,
+        })
     }
 
-    fn visit_unit<E: Error>(self) -> Result<Parts, E> {
-        Ok(Parts::default())
+    fn group(&mut self, _: usize) -> Option<&mut dyn Group> {
+        None
     }
+}
 
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Parts, D::Error> {
-        deserializer.deserialize_map(self)
+impl Slot for Objects {
+    fn place(&mut self) -> Place<'_> {
+        Place::Texts(self)
     }
+}
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Parts, A::Error> {
-        let Self(event, reading) = self;
-        let mut parts = Parts::default();
-        let (mut type_url, mut view, mut objects) = (false, false, false);
-        while let Some(name) = next_name(&mut map, reading)? {
-            match &*name.of_field() {
-                "taskView" => {
-                    once(&mut view, "taskView")?;
-                    parts.view = next_member(&mut map, "taskView", reading)?.unwrap_or_default();
-                }
-                "expanded" => {
-                    once(&mut objects, "expanded")?;
-                    parts.objects = map
-                        .next_value_seed(ReadObjects(reading))
-                        .inspect_err(|_| reading.failed_in("expanded"))?;
-                }
-                "@type" => {
-                    once(&mut type_url, "@type")?;
-                    let type_url: Option<String> = next_member(&mut map, "@type", reading)?;
-                    check_type(event, type_url.as_deref().map(last_part))
-                        .map_err(A::Error::custom)
-                        .inspect_err(|_| reading.failed_in("@type"))?;
-                }
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                }
-            }
+impl Texts for Objects {
+    fn add(&mut self, json: &RawValue, reading: &Reading) -> Result<(), TooMuch> {
+        reading.take(size_of::<Object>() + SMALL_BLOCK)?;
+        let (object, mismatch) = Object::read(json, reading);
+        if let Some(path) = mismatch {
+            let index = self.all.len();
+            self.mismatches += 1;
+            self.first_mismatch
+                .get_or_insert_with(|| format!("payload.expanded[{index}]{path}"));
         }
-        Ok(parts)
-    }
-}
-
-struct ReadObjects<'r>(&'r Reading);
-
-impl<'de> DeserializeSeed<'de> for ReadObjects<'_> {
-    type Value = Objects;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Objects, D::Error> {
-        deserializer.deserialize_option(self)
-    }
-}
-
-impl<'de> Visitor<'de> for ReadObjects<'_> {
-    type Value = Objects;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a sequence of objects")
-    }
-
-    fn visit_none<E: Error>(self) -> Result<Objects, E> {
-        Ok(Objects::default())
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<Objects, E> {
-        Ok(Objects::default())
-    }
-
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Objects, D::Error> {
-        deserializer.deserialize_seq(self)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Objects, A::Error> {
-        let Self(reading) = self;
-        let mut objects = Objects::default();
-        while let Some(json) = seq.next_element::<&RawValue>()? {
-            reading.take(size_of::<Object>() + SMALL_BLOCK)?;
-            let (object, mismatch) = Object::read(json, reading);
-            if let Some(path) = mismatch {
-                let index = objects.all.len();
-                objects.mismatches += 1;
-                objects
-                    .first_mismatch
-                    .get_or_insert_with(|| format!("payload.expanded[{index}]{path}"));
-            }
-            objects.all.push(object);
-        }
-        objects.all.shrink_to_fit();
-        Ok(objects)
+        self.all.push(object);
+        Ok(())
     }
 }
 

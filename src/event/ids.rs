@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
-use super::reading::Reading;
+use super::place::{Place, Slot};
 use super::wire::{Defaulted, Value};
 
 macro_rules! ids {
@@ -65,11 +65,13 @@ macro_rules! ids {
             }
         }
 
-        impl Value for $id {
-            fn read<'de, D: Deserializer<'de>>(deserializer: D, _: &Reading) -> Result<Self, D::Error> {
-                Self::deserialize(deserializer)
+        impl Slot for $id {
+            fn place(&mut self) -> Place<'_> {
+                Place::Text(&mut self.0)
             }
+        }
 
+        impl Value for $id {
             fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 self.serialize(serializer)
             }

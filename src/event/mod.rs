@@ -65,9 +65,11 @@ pub mod finding;
 pub mod form;
 mod ids;
 pub mod instance;
+mod names;
 mod number;
 mod outcome;
 mod payload;
+mod place;
 mod pointer;
 #[cfg(test)]
 mod pointer_tests;

@@ -10,43 +10,46 @@ use serde::de::{Deserialize, Deserializer, Error, IgnoredAny};
 use serde::ser::Serializer;
 use serde_json::value::RawValue;
 
-use super::reading::Reading;
+use super::place::{Place, Slot};
 use super::wire::{Defaulted, Value};
 use crate::excerpt::for_log;
 
 /// A number, or a string that may contain one.
-pub(super) enum Scalar<'a> {
-    Number(Cow<'a, str>),
+pub(crate) enum Scalar<'a> {
+    Number(&'a str),
     Text(Cow<'a, str>),
 }
 
-impl<'a> Scalar<'a> {
-    pub(super) fn read<D: Deserializer<'a>>(
-        deserializer: D,
-        reading: &Reading,
-        expected: &str,
-    ) -> Result<Self, D::Error> {
-        if reading.is_of_text() {
-            return Self::of(<&RawValue>::deserialize(deserializer)?, expected);
-        }
-        let json = Box::<RawValue>::deserialize(deserializer)?;
-        Ok(match Scalar::of(&json, expected)? {
-            Scalar::Number(number) => Self::Number(number.into_owned().into()),
-            Scalar::Text(text) => Self::Text(text.into_owned().into()),
-        })
-    }
+/// A value that is made of a number or a string.
+pub(crate) trait FromScalar {
+    /// What the scalar must be.
+    fn expected(&self) -> &'static str;
+    /// Takes the scalar's value; `None` if it has none of this type.
+    fn set(&mut self, scalar: &Scalar<'_>) -> Option<()>;
+}
 
-    fn of<E: Error>(json: &'a RawValue, expected: &str) -> Result<Self, E> {
-        let json = json.get();
+pub(super) fn read_scalar<'de, D: Deserializer<'de>>(
+    value: &mut dyn FromScalar,
+    deserializer: D,
+) -> Result<(), D::Error> {
+    let json = <&RawValue>::deserialize(deserializer)?.get();
+    Scalar::of(json)
+        .and_then(|scalar| value.set(&scalar))
+        .ok_or_else(|| {
+            let expected = value.expected();
+            D::Error::custom(format_args!("expected {expected}, got {}", for_log(json)))
+        })
+}
+
+impl<'a> Scalar<'a> {
+    fn of(json: &'a str) -> Option<Self> {
         match json.as_bytes() {
-            [b'"', .., b'"'] if !json.contains('\\') => {
-                Ok(Self::Text(json.trim_matches('"').into()))
+            [b'"', text @ .., b'"'] if !text.contains(&b'\\') => {
+                Some(Self::Text(std::str::from_utf8(text).ok()?.into()))
             }
-            [b'"', ..] => serde_json::from_str::<String>(json)
-                .map(|text| Self::Text(text.into()))
-                .map_err(E::custom),
-            [b'-' | b'0'..=b'9', ..] => Ok(Self::Number(json.into())),
-            _ => Err(wrong(json, expected)),
+            [b'"', ..] => serde_json::from_str(json).ok().map(Self::Text),
+            [b'-' | b'0'..=b'9', ..] => Some(Self::Number(json)),
+            _ => None,
         }
     }
 
@@ -57,17 +60,11 @@ impl<'a> Scalar<'a> {
             Self::Text(text) => Some(&**text).filter(|text| is_number(text)),
         }
     }
-}
 
-pub(super) fn wrong<E: Error>(came: &str, expected: &str) -> E {
-    E::custom(format_args!("expected {expected}, got {}", for_log(came)))
-}
-
-impl std::fmt::Display for Scalar<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    pub(super) fn text(&self) -> Option<&str> {
         match self {
-            Self::Number(number) => f.write_str(number),
-            Self::Text(text) => write!(f, "{text:?}"),
+            Self::Number(_) => None,
+            Self::Text(text) => Some(text),
         }
     }
 }
@@ -84,6 +81,9 @@ fn is_number(text: &str) -> bool {
 pub(super) fn integer(number: &str) -> Option<i64> {
     const LONGEST: usize = 19;
 
+    if let Ok(number) = number.parse() {
+        return Some(number);
+    }
     let (negative, number) = match number.strip_prefix('-') {
         Some(number) => (true, number),
         None => (false, number),
@@ -110,16 +110,24 @@ pub(super) fn integer(number: &str) -> Option<i64> {
 
 macro_rules! integers {
     ($($kind:ty, $expected:literal, |$number:ident, $serializer:ident| $write:expr;)+) => {$(
-        impl Value for $kind {
-            fn read<'de, D: Deserializer<'de>>(deserializer: D, reading: &Reading) -> Result<Self, D::Error> {
-                let scalar = Scalar::read(deserializer, reading, $expected)?;
-                scalar
-                    .number()
-                    .and_then(integer)
-                    .and_then(|number| number.try_into().ok())
-                    .ok_or_else(|| wrong(&scalar.to_string(), $expected))
+        impl Slot for $kind {
+            fn place(&mut self) -> Place<'_> {
+                Place::Scalar(self)
+            }
+        }
+
+        impl FromScalar for $kind {
+            fn expected(&self) -> &'static str {
+                $expected
             }
 
+            fn set(&mut self, scalar: &Scalar<'_>) -> Option<()> {
+                *self = integer(scalar.number()?)?.try_into().ok()?;
+                Some(())
+            }
+        }
+
+        impl Value for $kind {
             fn write<S: Serializer>(&self, $serializer: S) -> Result<S::Ok, S::Error> {
                 let $number = self;
                 $write
@@ -140,27 +148,34 @@ integers! {
         |number, serializer| serializer.serialize_u32(*number);
 }
 
+impl Slot for f64 {
+    fn place(&mut self) -> Place<'_> {
+        Place::Scalar(self)
+    }
+}
+
 /// A double: a number, or a string with a number, `NaN` or `Infinity`.
-impl Value for f64 {
-    fn read<'de, D: Deserializer<'de>>(
-        deserializer: D,
-        reading: &Reading,
-    ) -> Result<Self, D::Error> {
-        let expected = "a number";
-        let scalar = Scalar::read(deserializer, reading, expected)?;
-        let number = match &scalar {
-            Scalar::Text(text) if text == "NaN" => Some(f64::NAN),
-            Scalar::Text(text) if text == "Infinity" => Some(f64::INFINITY),
-            Scalar::Text(text) if text == "-Infinity" => Some(f64::NEG_INFINITY),
-            // The standard library rounds to the nearest double, as in IEEE 754.
-            _ => scalar
-                .number()
-                .and_then(|number| number.parse().ok())
-                .filter(|number: &f64| number.is_finite()),
-        };
-        number.ok_or_else(|| wrong(&scalar.to_string(), expected))
+impl FromScalar for f64 {
+    fn expected(&self) -> &'static str {
+        "a number"
     }
 
+    fn set(&mut self, scalar: &Scalar<'_>) -> Option<()> {
+        *self = match scalar.text() {
+            Some("NaN") => f64::NAN,
+            Some("Infinity") => f64::INFINITY,
+            Some("-Infinity") => f64::NEG_INFINITY,
+            // The standard library rounds to the nearest double, as in IEEE 754.
+            _ => {
+                let number: f64 = scalar.number()?.parse().ok()?;
+                Some(number).filter(|number| number.is_finite())?
+            }
+        };
+        Some(())
+    }
+}
+
+impl Value for f64 {
     fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             // Whole numbers without a fraction: most of the fields are counts.

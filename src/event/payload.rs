@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use super::any::{self, last_part, type_name};
+use super::any::{self, last_part, leading_type_name, type_name};
 use super::error::{PayloadError, read};
 use super::expanded::ExpandedTask;
 use super::finding::Finding;
 use super::outcome::Outcome;
+use super::place::Read;
 use super::reading::Reading;
 use super::reply::{Acknowledgement, ApprovalReply, ProvisionReply, Reply, WorkflowReply};
 use super::task::Task;
 use super::unknown::Json;
-use super::wire::{Nullable, message};
+use super::wire::message;
 
 /// The payload of an event. Cheap to clone.
 ///
@@ -174,9 +175,14 @@ macro_rules! plain_events {
 
         impl sealed::Read for $event {
             fn read(payload: &str) -> Result<Self, PayloadError> {
-                check_type(Self::NAME, payload)?;
+                // Reading the payload refuses a second `@type`.
+                if leading_type_name(payload) != Some(Self::NAME) {
+                    check_type(Self::NAME, payload)?;
+                }
                 let reading = Reading::of(payload);
-                Ok(read(Nullable::new(&reading), payload, &reading)?.unwrap_or_default())
+                let mut event = Self::default();
+                read(Read(&mut event, &reading), payload, &reading)?;
+                Ok(event)
             }
 
             fn of(payload: &Payload) -> Option<&Arc<Self>> {
@@ -280,5 +286,4 @@ fn check_type(event: &str, payload: &str) -> Result<(), PayloadError> {
     let came =
         type_name(payload).map_err(|error| PayloadError::new("payload", error.to_string()))?;
     any::check_type(event, came.as_deref())
-        .map_err(|error| PayloadError::new("payload.@type", error))
 }

@@ -2,8 +2,6 @@
 
 use std::cell::{Cell, RefCell};
 
-use serde::de::Error;
-
 /// The bytes of memory that a byte of JSON may take, in addition to its strings.
 ///
 /// A list of strings always fits: `"",` takes 24 bytes. ConductorOne's payloads
@@ -18,11 +16,13 @@ const LEAST: usize = 64 << 10;
 /// may consist of many of them.
 pub(super) const SMALL_BLOCK: usize = 32;
 
+#[derive(Debug, thiserror::Error)]
+#[error("it needs more than {FACTOR} times the memory of its text")]
+pub(super) struct TooMuch;
+
 /// The deserialization of one payload: the memory that it may still take and, after
 /// an error, the path to it.
 pub(crate) struct Reading {
-    /// Whether the source is JSON text, from which values can be borrowed.
-    of_text: bool,
     left: Cell<usize>,
     /// From the innermost member outwards.
     path: RefCell<Vec<String>>,
@@ -33,30 +33,17 @@ pub(crate) struct Reading {
 impl Reading {
     /// Reads this JSON text.
     pub(super) fn of(json: &str) -> Self {
-        Self::within(json.len().saturating_mul(FACTOR).max(LEAST), true)
-    }
-
-    fn within(memory: usize, of_text: bool) -> Self {
         Self {
-            of_text,
-            left: Cell::new(memory),
+            left: Cell::new(json.len().saturating_mul(FACTOR).max(LEAST)),
             path: RefCell::default(),
             doubt: Cell::new(false),
         }
     }
 
-    pub(super) fn is_of_text(&self) -> bool {
-        self.of_text
-    }
-
-    /// Counts bytes of memory that are about to be allocated.
-    pub(super) fn take<E: Error>(&self, bytes: usize) -> Result<(), E> {
-        let left = self.left.get().checked_sub(bytes).ok_or_else(|| {
-            E::custom(format_args!(
-                "it needs more than {FACTOR} times the memory of its text"
-            ))
-        })?;
-        self.left.set(left);
+    /// Counts bytes of memory.
+    pub(super) fn take(&self, bytes: usize) -> Result<(), TooMuch> {
+        self.left
+            .set(self.left.get().checked_sub(bytes).ok_or(TooMuch)?);
         Ok(())
     }
 
@@ -97,13 +84,5 @@ impl Reading {
         let mut path = self.path.take();
         path.reverse();
         path.concat()
-    }
-}
-
-/// Reads a message whose text is not known: it may take as much memory as one of
-/// 2 MiB.
-impl Default for Reading {
-    fn default() -> Self {
-        Self::within(FACTOR << 21, false)
     }
 }

@@ -1,18 +1,16 @@
 //! Times and durations.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::civil::DateTime;
 
-use serde::de::Error;
-use serde::{Deserialize, Deserializer, Serializer};
+use serde::Serializer;
 
-use super::reading::Reading;
+use super::number::{FromScalar, Scalar};
+use super::place::{Place, Slot};
 use super::wire::Value;
-use crate::excerpt::for_log;
 
 /// A point in time, to the nanosecond.
 ///
@@ -22,6 +20,9 @@ pub struct Timestamp(
     /// In UTC. (jiff's own time stamps end a day before proto's.)
     DateTime,
 );
+
+const A_TIME: &str = "a time as in RFC 3339";
+const A_DURATION: &str = "seconds like \"3.5s\"";
 
 const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 
@@ -79,7 +80,7 @@ impl FromStr for Timestamp {
     type Err = ScalarError;
 
     fn from_str(text: &str) -> Result<Self, ScalarError> {
-        Self::parse(text).ok_or(ScalarError("a time as in RFC 3339"))
+        Self::parse(text).ok_or(ScalarError(A_TIME))
     }
 }
 
@@ -102,29 +103,32 @@ impl fmt::Debug for Timestamp {
 }
 
 impl Value for Timestamp {
-    fn read<'de, D: Deserializer<'de>>(deserializer: D, _: &Reading) -> Result<Self, D::Error> {
-        read_text(deserializer)
-    }
-
     fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
-fn read_text<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: FromStr<Err = ScalarError>,
-{
-    let text = Cow::<str>::deserialize(deserializer)?;
-    text.parse()
-        .map_err(|error| D::Error::custom(format_args!("{error}, got {:?}", for_log(&text))))
+impl Slot for Option<Timestamp> {
+    fn place(&mut self) -> Place<'_> {
+        Place::Scalar(self)
+    }
+}
+
+impl FromScalar for Option<Timestamp> {
+    fn expected(&self) -> &'static str {
+        A_TIME
+    }
+
+    fn set(&mut self, scalar: &Scalar<'_>) -> Option<()> {
+        *self = Some(Timestamp::parse(scalar.text()?)?);
+        Some(())
+    }
 }
 
 /// A length of time, to the nanosecond. It may be negative.
 ///
 /// It is made from a [`Duration`], or parsed from a text (`"-1.5s"`).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SignedDuration(jiff::SignedDuration);
 
 impl SignedDuration {
@@ -185,7 +189,7 @@ impl FromStr for SignedDuration {
     type Err = ScalarError;
 
     fn from_str(text: &str) -> Result<Self, ScalarError> {
-        Self::parse(text).ok_or(ScalarError("seconds like \"3.5s\""))
+        Self::parse(text).ok_or(ScalarError(A_DURATION))
     }
 }
 
@@ -197,11 +201,24 @@ impl From<Duration> for SignedDuration {
     }
 }
 
-impl Value for SignedDuration {
-    fn read<'de, D: Deserializer<'de>>(deserializer: D, _: &Reading) -> Result<Self, D::Error> {
-        read_text(deserializer)
+impl Slot for SignedDuration {
+    fn place(&mut self) -> Place<'_> {
+        Place::Scalar(self)
+    }
+}
+
+impl FromScalar for SignedDuration {
+    fn expected(&self) -> &'static str {
+        A_DURATION
     }
 
+    fn set(&mut self, scalar: &Scalar<'_>) -> Option<()> {
+        *self = Self::parse(scalar.text()?)?;
+        Some(())
+    }
+}
+
+impl Value for SignedDuration {
     fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }

@@ -9,9 +9,9 @@ use serde_json::value::RawValue;
 /// Free-form JSON. It is kept as text and parsed on request, so that its depth or
 /// content cannot make the message around it unreadable.
 ///
-/// Two values are equal if their texts are.
-#[derive(Clone)]
-pub struct Json(Box<RawValue>);
+/// Two values are equal if their texts are. The default is `null`.
+#[derive(Clone, Default)]
+pub struct Json(Option<Box<RawValue>>);
 
 impl Json {
     /// Serializes a value.
@@ -19,13 +19,13 @@ impl Json {
     /// # Errors
     /// If the value cannot be serialized to JSON.
     pub fn new(value: &impl Serialize) -> Result<Self, serde_json::Error> {
-        serde_json::value::to_raw_value(value).map(Self)
+        serde_json::value::to_raw_value(value).map(Self::from)
     }
 
     /// The JSON text.
     #[must_use]
     pub fn get(&self) -> &str {
-        self.0.get()
+        self.0.as_deref().map_or("null", RawValue::get)
     }
 
     /// Parses it into a type of yours, such as [`serde_json::Value`].
@@ -57,13 +57,13 @@ impl Serialize for Json {
 
 impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Box::<RawValue>::deserialize(deserializer).map(Self)
+        Box::<RawValue>::deserialize(deserializer).map(Self::from)
     }
 }
 
 impl From<Box<RawValue>> for Json {
     fn from(raw: Box<RawValue>) -> Self {
-        Self(raw)
+        Self(Some(raw))
     }
 }
 
@@ -85,11 +85,10 @@ impl UnknownMember {
         name: &str,
         map: &mut A,
     ) -> Result<Option<Self>, A::Error> {
-        // Owned, so that it can also be read from what is not text.
-        let json: Box<RawValue> = map.next_value()?;
+        let json: &RawValue = map.next_value()?;
         Ok(json.get().starts_with('{').then(|| Self {
             name: name.to_owned(),
-            json: Json(json),
+            json: json.to_owned().into(),
         }))
     }
 }

@@ -8,63 +8,36 @@
 //!   errors.
 //! - Memory other than for strings is counted: see [`Reading`].
 
-use std::fmt;
-use std::marker::PhantomData;
-
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use super::number::{Scalar, integer, wrong};
-use super::reading::Reading;
-use super::unknown::{Json, UnknownMember, UnknownValue};
-use crate::json::Name;
+use super::number::{Scalar, integer};
+use super::place::{Group, Place, Slot};
+use super::unknown::{Json, UnknownValue};
 
 /// A value on the wire that is not `null`.
-pub(crate) trait Value: Sized {
-    fn read<'de, D: Deserializer<'de>>(
-        deserializer: D,
-        reading: &Reading,
-    ) -> Result<Self, D::Error>;
+pub(crate) trait Value {
     fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error>;
 }
 
 /// A member of a message. An absent one has its default.
-pub(crate) trait Field: Default {
-    /// Reads a value that may be `null`.
-    fn read<'de, D: Deserializer<'de>>(
-        deserializer: D,
-        reading: &Reading,
-    ) -> Result<Self, D::Error>;
+pub(crate) trait Field: Slot + Default {
     /// The value to write; `None` if it is the default.
     fn written(&self) -> Option<impl Serialize>;
 }
 
 /// Values with a default, which `null` means.
-pub(crate) trait Defaulted: Value + Default + PartialEq {}
+pub(crate) trait Defaulted: Value + Slot + Default + PartialEq {}
 
 impl<T: Defaulted> Field for T {
-    fn read<'de, D: Deserializer<'de>>(
-        deserializer: D,
-        reading: &Reading,
-    ) -> Result<Self, D::Error> {
-        Ok(Nullable::new(reading)
-            .deserialize(deserializer)?
-            .unwrap_or_default())
-    }
-
     fn written(&self) -> Option<impl Serialize> {
         (*self != Self::default()).then_some(Written(self))
     }
 }
 
-impl<T: Value> Field for Option<T> {
-    fn read<'de, D: Deserializer<'de>>(
-        deserializer: D,
-        reading: &Reading,
-    ) -> Result<Self, D::Error> {
-        Nullable::new(reading).deserialize(deserializer)
-    }
-
+impl<T: Value> Field for Option<T>
+where
+    Self: Slot,
+{
     fn written(&self) -> Option<impl Serialize> {
         self.as_ref().map(Written)
     }
@@ -77,98 +50,6 @@ impl<T: Value> Serialize for Written<'_, T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.0.write(serializer)
     }
-}
-
-/// Reads a value through serde; `None` for `null`.
-pub(crate) struct Nullable<'r, T>(&'r Reading, PhantomData<T>);
-
-impl<'r, T> Nullable<'r, T> {
-    pub(crate) fn new(reading: &'r Reading) -> Self {
-        Self(reading, PhantomData)
-    }
-}
-
-impl<'de, T: Value> DeserializeSeed<'de> for Nullable<'_, T> {
-    type Value = Option<T>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<T>, D::Error> {
-        deserializer.deserialize_option(self)
-    }
-}
-
-impl<'de, T: Value> Visitor<'de> for Nullable<'_, T> {
-    type Value = Option<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value or null")
-    }
-
-    fn visit_none<E: Error>(self) -> Result<Option<T>, E> {
-        Ok(None)
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<Option<T>, E> {
-        Ok(None)
-    }
-
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<T>, D::Error> {
-        T::read(deserializer, self.0).map(Some)
-    }
-}
-
-/// Reads a field through serde.
-struct ReadField<'r, T>(&'r Reading, PhantomData<T>);
-
-impl<'de, T: Field> DeserializeSeed<'de> for ReadField<'_, T> {
-    type Value = T;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
-        T::read(deserializer, self.0)
-    }
-}
-
-/// The name of the next member.
-pub(crate) fn next_name<'de, A: MapAccess<'de>>(
-    map: &mut A,
-    reading: &Reading,
-) -> Result<Option<Name<'de>>, A::Error> {
-    let name = map.next_key::<Name<'_>>()?;
-    if name.as_ref().is_some_and(Name::may_be_invalid) {
-        reading.doubt();
-    }
-    Ok(name)
-}
-
-/// The value of the member with this name, which may be `null`.
-pub(crate) fn next_field<'de, T: Field, A: MapAccess<'de>>(
-    map: &mut A,
-    name: &str,
-    reading: &Reading,
-) -> Result<T, A::Error> {
-    map.next_value_seed(ReadField(reading, PhantomData))
-        .inspect_err(|_| reading.failed_in(name))
-}
-
-/// The value of the member with this name; `None` for `null`.
-pub(crate) fn next_member<'de, T: Value, A: MapAccess<'de>>(
-    map: &mut A,
-    name: &str,
-    reading: &Reading,
-) -> Result<Option<T>, A::Error> {
-    next_field::<Option<T>, A>(map, name, reading)
-}
-
-/// Records that a member occurs, and refuses a second one: readers differ in which of
-/// two they take.
-pub(crate) fn once<E: Error>(seen: &mut bool, name: &str) -> Result<(), E> {
-    if std::mem::replace(seen, true) {
-        return Err(twice(name));
-    }
-    Ok(())
-}
-
-pub(crate) fn twice<E: Error>(name: &str) -> E {
-    E::custom(format_args!("{name:?} occurs twice"))
 }
 
 pub(crate) fn write_field<M: SerializeMap>(
@@ -191,44 +72,32 @@ pub(crate) fn write_member<M: SerializeMap>(
 }
 
 macro_rules! through_serde {
-    ($($kind:ty),+) => {$(
-        impl Value for $kind {
-            fn read<'de, D: Deserializer<'de>>(
-                deserializer: D,
-                _: &Reading,
-            ) -> Result<Self, D::Error> {
-                Self::deserialize(deserializer)
+    ($($kind:ty: $place:ident;)+) => {$(
+        impl Slot for $kind {
+            fn place(&mut self) -> Place<'_> {
+                Place::$place(self)
             }
+        }
 
+        impl Value for $kind {
             fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 self.serialize(serializer)
             }
         }
     )+};
 }
-through_serde!(String, bool, Json);
+
+through_serde! {
+    bool: Flag;
+    String: Text;
+    Json: Json;
+}
 
 impl Defaulted for String {}
 impl Defaulted for bool {}
 
 /// A group of members of which at most one is set.
-pub(crate) trait Oneof: Default {
-    /// Which of the members have occurred.
-    type Seen: Default;
-
-    /// Reads the next member's value if the group has a member with this name.
-    /// Otherwise reads nothing, and gives `false`.
-    fn read_member<'de, A: MapAccess<'de>>(
-        &mut self,
-        name: &str,
-        map: &mut A,
-        seen: &mut Self::Seen,
-        reading: &Reading,
-    ) -> Result<bool, A::Error>;
-
-    /// Takes an unknown member if the group is unset; gives it back otherwise.
-    fn adopt(&mut self, unknown: Option<UnknownMember>) -> Option<UnknownMember>;
-
+pub(crate) trait Oneof: Group + Default {
     fn write_member<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error>;
 }
 
@@ -257,8 +126,9 @@ macro_rules! message {
 
         impl<'de> serde::Deserialize<'de> for $message {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let reading = $crate::event::reading::Reading::default();
-                $crate::event::wire::Value::read(deserializer, &reading)
+                let mut message = Self::default();
+                $crate::event::place::read_message(deserializer, &mut message)?;
+                Ok(message)
             }
         }
 
@@ -273,82 +143,42 @@ macro_rules! message {
         }
 
         impl $crate::event::wire::Value for $message {
-            fn read<'de, D: serde::Deserializer<'de>>(
-                deserializer: D,
-                reading: &$crate::event::reading::Reading,
-            ) -> Result<Self, D::Error> {
-                #[derive(Default)]
-                struct Seen {
-                    at_type: bool,
-                    $( $field: bool, )*
-                    $($( $group: <$group_kind as $crate::event::wire::Oneof>::Seen, )+)?
-                }
-
-                struct Members<'r>(&'r $crate::event::reading::Reading);
-
-                impl<'de> serde::de::Visitor<'de> for Members<'_> {
-                    type Value = $message;
-
-                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                        f.write_str(concat!("an object (", stringify!($message), ")"))
-                    }
-
-                    #[allow(unused_mut, unused_variables, reason = "a message may be empty")]
-                    fn visit_map<A: serde::de::MapAccess<'de>>(
-                        self,
-                        mut map: A,
-                    ) -> Result<$message, A::Error> {
-                        use $crate::event::wire;
-
-                        let Self(reading) = self;
-                        let mut message = $message::default();
-                        let mut seen = Seen::default();
-                        $( let mut unknown = wire::none!($($group)+); )?
-                        while let Some(name) = wire::next_name(&mut map, reading)? {
-                            match &*name.of_field() {
-                                $( $name => {
-                                    wire::once(&mut seen.$field, $name)?;
-                                    message.$field = wire::next_field(&mut map, $name, reading)?;
-                                } )*
-                                field => {
-                                    if field == "@type" {
-                                        wire::once(&mut seen.at_type, field)?;
-                                    }
-                                    $(
-                                        $(
-                                            if wire::Oneof::read_member(
-                                                &mut message.$group, field, &mut map, &mut seen.$group, reading,
-                                            )? {
-                                                continue;
-                                            }
-                                        )+
-                                        if unknown.is_none() && field != "@type"
-                                            && let Some(name) = name.text()
-                                        {
-                                            unknown = $crate::event::UnknownMember::read(name, &mut map)?;
-                                            continue;
-                                        }
-                                    )?
-                                    map.next_value::<serde::de::IgnoredAny>()?;
-                                }
-                            }
-                        }
-                        $($(
-                            unknown = wire::Oneof::adopt(&mut message.$group, unknown);
-                        )+
-                        drop(unknown);
-                        )?
-                        Ok(message)
-                    }
-                }
-
-                deserializer.deserialize_map(Members(reading))
-            }
-
             fn write<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serde::Serialize::serialize(self, serializer)
             }
         }
+
+        impl $crate::event::place::Slot for $message {
+            fn place(&mut self) -> $crate::event::place::Place<'_> {
+                $crate::event::place::Place::Message(self)
+            }
+        }
+
+        const _: () = {
+            use $crate::event::names::Names;
+            use $crate::event::place::{Group, MOST_MEMBERS, Message, Slot};
+
+            static NAMES: Names = Names::new(&[$($name),*]);
+            const FIELDS: &[fn(&mut $message) -> &mut dyn Slot] =
+                &[$(|message| &mut message.$field),*];
+            const GROUPS: &[fn(&mut $message) -> &mut dyn Group] =
+                &[$($(|message| &mut message.$group),+)?];
+            const _: () = assert!(NAMES.count() $($(+ <$group_kind>::NAMES.count())+)? <= MOST_MEMBERS);
+
+            impl Message for $message {
+                fn names(&self) -> &'static Names {
+                    &NAMES
+                }
+
+                fn field(&mut self, index: usize) -> Option<&mut dyn Slot> {
+                    FIELDS.get(index).map(|field| field(self))
+                }
+
+                fn group(&mut self, index: usize) -> Option<&mut dyn Group> {
+                    GROUPS.get(index).map(|group| group(self))
+                }
+            }
+        };
     };
 }
 pub(crate) use message;
@@ -414,57 +244,53 @@ macro_rules! oneof {
             }
         }
 
-        const _: () = {
-        #[derive(Default)]
-        #[allow(non_snake_case, reason = "named like the members")]
-        pub(crate) struct Seen {
-            $( $member: bool, )+
+        impl $oneof {
+            pub(crate) const NAMES: &$crate::event::names::Names = {
+                static NAMES: $crate::event::names::Names =
+                    $crate::event::names::Names::new(&[$($name),+]);
+                &NAMES
+            };
         }
 
+        const _: () = {
+            use $crate::event::UnknownMember;
+            use $crate::event::names::Names;
+            use $crate::event::place::{Group, Place, Slot};
+
+            const MEMBERS: &[fn(&mut $oneof) -> Option<Place<'_>>] = &[$(
+                |group| {
+                    *group = $oneof::$member(Default::default());
+                    match group {
+                        $oneof::$member(member) => Some(member.place()),
+                        _ => None,
+                    }
+                }
+            ),+];
+
+            impl Group for $oneof {
+                fn names(&self) -> &'static Names {
+                    Self::NAMES
+                }
+
+                fn set_member(&self) -> Option<&str> {
+                    self.name()
+                }
+
+                fn set(&mut self, index: usize) -> Option<Place<'_>> {
+                    MEMBERS.get(index).and_then(|member| member(self))
+                }
+
+                fn adopt(&mut self, unknown: UnknownMember) -> Option<UnknownMember> {
+                    if matches!(self, Self::Unset) {
+                        *self = Self::Unknown(unknown);
+                        return None;
+                    }
+                    Some(unknown)
+                }
+            }
+        };
+
         impl $crate::event::wire::Oneof for $oneof {
-            type Seen = Seen;
-
-            fn read_member<'de, A: serde::de::MapAccess<'de>>(
-                &mut self,
-                name: &str,
-                map: &mut A,
-                seen: &mut Seen,
-                reading: &$crate::event::reading::Reading,
-            ) -> Result<bool, A::Error> {
-                use $crate::event::wire;
-
-                let member = match name {
-                    $( $name => {
-                        wire::once(&mut seen.$member, $name)?;
-                        wire::next_member(map, $name, reading)?.map(Self::$member)
-                    } )+
-                    _ => return Ok(false),
-                };
-                // A member that is `null` is not set.
-                if let Some(member) = member {
-                    if let Some(first) = self.name() {
-                        return Err(serde::de::Error::custom(format_args!(
-                            "both {first:?} and {name:?} are set, at most one may be"
-                        )));
-                    }
-                    *self = member;
-                }
-                Ok(true)
-            }
-
-            fn adopt(
-                &mut self,
-                unknown: Option<$crate::event::UnknownMember>,
-            ) -> Option<$crate::event::UnknownMember> {
-                match (&self, unknown) {
-                    (Self::Unset, Some(member)) => {
-                        *self = Self::Unknown(member);
-                        None
-                    }
-                    (_, unknown) => unknown,
-                }
-            }
-
             fn write_member<M: serde::ser::SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
                 match self {
                     Self::Unset => Ok(()),
@@ -473,40 +299,31 @@ macro_rules! oneof {
                 }
             }
         }
-        };
     };
 }
 pub(crate) use oneof;
 
-/// The unknown members of a oneof: none so far.
-macro_rules! none {
-    ($($group:ident)+) => {
-        None::<$crate::event::UnknownMember>
+pub(crate) const ENUM: &str = "the name or number of an enum's value";
+
+/// The value of an enum: one of those with a name, of which the first has the number 0,
+/// or an unknown one.
+pub(crate) fn value_of_enum<T: Clone>(
+    values: &[(&str, T)],
+    unknown: fn(UnknownValue) -> T,
+    scalar: &Scalar<'_>,
+) -> Option<T> {
+    let known = match scalar {
+        Scalar::Text(text) => values.iter().find(|(name, _)| name == text),
+        Scalar::Number(number) if integer(number)? == 0 => values.first(),
+        Scalar::Number(_) => None,
     };
-}
-pub(crate) use none;
-
-/// An enum on the wire: a name, or a number, of which only 0 is known.
-pub(crate) trait Enum: Default {
-    fn from_name(name: &str) -> Option<Self>;
-    fn unknown(value: UnknownValue) -> Self;
-}
-
-pub(crate) fn read_enum<'de, T: Enum, D: Deserializer<'de>>(
-    deserializer: D,
-    reading: &Reading,
-) -> Result<T, D::Error> {
-    let expected = "the name or number of an enum's value";
-    match Scalar::read(deserializer, reading, expected)? {
-        Scalar::Text(name) => {
-            Ok(T::from_name(&name).unwrap_or_else(|| T::unknown(UnknownValue::Name(name.into()))))
+    Some(match (known, scalar) {
+        (Some((_, value)), _) => value.clone(),
+        (None, Scalar::Text(name)) => unknown(UnknownValue::Name((&**name).into())),
+        (None, Scalar::Number(number)) => {
+            unknown(UnknownValue::Number(integer(number)?.try_into().ok()?))
         }
-        Scalar::Number(number) => match integer(&number).map(i32::try_from) {
-            Some(Ok(0)) => Ok(T::default()),
-            Some(Ok(number)) => Ok(T::unknown(UnknownValue::Number(number))),
-            _ => Err(wrong(&number, expected)),
-        },
-    }
+    })
 }
 
 /// Defines an enum, with the names of its values in Rust and on the wire. The first
@@ -545,28 +362,26 @@ macro_rules! enumeration {
             }
         }
 
-        impl $crate::event::wire::Enum for $enum {
-            fn from_name(name: &str) -> Option<Self> {
-                match name {
-                    $first_name => Some(Self::$first),
-                    $( $name => Some(Self::$value), )*
-                    _ => None,
-                }
+        impl $crate::event::place::Slot for $enum {
+            fn place(&mut self) -> $crate::event::place::Place<'_> {
+                $crate::event::place::Place::Scalar(self)
+            }
+        }
+
+        impl $crate::event::number::FromScalar for $enum {
+            fn expected(&self) -> &'static str {
+                $crate::event::wire::ENUM
             }
 
-            fn unknown(value: $crate::event::UnknownValue) -> Self {
-                Self::Unknown(value)
+            fn set(&mut self, scalar: &$crate::event::number::Scalar<'_>) -> Option<()> {
+                const VALUES: &[(&str, $enum)] =
+                    &[($first_name, $enum::$first), $(($name, $enum::$value)),*];
+                *self = $crate::event::wire::value_of_enum(VALUES, Self::Unknown, scalar)?;
+                Some(())
             }
         }
 
         impl $crate::event::wire::Value for $enum {
-            fn read<'de, D: serde::Deserializer<'de>>(
-                deserializer: D,
-                reading: &$crate::event::reading::Reading,
-            ) -> Result<Self, D::Error> {
-                $crate::event::wire::read_enum(deserializer, reading)
-            }
-
             fn write<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 match self {
                     Self::Unknown($crate::event::UnknownValue::Number(number)) => serializer.serialize_i32(*number),

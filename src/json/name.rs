@@ -15,15 +15,26 @@ impl<'a> Name<'a> {
         std::str::from_utf8(&self.0).ok()
     }
 
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// The field's JSON name: `displayName` for the proto name `display_name` (proto3 JSON
     /// accepts both). Empty if the name is not UTF-8.
     pub(crate) fn of_field(&self) -> Cow<'_, str> {
-        let name = self.text().unwrap_or_default();
-        if name.contains('_') {
-            in_camel_case(name).map_or(Cow::Borrowed(name), Cow::Owned)
-        } else {
-            Cow::Borrowed(name)
-        }
+        self.in_camel_case().map_or_else(
+            || Cow::Borrowed(self.text().unwrap_or_default()),
+            Cow::Owned,
+        )
+    }
+
+    /// The JSON name of a field with this proto name; `None` if it is not a proto name, or
+    /// is the same.
+    pub(crate) fn in_camel_case(&self) -> Option<String> {
+        self.0
+            .contains(&b'_')
+            .then(|| in_camel_case(self.text()?))
+            .flatten()
     }
 
     /// Whether the name may contain an unescaped control character, which is invalid JSON
