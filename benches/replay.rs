@@ -64,9 +64,14 @@ fn jti(number: u64) -> String {
     format!("{number:027}")
 }
 
+/// Enough for so many live IDs, and no less than by default.
+fn capacity(live: usize) -> usize {
+    (2 * live).max(MemoryReplayStore::DEFAULT_CAPACITY)
+}
+
 /// A store with so many live IDs, and the time at which they are claimed.
 fn filled(live: usize) -> (MemoryReplayStore, Clock) {
-    let store = MemoryReplayStore::new(2 * live);
+    let store = MemoryReplayStore::new(capacity(live));
     let clock = Clock::of(live);
     for number in 0..live as u64 {
         assert_eq!(claim(&store, &jti(number), clock.at(number)), Claim::First);
@@ -141,7 +146,7 @@ fn main() {
         let (min, median) = (turns[0], turns[turns.len() / 2]);
 
         // Once more from nothing, for the longest that a claim waits while the store grows.
-        let fresh = MemoryReplayStore::new(2 * live);
+        let fresh = MemoryReplayStore::new(capacity(live));
         let filling = (0..live as u64).map(|number| {
             let (jti, now) = (jti(number), clock.at(number));
             let start = Instant::now();

@@ -13,14 +13,15 @@ use http::header::CONTENT_LENGTH;
 use http::{Request, Response};
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
-use serde_json::json;
+use serde_json::{Value, json};
 use support::body::{Script, data};
 use support::{DOMAIN, TEST_EVENT, now};
 use tokio::runtime::{Builder, Runtime};
 use tower::{Layer, Service, service_fn};
-use tower_conductorone::keys::Algorithm;
+use tower_conductorone::keys::{Algorithm, KeySet};
+use tower_conductorone::replay::{Claim, MemoryReplayStore, ReplayStore, TokenId};
 use tower_conductorone::testing::{Delivery, FakeTenant, Fixture};
-use tower_conductorone::{DeliverOnceLayer, VerifyWebhookLayer};
+use tower_conductorone::{DeliverOnceLayer, Tenant, VerifyWebhookLayer};
 
 use crate::count::case;
 
@@ -44,15 +45,15 @@ pub fn count_all(rsa_key: &[u8]) {
     let rs256 = FakeTenant::from_pkcs8(DOMAIN, rsa_key);
     accept("RS256", &rs256.expect("a key"));
     refuse(&eddsa);
+    look_up(&eddsa);
+    refuse_used();
     deliver_once(&eddsa, &runtime);
 }
 
 fn accept(algorithm: &str, tenant: &FakeTenant) {
     for (size, fixture) in PAYLOADS {
         let name = format!("accept, {algorithm}, {size}");
-        verify(&name, &support::receiver(tenant), 200, || {
-            delivery(tenant, fixture)
-        });
+        verify(&name, &receiver(tenant), 200, || delivery(tenant, fixture));
     }
 }
 
@@ -66,7 +67,7 @@ fn accept_in_frames(tenant: &FakeTenant) {
         let frames = body.chunks(4096).map(|frame| data(frame.to_vec()));
         Request::from_parts(head, Script::new(frames))
     });
-    let receiver = support::receiver(tenant);
+    let receiver = receiver(tenant);
     verify_all("accept, EdDSA, 16 KB in frames", &receiver, 200, requests);
 }
 
@@ -75,7 +76,7 @@ fn refuse(tenant: &FakeTenant) {
     let forger = FakeTenant::with_algorithm(DOMAIN, Algorithm::EdDsa);
     let garbage = "garbage/".repeat(50);
     let three_parts = [&*garbage; 3].join(".");
-    let layer = support::receiver(tenant);
+    let layer = receiver(tenant);
     let refuse = |name, status, delivery: &dyn Fn() -> Delivery| {
         verify(&format!("refuse, {name}"), &layer, status, delivery);
     };
@@ -104,10 +105,80 @@ fn refuse(tenant: &FakeTenant) {
     });
 }
 
+/// Looks for a tenant and a key among many: an unknown key is compared with all.
+fn look_up(tenant: &FakeTenant) {
+    let unknown = || {
+        let delivery = tenant.delivery(TEST_EVENT).issued_at(now());
+        delivery.header_param("kid", json!("another"))
+    };
+    let keys = KeySet::from_json(tenant.jwks().as_bytes()).expect("good keys");
+    let others = (1..1_000).map(|number| {
+        let other = Tenant::new(format!("tenant-{number}.conductor.one"));
+        other.static_keys(keys.clone())
+    });
+    let of_many = others.fold(support::builder(tenant), |layer, other| layer.tenant(other));
+    let of_many = of_many.build().expect("a good configuration");
+    verify("refuse, unknown kid, 1,000 tenants", &of_many, 401, unknown);
+
+    let jwks: Value = serde_json::from_str(&tenant.jwks()).expect("JSON");
+    let many: Vec<Value> = (0..64)
+        .map(|number| {
+            let mut key = jwks["keys"][0].clone();
+            key["kid"] = format!("key-{number}").into();
+            key
+        })
+        .collect();
+    let many = json!({ "keys": many }).to_string();
+    let many = KeySet::from_json(many.as_bytes()).expect("good keys");
+    let with_many = VerifyWebhookLayer::builder()
+        .public_url("https://hooks.example.com")
+        .tenant(Tenant::new(DOMAIN).static_keys(many))
+        .clock(support::clock())
+        .build()
+        .expect("a good configuration");
+    verify("refuse, unknown kid, 64 keys", &with_many, 401, unknown);
+}
+
+/// For tokens that were used before. (Others may let a table grow.)
+fn refuse_used() {
+    for live in [1_000, 100_000] {
+        let store = MemoryReplayStore::new(live);
+        for number in 0..live {
+            assert_eq!(claim(&store, number), Claim::First);
+        }
+        let name = format!("refuse, used token among {live}");
+        case(&name, 0.., |number| {
+            assert_eq!(claim(&store, number), Claim::Seen);
+        });
+    }
+}
+
+fn claim(store: &MemoryReplayStore, number: usize) -> Claim {
+    let jti = format!("{number:027}");
+    let claim = store.claim(
+        TokenId::new(DOMAIN, &jti),
+        now(),
+        now() + Duration::from_secs(150),
+    );
+    at_once(claim).expect("room")
+}
+
+/// A receiver that has been in use for a while: the tables of its replay store have room
+/// for some more IDs.
+fn receiver(tenant: &FakeTenant) -> VerifyWebhookLayer {
+    let store = MemoryReplayStore::default();
+    for number in 0..2_700 {
+        let claim = claim(&store, number);
+        assert_eq!(claim, Claim::First);
+    }
+    let layer = support::builder(tenant).replay_store(store);
+    layer.build().expect("a good configuration")
+}
+
 /// For deliveries that were made only once.
 fn deliver_once(tenant: &FakeTenant, runtime: &Runtime) {
     for (size, fixture) in PAYLOADS {
-        let mut verify = support::receiver(tenant).layer(service_fn(hand_back));
+        let mut verify = receiver(tenant).layer(service_fn(hand_back));
         let verified = repeat_with(|| {
             let request = delivery(tenant, fixture).request();
             let mut answer = at_once(verify.call(request)).expect("infallible");
