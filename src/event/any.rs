@@ -80,12 +80,12 @@ impl Slot for TypeUrl {
 
 impl Message for TypeUrl {
     fn names(&self) -> &'static Names {
-        static NAMES: Names = Names::new(&["@type"]);
+        static NAMES: Names = Names::new(&[&["@type"]]);
         &NAMES
     }
 
-    fn field(&mut self, _: usize) -> Option<&mut dyn Slot> {
-        Some(&mut self.0)
+    fn field(&mut self, _: usize) -> Option<Place<'_>> {
+        Some(self.0.place())
     }
 
     fn group(&mut self, _: usize) -> Option<&mut dyn Group> {

@@ -305,15 +305,15 @@ impl Slot for Parts {
 
 impl Message for Parts {
     fn names(&self) -> &'static Names {
-        static NAMES: Names = Names::new(&["taskView", "expanded", "@type"]);
+        static NAMES: Names = Names::new(&[&["taskView", "expanded", "@type"]]);
         &NAMES
     }
 
-    fn field(&mut self, index: usize) -> Option<&mut dyn Slot> {
+    fn field(&mut self, index: usize) -> Option<Place<'_>> {
         Some(match index {
-            0 => &mut self.view,
-            1 => &mut self.objects,
-            _ => &mut self.type_url,
+            0 => self.view.place(),
+            1 => self.objects.place(),
+            _ => self.type_url.place(),
         })
     }
 

@@ -1,58 +1,78 @@
 //! Finds the names of members.
 
-/// Names, each with its index, and a table that says at which index to look for one.
+/// The names of a message's fields and of its oneofs' members, and a table that says
+/// where to look for one.
 pub(crate) struct Names {
-    names: &'static [&'static str],
-    /// At a name's hash, or behind it: its index, and 1; 0 if there is no further name.
+    /// Of the fields, then of each oneof.
+    lists: &'static [&'static [&'static str]],
+    /// At a name's hash, or behind it: its number, and 1; 0 if there is no further name.
     table: [u8; SIZE],
 }
 
-/// More than twice as many as the names, so that few have the same place.
-const SIZE: usize = 128;
+/// A name that was found.
+pub(crate) struct Found {
+    pub(crate) name: &'static str,
+    /// Its number among all names.
+    pub(crate) number: u8,
+    pub(crate) list: usize,
+    pub(crate) index: usize,
+}
 
-/// The most names.
-pub(crate) const MOST: usize = SIZE / 2;
+/// The most names: half as many as the table has places, so that few have the same one.
+pub(crate) const MOST: u8 = 64;
+const SIZE: usize = 2 * MOST as usize;
 
 impl Names {
     #[allow(
         clippy::indexing_slicing,
         reason = "it runs at compile time, and the index is smaller than the size"
     )]
-    pub(crate) const fn new(names: &'static [&'static str]) -> Self {
-        assert!(names.len() <= MOST);
+    pub(crate) const fn new(lists: &'static [&'static [&'static str]]) -> Self {
         let mut table = [0; SIZE];
-        let mut rest = names;
-        let mut number = 1;
-        while let [name, others @ ..] = rest {
-            let mut place = hash(name.as_bytes());
-            while table[place] != 0 {
-                place = (place + 1) % SIZE;
+        let mut number = 0;
+        let mut rest = lists;
+        while let [names, others @ ..] = rest {
+            let mut names = *names;
+            while let [name, others @ ..] = names {
+                let mut place = hash(name.as_bytes());
+                while table[place] != 0 {
+                    place = (place + 1) % SIZE;
+                }
+                number += 1;
+                table[place] = number;
+                names = others;
             }
-            table[place] = number;
-            number += 1;
             rest = others;
         }
-        Self { names, table }
+        assert!(number <= MOST);
+        Self { lists, table }
     }
 
-    pub(crate) const fn count(&self) -> usize {
-        self.names.len()
-    }
-
-    /// The name at this index.
-    pub(crate) fn at(&self, index: usize) -> Option<&'static str> {
-        self.names.get(index).copied()
-    }
-
-    /// The index of the name.
-    pub(crate) fn index_of(&self, name: &[u8]) -> Option<usize> {
+    pub(crate) fn find(&self, name: &[u8]) -> Option<Found> {
         let first = hash(name);
-        let places = (first..SIZE).chain(0..first);
-        for place in places {
-            let index = usize::from(*self.table.get(place)?).checked_sub(1)?;
-            if self.names.get(index)?.as_bytes() == name {
-                return Some(index);
+        for place in (first..SIZE).chain(0..first) {
+            let number = self.table.get(place)?.checked_sub(1)?;
+            let found = self.at(number)?;
+            if found.name.as_bytes() == name {
+                return Some(found);
             }
+        }
+        None
+    }
+
+    /// The name with this number.
+    fn at(&self, number: u8) -> Option<Found> {
+        let mut index = usize::from(number);
+        for (list, names) in self.lists.iter().enumerate() {
+            if let Some(name) = names.get(index) {
+                return Some(Found {
+                    name,
+                    number,
+                    list,
+                    index,
+                });
+            }
+            index -= names.len();
         }
         None
     }

@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 
 use super::any::AnyMessage;
 use super::error::whole;
-use super::names::Names;
+use super::names::{self, Found, Names};
 use super::number::{FromScalar, read_scalar};
 use super::reading::{Reading, TooMuch};
 use super::unknown::{Json, UnknownMember};
@@ -46,21 +46,19 @@ pub(crate) trait Slot {
 
 /// A message with its defaults.
 pub(crate) trait Message {
-    /// The names of its fields.
+    /// The names of its fields, and those of each oneof's members.
     fn names(&self) -> &'static Names;
-    /// The slot of the field at this index of its names.
-    fn field(&mut self, index: usize) -> Option<&mut dyn Slot>;
+    /// Where the field at this index of their names goes, unless it is `null`.
+    fn field(&mut self, index: usize) -> Option<Place<'_>>;
     /// The oneof at this index.
     fn group(&mut self, index: usize) -> Option<&mut dyn Group>;
 }
 
 /// A group of members of which at most one is set.
 pub(crate) trait Group {
-    /// The names of its members.
-    fn names(&self) -> &'static Names;
     /// The name of the member that is set.
     fn set_member(&self) -> Option<&str>;
-    /// Sets the member at this index of its names, to its default.
+    /// Sets the member at this index of their names, to its default.
     fn set(&mut self, index: usize) -> Option<Place<'_>>;
     /// Takes an unknown member if the group is unset; gives it back otherwise.
     fn adopt(&mut self, unknown: UnknownMember) -> Option<UnknownMember>;
@@ -97,9 +95,9 @@ pub(crate) fn read_message<'de, D: Deserializer<'de>>(
 }
 
 /// Reads a value that may be `null`.
-pub(crate) struct Read<'a>(pub(crate) &'a mut dyn Slot, pub(crate) &'a Reading);
+pub(crate) struct Read<'a, T: ?Sized>(pub(crate) &'a mut T, pub(crate) &'a Reading);
 
-impl<'de> DeserializeSeed<'de> for Read<'_> {
+impl<'de, T: Slot + ?Sized> DeserializeSeed<'de> for Read<'_, T> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -107,7 +105,7 @@ impl<'de> DeserializeSeed<'de> for Read<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Read<'_> {
+impl<'de, T: Slot + ?Sized> Visitor<'de> for Read<'_, T> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -156,26 +154,16 @@ fn read_into<'de, D: Deserializer<'de>>(
 /// Reads the members of a message.
 pub(crate) struct Members<'a>(pub(crate) &'a mut dyn Message, pub(crate) &'a Reading);
 
-/// A member that the model has: its name, its number among all members, and whose it is.
-struct Known {
-    name: &'static str,
-    number: usize,
-    index: usize,
-    group: Option<usize>,
-}
-
 /// The known members that have occurred.
 #[derive(Default)]
 struct Seen(u128);
 
-/// The most members that a message may have, `@type` aside.
-pub(crate) const MOST_MEMBERS: usize = AT_TYPE;
-const AT_TYPE: usize = 127;
+const AT_TYPE: u8 = names::MOST;
 
 impl Seen {
     /// Records a member, and refuses a second one: readers differ in which of two they
     /// take.
-    fn once<E: Error>(&mut self, number: usize, name: &str) -> Result<(), E> {
+    fn once<E: Error>(&mut self, number: u8, name: &str) -> Result<(), E> {
         let member = 1 << number;
         if self.0 & member != 0 {
             return Err(twice(name));
@@ -187,32 +175,6 @@ impl Seen {
 
 pub(crate) fn twice<E: Error>(name: &str) -> E {
     E::custom(format_args!("{name:?} occurs twice"))
-}
-
-impl Members<'_> {
-    /// The member with this name.
-    fn find(&mut self, name: &[u8]) -> Option<Known> {
-        let known = |names: &Names, before: usize, group| {
-            let index = names.index_of(name)?;
-            Some(Known {
-                name: names.at(index)?,
-                number: before + index,
-                index,
-                group,
-            })
-        };
-        let names = self.0.names();
-        let mut before = names.count();
-        known(names, 0, None).or_else(|| {
-            (0..)
-                .map_while(|group| Some((group, self.0.group(group)?.names())))
-                .find_map(|(group, names)| {
-                    let known = known(names, before, Some(group));
-                    before += names.count();
-                    known
-                })
-        })
-    }
 }
 
 impl<'de> DeserializeSeed<'de> for Members<'_> {
@@ -232,15 +194,16 @@ impl<'de> Visitor<'de> for Members<'_> {
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
         let reading = self.1;
+        let names = self.0.names();
         let mut seen = Seen::default();
         let mut unknown = None;
         while let Some(name) = map.next_key::<Name<'_>>()? {
-            let known = self
+            let found = names
                 .find(name.as_bytes())
-                .or_else(|| self.find(name.in_camel_case()?.as_bytes()));
-            if let Some(known) = known {
-                seen.once(known.number, known.name)?;
-                self.read_known(&known, &mut map)?;
+                .or_else(|| names.find(name.in_camel_case()?.as_bytes()));
+            if let Some(found) = found {
+                seen.once(found.number, found.name)?;
+                self.read_known(&found, &mut map)?;
                 continue;
             }
             if name.may_be_invalid() {
@@ -269,39 +232,46 @@ impl<'de> Visitor<'de> for Members<'_> {
 impl Members<'_> {
     fn read_known<'de, A: MapAccess<'de>>(
         &mut self,
-        known: &Known,
+        found: &Found,
         map: &mut A,
     ) -> Result<(), A::Error> {
         let Self(message, reading) = self;
-        let mut read = |slot: &mut dyn Slot| {
-            map.next_value_seed(Read(slot, reading))
-                .inspect_err(|_| reading.failed_in(known.name))
-        };
-        let Some(group) = known.group else {
-            return message.field(known.index).map_or(Ok(()), read);
-        };
-        let Some(group) = message.group(group) else {
-            return Ok(());
+        let in_member = |_: &A::Error| reading.failed_in(found.name);
+        let Some(group) = found.list.checked_sub(1) else {
+            let mut field = Field(&mut **message, found.index);
+            return map
+                .next_value_seed(Read(&mut field, reading))
+                .inspect_err(in_member);
         };
         let mut member = Member {
-            group,
-            index: known.index,
+            group: message.group(group),
+            index: found.index,
             other: None,
         };
-        read(&mut member)?;
+        map.next_value_seed(Read(&mut member, reading))
+            .inspect_err(in_member)?;
         match member.other {
             Some(other) => Err(A::Error::custom(format_args!(
                 "both {other:?} and {:?} are set, at most one may be",
-                known.name
+                found.name
             ))),
             None => Ok(()),
         }
     }
 }
 
+/// A field of a message.
+struct Field<'a>(&'a mut dyn Message, usize);
+
+impl Slot for Field<'_> {
+    fn place(&mut self) -> Place<'_> {
+        self.0.field(self.1).unwrap_or(Place::Nowhere)
+    }
+}
+
 /// A member of a oneof, which is set once it has a value.
 struct Member<'a> {
-    group: &'a mut dyn Group,
+    group: Option<&'a mut dyn Group>,
     index: usize,
     /// The member that was set before.
     other: Option<String>,
@@ -309,10 +279,13 @@ struct Member<'a> {
 
 impl Slot for Member<'_> {
     fn place(&mut self) -> Place<'_> {
-        self.other = self.group.set_member().map(str::to_owned);
+        let Some(group) = &mut self.group else {
+            return Place::Nowhere;
+        };
+        self.other = group.set_member().map(str::to_owned);
         match self.other {
             Some(_) => Place::Nowhere,
-            None => self.group.set(self.index).unwrap_or(Place::Nowhere),
+            None => group.set(self.index).unwrap_or(Place::Nowhere),
         }
     }
 }

@@ -156,21 +156,20 @@ macro_rules! message {
 
         const _: () = {
             use $crate::event::names::Names;
-            use $crate::event::place::{Group, MOST_MEMBERS, Message, Slot};
+            use $crate::event::place::{Group, Message, Place};
 
-            static NAMES: Names = Names::new(&[$($name),*]);
-            const FIELDS: &[fn(&mut $message) -> &mut dyn Slot] =
-                &[$(|message| &mut message.$field),*];
+            static NAMES: Names = Names::new(&[&[$($name),*], $($(<$group_kind>::NAMES),+)?]);
+            const FIELDS: &[fn(&mut $message) -> Place<'_>] =
+                &[$(|message| $crate::event::place::Slot::place(&mut message.$field)),*];
             const GROUPS: &[fn(&mut $message) -> &mut dyn Group] =
                 &[$($(|message| &mut message.$group),+)?];
-            const _: () = assert!(NAMES.count() $($(+ <$group_kind>::NAMES.count())+)? <= MOST_MEMBERS);
 
             impl Message for $message {
                 fn names(&self) -> &'static Names {
                     &NAMES
                 }
 
-                fn field(&mut self, index: usize) -> Option<&mut dyn Slot> {
+                fn field(&mut self, index: usize) -> Option<Place<'_>> {
                     FIELDS.get(index).map(|field| field(self))
                 }
 
@@ -245,16 +244,11 @@ macro_rules! oneof {
         }
 
         impl $oneof {
-            pub(crate) const NAMES: &$crate::event::names::Names = {
-                static NAMES: $crate::event::names::Names =
-                    $crate::event::names::Names::new(&[$($name),+]);
-                &NAMES
-            };
+            pub(crate) const NAMES: &[&str] = &[$($name),+];
         }
 
         const _: () = {
             use $crate::event::UnknownMember;
-            use $crate::event::names::Names;
             use $crate::event::place::{Group, Place, Slot};
 
             const MEMBERS: &[fn(&mut $oneof) -> Option<Place<'_>>] = &[$(
@@ -268,10 +262,6 @@ macro_rules! oneof {
             ),+];
 
             impl Group for $oneof {
-                fn names(&self) -> &'static Names {
-                    Self::NAMES
-                }
-
                 fn set_member(&self) -> Option<&str> {
                     self.name()
                 }
