@@ -781,6 +781,26 @@ proptest! {
             }
         }
     }
+
+    /// A store whose IDs are divided, and whose parts forget at different times.
+    #[test]
+    fn memory_with_many_ids_lets_nothing_through_twice(steps in prop::collection::vec(step(), 1..200)) {
+        let store = MemoryReplayStore::default();
+        let mut live: HashMap<(u8, u8), u64> = HashMap::new();
+        let mut now = 1_713_312_120_000_u64;
+        let time = |ms| UNIX_EPOCH + Duration::from_millis(ms);
+        for Step { moves, tenant, jti, lives } in steps {
+            now = now.saturating_add_signed(moves);
+            live.retain(|(of, _), until| *of != tenant || *until >= now);
+            let until = now + lives;
+            let names = (format!("tenant {tenant}"), format!("jti {jti}"));
+            let answer = claim(&store, TokenId::new(&names.0, &names.1), time(now), time(until));
+            if answer.expect("room") == Claim::First {
+                let before = live.insert((tenant, jti), until);
+                prop_assert_eq!(before, None, "let through twice");
+            }
+        }
+    }
 }
 
 #[test]
