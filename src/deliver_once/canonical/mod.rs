@@ -36,11 +36,7 @@ struct Object {
 #[derive(Clone, Copy)]
 struct Member {
     start: usize,
-    /// The end of its name, including the quotation marks.
-    name: usize,
     end: usize,
-    /// The first bytes of its name, in which most names differ.
-    prefix: u64,
     /// The index of the first object in it or behind it.
     object: usize,
 }

@@ -23,9 +23,19 @@ pub(super) struct Scan<'a> {
     /// The open arrays and objects, outermost first.
     open: Vec<Open>,
     /// The members so far of all open objects.
-    members: Vec<Member>,
+    members: Vec<Named>,
     objects: Vec<Object>,
     sorted: Vec<Member>,
+}
+
+/// A member with what it is sorted by.
+#[derive(Clone, Copy)]
+struct Named {
+    member: Member,
+    /// The end of its name, including the quotation marks.
+    name: usize,
+    /// The first bytes of its name, in which most names differ.
+    prefix: u64,
 }
 
 enum Open {
@@ -139,12 +149,14 @@ impl<'a> Scan<'a> {
             Some(not_copied) => self.json.get(self.copied + not_copied + 1..),
             None => self.copy.get(start + 1..),
         };
-        self.members.push(Member {
-            start,
+        self.members.push(Named {
+            member: Member {
+                start,
+                end,
+                object: self.objects.len(),
+            },
             name: end,
-            end,
             prefix: prefix(rest.unwrap_or_default(), end.saturating_sub(start + 1)),
-            object: self.objects.len(),
         });
     }
 
@@ -165,9 +177,9 @@ impl<'a> Scan<'a> {
     fn end_member(&mut self, at: usize) {
         let end = self.in_text(at);
         if let Some(Open::Object { .. }) = self.open.last()
-            && let Some(member) = self.members.last_mut()
+            && let Some(named) = self.members.last_mut()
         {
-            member.end = end;
+            named.member.end = end;
         }
     }
 
@@ -196,8 +208,8 @@ impl<'a> Scan<'a> {
             &self.copy
         };
         let members = self.members.get_mut(outer..).unwrap_or_default();
-        let by_name = |one: &Member, other: &Member| {
-            let name = |member: &Member| text.get(member.start..member.name);
+        let by_name = |one: &Named, other: &Named| {
+            let name = |named: &Named| text.get(named.member.start..named.name);
             let prefixes = one.prefix.cmp(&other.prefix);
             prefixes.then_with(|| name(one).cmp(&name(other)))
         };
@@ -206,7 +218,7 @@ impl<'a> Scan<'a> {
         }
         members.sort_by(by_name);
         let first = self.sorted.len();
-        self.sorted.extend_from_slice(members);
+        self.sorted.extend(members.iter().map(|named| named.member));
         first..self.sorted.len()
     }
 }
@@ -221,8 +233,9 @@ fn prefix(text: &[u8], length: usize) -> u64 {
         }
         first
     });
-    let behind = 64_u32.saturating_sub(8 * u32::try_from(length).unwrap_or(8));
-    u64::from_be_bytes(first) & u64::MAX.checked_shl(behind).unwrap_or(0)
+    let behind = 8_usize.saturating_sub(length);
+    let mask = u64::MAX.checked_shl(u32::try_from(8 * behind).unwrap_or(0));
+    u64::from_be_bytes(first) & mask.unwrap_or(0)
 }
 
 /// The end of the string whose contents start here, and whether it contains escapes.
