@@ -15,13 +15,14 @@ use http_body::Body;
 use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
 use support::body::{Script, data};
+use support::refused::refused;
 use support::{DOMAIN, TEST_EVENT, now};
 use tokio::runtime::{Builder, Runtime};
 use tower::{Layer, Service, service_fn};
 use tower_conductorone::keys::{Algorithm, KeySet};
 use tower_conductorone::replay::{Claim, MemoryReplayStore, ReplayStore, TokenId};
 use tower_conductorone::testing::{Delivery, FakeTenant, Fixture};
-use tower_conductorone::{DeliverOnceLayer, Tenant, VerifyWebhookLayer};
+use tower_conductorone::{DeliverOnceLayer, Tenant, VerifyWebhookBuilder, VerifyWebhookLayer};
 
 use crate::count::case;
 
@@ -72,37 +73,12 @@ fn accept_in_frames(tenant: &FakeTenant) {
 }
 
 fn refuse(tenant: &FakeTenant) {
-    let good = || tenant.delivery(TEST_EVENT).issued_at(now());
-    let forger = FakeTenant::with_algorithm(DOMAIN, Algorithm::EdDsa);
-    let garbage = "garbage/".repeat(50);
-    let three_parts = [&*garbage; 3].join(".");
     let layer = receiver(tenant);
-    let refuse = |name, status, delivery: &dyn Fn() -> Delivery| {
-        verify(&format!("refuse, {name}"), &layer, status, delivery);
-    };
-    refuse("no token", 401, &|| {
-        good().without_http_header("authorization")
-    });
-    refuse("garbage", 401, &|| good().token(&*garbage));
-    refuse("three parts of garbage", 401, &|| {
-        good().token(&*three_parts)
-    });
-    refuse("unknown kid", 401, &|| {
-        good().header_param("kid", json!("another"))
-    });
-    refuse("bad signature", 401, &|| {
-        let delivery = forger.delivery(TEST_EVENT).issued_at(now());
-        delivery.header_param("kid", json!(tenant.signing_key()))
-    });
-    refuse("expired", 401, &|| {
-        good().issued_at(now() - Duration::from_secs(1_000))
-    });
-    refuse("wrong audience", 401, &|| {
-        good().claim("aud", json!("other.example.com"))
-    });
-    refuse("Content-Length over the limit", 413, &|| {
-        good().http_header("content-length", "3000000")
-    });
+    for refused in refused(tenant) {
+        let name = format!("refuse, {}", refused.name);
+        let requests = repeat_with(|| refused.request.clone());
+        verify_all(&name, &layer, refused.status, requests);
+    }
 }
 
 /// Looks for a tenant and a key among many: an unknown key is compared with all.
@@ -116,7 +92,7 @@ fn look_up(tenant: &FakeTenant) {
         let other = Tenant::new(format!("tenant-{number}.conductor.one"));
         other.static_keys(keys.clone())
     });
-    let of_many = others.fold(support::builder(tenant), |layer, other| layer.tenant(other));
+    let of_many = others.fold(support::builder(tenant), VerifyWebhookBuilder::tenant);
     let of_many = of_many.build().expect("a good configuration");
     verify("refuse, unknown kid, 1,000 tenants", &of_many, 401, unknown);
 

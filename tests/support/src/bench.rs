@@ -237,8 +237,8 @@ impl<'a> Group<'a> {
         let at = cases.iter().position(|case| case.name == floor);
         let lowest = times[at.expect("a case with the floor's name")][0];
         println!(
-            "\n{:<48} {:>11} {:>11} {:>7}",
-            self.name, "min", "median", "ratio"
+            "\n{:<48} {:>11} {:>11} {:>7} {:>11}",
+            self.name, "min", "median", "ratio", "added"
         );
         for (case, times) in cases.into_iter().zip(times) {
             let (min, median) = (times[0], times[times.len() / 2]);
@@ -250,12 +250,14 @@ impl<'a> Group<'a> {
             row.insert("median_ns".into(), rounded(median, 10.0));
             row.insert("floor".into(), floor.into());
             row.insert("ratio".into(), rounded(min / lowest, 10_000.0));
+            row.insert("added_ns".into(), rounded(min - lowest, 10.0));
             print!(
-                "  {:<46} {:>11} {:>11} {:>7.3}",
+                "  {:<46} {:>11} {:>11} {:>7.3} {:>11}",
                 case.name,
                 readable(min),
                 readable(median),
-                min / lowest
+                min / lowest,
+                readable(min - lowest),
             );
             for (name, number) in &case.notes {
                 print!("  {name} {number}");

@@ -11,6 +11,7 @@ pub mod ledger;
 pub mod log;
 pub mod process;
 pub mod redis_server;
+pub mod refused;
 pub mod scripted;
 pub mod wire;
 pub mod work;
