@@ -260,9 +260,10 @@ class Accepted:
             exceptions += [c for c in found if c[3] > 1 - EQUAL]
         head = ["", "ratio to the fastest alternative", "faster", f"within {EQUAL:.0%}", "slower"]
         text = table(head, rows, "lrrrr")
+        if exceptions:
+            text += "\n\nWhere it is not faster by more than that:\n"
         for form, group, name, ratio in exceptions:
-            text += "\n" if text.endswith(".") else "\n\n"
-            text += f"- {group}, {form}: {ratio:.2f} of {name}."
+            text += f"\n- {group}, {form}: {ratio:.2f} of {name}"
         return text
 
     def allocations(self):

@@ -12,6 +12,7 @@ use http::{Method, StatusCode, Uri};
 use http_body::Body;
 use http_body_util::{BodyExt, Limited};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
@@ -32,7 +33,8 @@ const MAX_BODY: usize = 2 * 1024 * 1024;
 const MAX_LIFETIME: u64 = 600;
 
 /// The claims of ConductorOne's tokens. The libraries check `iss`, `aud`, `exp` and
-/// `nbf` themselves.
+/// `nbf` themselves; but jwt-authorizer passes a token that lacks one, so that here
+/// all have to be there.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Claims {
     c1typ: String,
@@ -43,6 +45,12 @@ pub(crate) struct Claims {
     exp: u64,
     #[expect(dead_code, reason = "has to be there")]
     jti: String,
+    #[expect(dead_code, reason = "has to be there")]
+    iss: IgnoredAny,
+    #[expect(dead_code, reason = "has to be there")]
+    aud: IgnoredAny,
+    #[expect(dead_code, reason = "has to be there")]
+    nbf: IgnoredAny,
 }
 
 /// The body of a delivery.

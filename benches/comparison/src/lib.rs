@@ -21,7 +21,7 @@ mod tower_oauth2;
 use tower_conductorone::testing::FakeTenant;
 
 use crate::job::{Parsed, Raw};
-use crate::receiver::Receiver;
+use crate::receiver::{Receiver, at_once};
 
 /// What is done with the receivers, one after another.
 pub trait Visit {
@@ -30,24 +30,24 @@ pub trait Visit {
 }
 
 /// Shows all receivers of this tenant's deliveries to the visitor.
-pub async fn receivers(tenant: &FakeTenant, visitor: &mut impl Visit) {
+pub fn receivers(tenant: &FakeTenant, visitor: &mut impl Visit) {
     visitor.visit("tower-conductorone, alone", ours::alone(tenant));
     visitor.visit("tower-conductorone, raw", ours::raw(tenant));
     visitor.visit("tower-conductorone, typed", ours::typed(tenant));
     visitor.visit("tower-conductorone, Value", ours::value(tenant));
     visitor.visit("by hand, raw", by_hand::receiver::<Raw>(tenant));
     visitor.visit("by hand, Value", by_hand::receiver::<Parsed>(tenant));
-    let receiver = jwt_authorizer::receiver::<Raw>(tenant).await;
+    let receiver = at_once(jwt_authorizer::receiver::<Raw>(tenant));
     visitor.visit("jwt-authorizer, raw", receiver);
-    let receiver = jwt_authorizer::receiver::<Parsed>(tenant).await;
+    let receiver = at_once(jwt_authorizer::receiver::<Parsed>(tenant));
     visitor.visit("jwt-authorizer, Value", receiver);
     visitor.visit("axum-jwt-auth, raw", axum_jwt_auth::receiver::<Raw>(tenant));
     visitor.visit(
         "axum-jwt-auth, Value",
         axum_jwt_auth::receiver::<Parsed>(tenant),
     );
-    let receiver = tower_oauth2::receiver::<Raw>(tenant).await;
+    let receiver = at_once(tower_oauth2::receiver::<Raw>(tenant));
     visitor.visit("tower-oauth2-resource-server, raw", receiver);
-    let receiver = tower_oauth2::receiver::<Parsed>(tenant).await;
+    let receiver = at_once(tower_oauth2::receiver::<Parsed>(tenant));
     visitor.visit("tower-oauth2-resource-server, Value", receiver);
 }

@@ -225,7 +225,15 @@ impl<'a> Group<'a> {
         let mut times = vec![Vec::with_capacity(bench.rounds); cases.len()];
         for round in 0..bench.rounds {
             for turn in 0..cases.len() {
-                let at = (round + turn) % cases.len();
+                // Back and forth, and once for nothing, so that a case gains or loses
+                // little by what the one before it left in the caches.
+                let step = if round % 2 == 0 {
+                    turn
+                } else {
+                    cases.len() - turn
+                };
+                let at = (round + step) % cases.len();
+                (cases[at].turn)(1, runtime);
                 let taken = (cases[at].turn)(counts[at], runtime);
                 #[expect(clippy::cast_precision_loss, reason = "a small count")]
                 times[at].push(taken.as_secs_f64() * 1e9 / counts[at] as f64);

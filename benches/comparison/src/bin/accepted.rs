@@ -26,8 +26,6 @@ impl Visit for Cases<'_> {
 }
 
 fn main() {
-    let setup = tokio::runtime::Builder::new_current_thread().build();
-    let setup = setup.expect("a runtime");
     let mut bench = Bench::new("accepted");
     for (algorithm, tenant) in tenants() {
         for shape in SHAPES {
@@ -42,7 +40,7 @@ fn main() {
                 group: Some(group),
                 request,
             };
-            setup.block_on(receivers(&tenant, &mut cases));
+            receivers(&tenant, &mut cases);
             let group = cases.group.expect("it is always put back");
             group.measure("floor with scan");
         }

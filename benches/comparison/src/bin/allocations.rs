@@ -3,7 +3,7 @@
 use http::Request;
 use support::bench::Bench;
 use tower_conductorone_comparison::delivery::{Frames, SHAPES, tenants};
-use tower_conductorone_comparison::receiver::{Receiver, answer_at_once};
+use tower_conductorone_comparison::receiver::{Receiver, at_once};
 use tower_conductorone_comparison::{Visit, receivers};
 
 /// Counts for each receiver.
@@ -16,10 +16,10 @@ struct Counts<'a> {
 impl Visit for Counts<'_> {
     fn visit(&mut self, name: &str, receiver: impl Receiver + 'static) {
         // Not the first one, which fills caches.
-        assert_eq!(answer_at_once(&receiver, self.request.clone()), 200);
+        assert_eq!(at_once(receiver.answer(self.request.clone())), 200);
         let request = self.request.clone();
         let counted = allocation_counter::measure(|| {
-            assert_eq!(answer_at_once(&receiver, request), 200);
+            assert_eq!(at_once(receiver.answer(request)), 200);
         });
         #[expect(clippy::cast_precision_loss, reason = "small numbers")]
         let numbers = [
@@ -32,11 +32,9 @@ impl Visit for Counts<'_> {
 }
 
 fn main() {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build();
-    let runtime = runtime.expect("a runtime");
     let mut bench = Bench::new("allocations");
+    let timers = bench.runtime().handle().clone();
+    let _timers = timers.enter();
     for (algorithm, tenant) in tenants() {
         for shape in SHAPES {
             let mut counts = Counts {
@@ -44,7 +42,7 @@ fn main() {
                 request: shape.request(&tenant),
                 bench: &mut bench,
             };
-            runtime.block_on(receivers(&tenant, &mut counts));
+            receivers(&tenant, &mut counts);
         }
     }
     bench.finish();
