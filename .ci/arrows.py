@@ -10,7 +10,7 @@ import sys
 
 # Innermost first.
 RINGS = [
-    "config_error domain error_chain excerpt future header http_client json url",  # helpers
+    "config_error domain error_chain excerpt future header http_client json random url",  # helpers
     "callback clock event keys ledger replay",  # the typed model, and ports with defaults
     "rejection typed verify",  # the core
     "deliver_once event_router tenant verify_webhook",  # the Tower edge

@@ -124,6 +124,7 @@ mod http_client;
 mod json;
 pub mod keys;
 pub mod ledger;
+mod random;
 #[cfg(feature = "redis")]
 pub mod redis;
 mod rejection;

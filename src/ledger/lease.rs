@@ -1,9 +1,11 @@
 //! How a ledger identifies deliveries and those who work on them.
 
 use std::fmt;
-use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::hash::{Hash, Hasher};
 
 use sha2::{Digest, Sha256};
+
+use crate::random;
 
 /// Identifies a delivery: the layer that receives it, the tenant that sends it, and
 /// a digest that only attempts of the same delivery share.
@@ -150,11 +152,7 @@ impl Owner {
     /// A new random owner, unique among all processes.
     #[must_use]
     pub fn random() -> Self {
-        // The standard library's keys come from the operating system. They need not
-        // be secret, only differ between processes.
-        let state = RandomState::new();
-        let (high, low) = (state.hash_one(0_u8), state.hash_one(1_u8));
-        Self(((u128::from(high) << 64) | u128::from(low)).to_be_bytes())
+        Self(random::bytes())
     }
 
     /// An owner from its stored bytes.

@@ -1,35 +1,18 @@
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use redis::aio::ConnectionLike;
 use redis::{Cmd, IntoConnectionInfo, RedisError};
-use tokio::time::{Instant, sleep};
 
 use super::connection::RedisConnection;
 use super::store::{Store, describe, is_full, millis};
-use crate::future::BoxFuture;
-use crate::ledger::Owner;
-use crate::replay::{Claim, ReplayStore, ReplayStoreError, TokenId};
-
-/// How much longer than its token an id is kept: a replica whose clock is behind
-/// accepts the token for longer.
-const CLOCKS_APART: Duration = Duration::from_secs(5 * 60);
-/// The pause before a failed claim is retried.
-const PAUSE: Duration = Duration::from_secs(1);
+use crate::replay::{Claimant, ReplayStoreError, TokenId, TokenStore};
 
 /// A [`ReplayStore`] in Redis or Valkey, for all replicas of a receiver.
 ///
-/// A claim is one `SET … NX`, one round trip. The id is kept five minutes longer than
-/// its token is valid, since the replicas' clocks may differ.
-///
-/// ConductorOne makes at most 50 attempts, a few seconds apart: if an outage is
-/// answered at once, they are used up within minutes. So a failed claim is retried
-/// every second, for 15 seconds or the configured [`patience`](Self::patience),
-/// before the request is answered 503. It is not retried if the server's memory is
-/// full, which rarely passes so soon. A claim recognises its own id if the reply to
-/// an earlier try was lost. The layer's limit,
-/// [`replay_store_timeout`](crate::VerifyWebhookBuilder::replay_store_timeout), leaves
-/// 5 seconds for the last try.
+/// A claim is one `SET … NX`, one round trip. A failed claim is retried for 15 seconds,
+/// or the configured [`patience`](Self::patience), and ids are kept as
+/// [`TokenStore`] says.
 ///
 /// Cloning is cheap if cloning the connection is. See the [module](super) for the
 /// requirements, and for what Redis can lose.
@@ -81,40 +64,24 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisReplayStore<C> {
         self
     }
 
-    async fn claim_patiently(&self, name: &str, life: Duration) -> Result<Claim, RedisError> {
-        // Tells this claim from another's, if a reply was lost.
-        let claimant = Owner::random();
-        let begun = Instant::now();
-        loop {
-            let claimed = self.claim_once(name, claimant, life).await;
-            match claimed {
-                Err(error) if !is_full(&error) && begun.elapsed() + PAUSE <= self.patience => {
-                    sleep(PAUSE).await;
-                }
-                claimed => return claimed,
-            }
-        }
-    }
-
     async fn claim_once(
         &self,
         name: &str,
-        claimant: Owner,
+        claimant: Claimant,
         life: Duration,
-    ) -> Result<Claim, RedisError> {
+    ) -> Result<Claimant, RedisError> {
         let mut set = Cmd::new();
         set.arg("SET").arg(name).arg(claimant.as_bytes());
         set.arg("NX").arg("PX").arg(millis(life));
         if self.store.query(&set).await? {
-            return Ok(Claim::First);
+            return Ok(claimant);
         }
         let mut get = Cmd::new();
         get.arg("GET").arg(name);
         let holder: Option<Vec<u8>> = self.store.query(&get).await?;
-        Ok(match holder {
-            Some(holder) if holder == claimant.as_bytes() => Claim::First,
-            _ => Claim::Seen,
-        })
+        let holder = holder.and_then(|bytes| bytes.try_into().ok());
+        // It may have expired since: then somebody else had claimed it.
+        Ok(Claimant::from_bytes(holder.unwrap_or_default()))
     }
 }
 
@@ -127,20 +94,28 @@ impl<C> fmt::Debug for RedisReplayStore<C> {
     }
 }
 
-impl<C: ConnectionLike + Clone + Send + Sync + 'static> ReplayStore for RedisReplayStore<C> {
-    fn claim<'a>(
-        &'a self,
-        id: TokenId<'a>,
-        now: SystemTime,
-        until: SystemTime,
-    ) -> BoxFuture<'a, Result<Claim, ReplayStoreError>> {
-        Box::pin(async move {
-            let TokenId { tenant, jti } = id;
-            // The length keeps a tenant from being read as part of an id.
-            let name = format!("{}jti:{}:{tenant}:{jti}", self.store.prefix, tenant.len());
-            let life = until.duration_since(now).unwrap_or_default();
-            let claimed = self.claim_patiently(&name, life + CLOCKS_APART).await;
-            claimed.map_err(|error| ReplayStoreError::new(format!("Redis: {}", describe(&error))))
+impl<C: ConnectionLike + Clone + Send + Sync + 'static> TokenStore for RedisReplayStore<C> {
+    async fn put_if_absent(
+        &self,
+        id: TokenId<'_>,
+        claimant: Claimant,
+        life: Duration,
+    ) -> Result<Claimant, ReplayStoreError> {
+        let TokenId { tenant, jti } = id;
+        // The length keeps a tenant from being read as part of an id.
+        let name = format!("{}jti:{}:{tenant}:{jti}", self.store.prefix, tenant.len());
+        let stored = self.claim_once(&name, claimant, life).await;
+        stored.map_err(|error| {
+            let message = format!("Redis: {}", describe(&error));
+            if is_full(&error) {
+                ReplayStoreError::full(message)
+            } else {
+                ReplayStoreError::new(message)
+            }
         })
+    }
+
+    fn patience(&self) -> Duration {
+        self.patience
     }
 }

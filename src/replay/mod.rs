@@ -1,7 +1,7 @@
 //! Refuses tokens that were used before.
 //!
 //! A [`ReplayStore`] remembers the IDs of used tokens; [`MemoryReplayStore`] is the
-//! default.
+//! default. To build one on a database or another store, implement [`TokenStore`].
 //!
 //! ```
 //! use std::time::{Duration, SystemTime};
@@ -20,6 +20,7 @@
 //! ```
 
 mod memory;
+mod token_store;
 
 use std::error::Error;
 use std::fmt;
@@ -27,6 +28,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 pub use self::memory::MemoryReplayStore;
+pub use self::token_store::{Claimant, TokenStore};
 use crate::future::BoxFuture;
 
 /// Identifies a token: a `jti` is unique for each tenant (RFC 7519 §4.1.7).
@@ -100,6 +102,7 @@ impl<S: ReplayStore + ?Sized> ReplayStore for Arc<S> {
 #[error("{message}")]
 pub struct ReplayStoreError {
     message: String,
+    is_full: bool,
     #[source]
     source: Option<Box<dyn Error + Send + Sync>>,
 }
@@ -109,8 +112,24 @@ impl ReplayStoreError {
     pub fn new(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
+            is_full: false,
             source: None,
         }
+    }
+
+    /// Creates an error of a store that has no room for another ID. Unlike after other
+    /// errors, a [`TokenStore`]'s claim is not retried: the request is refused at once.
+    pub fn full(message: impl Into<String>) -> Self {
+        Self {
+            is_full: true,
+            ..Self::new(message)
+        }
+    }
+
+    /// Whether the store has no room for another ID.
+    #[must_use]
+    pub const fn is_full(&self) -> bool {
+        self.is_full
     }
 
     /// Adds the cause.
