@@ -1,0 +1,39 @@
+-- The tables of tower-conductorone-sqlx. This file may be run any number of times.
+
+-- One row for each delivery. `PostgresLedger` needs SELECT, INSERT, UPDATE and DELETE.
+CREATE TABLE IF NOT EXISTS c1_deliveries (
+    -- 96 hexadecimal digits: the layer (16), the tenant (16) and a digest.
+    delivery_key text COLLATE "C" PRIMARY KEY,
+    -- The first 16 digits of the key.
+    layer        text COLLATE "C" NOT NULL,
+    -- One JSON object: the stage, the run, the lease. No secrets.
+    state        text NOT NULL,
+    -- SECRET: the webhook with its callback URL, with which anyone can answer it.
+    -- Only while the delivery is promised or its answer is not yet posted.
+    delivery     bytea,
+    -- SECRET: the response document.
+    answer       bytea,
+    -- Whether the delivery was answered 202 and is not over.
+    promised     boolean NOT NULL,
+    -- When the lease or the pause ends.
+    due_at       timestamptz NOT NULL,
+    -- When the row may be deleted.
+    expires_at   timestamptz NOT NULL,
+    -- New with each change.
+    revision     bigint NOT NULL
+);
+CREATE INDEX IF NOT EXISTS c1_deliveries_due ON c1_deliveries (layer, due_at) WHERE promised;
+CREATE INDEX IF NOT EXISTS c1_deliveries_expiry ON c1_deliveries (expires_at);
+
+-- One row for each token that was used. `PostgresReplayStore` needs SELECT, INSERT,
+-- UPDATE and DELETE.
+CREATE TABLE IF NOT EXISTS c1_tokens (
+    tenant     text COLLATE "C" NOT NULL,
+    -- The token's ID, which is not secret.
+    jti        bytea NOT NULL,
+    -- The request that used it.
+    claimant   bytea NOT NULL,
+    expires_at timestamptz NOT NULL,
+    PRIMARY KEY (tenant, jti)
+);
+CREATE INDEX IF NOT EXISTS c1_tokens_expiry ON c1_tokens (expires_at);

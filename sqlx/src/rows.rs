@@ -1,0 +1,427 @@
+//! What the databases have in common: sqlx has other types for each.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Mutex, OwnedMutexGuard};
+use tower_conductorone::ledger::record::Write;
+use tower_conductorone::ledger::{LedgerError, Owner};
+
+/// The most rows that one sweep deletes.
+pub(crate) const SWEPT_AT_ONCE: u32 = 500;
+/// How many steps are taken between two sweeps.
+const SWEPT_EVERY: u32 = 64;
+/// No lease or pause is longer: 2 hours, in milliseconds.
+pub(crate) const LONGEST: i64 = 2 * 60 * 60 * 1_000;
+
+/// When to sweep.
+#[derive(Clone, Default)]
+pub(crate) struct Sweeps {
+    steps: Arc<AtomicU32>,
+    sweeping: Arc<Mutex<()>>,
+}
+
+impl Sweeps {
+    /// Counts a step. After some, if nobody else sweeps, it is the caller's turn.
+    pub(crate) fn turn(&self) -> Option<OwnedMutexGuard<()>> {
+        let steps = self.steps.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        if !steps.is_multiple_of(SWEPT_EVERY) {
+            return None;
+        }
+        Arc::clone(&self.sweeping).try_lock_owned().ok()
+    }
+}
+
+/// Milliseconds, rounded up: a short time must not become zero.
+pub(crate) fn millis(duration: Duration) -> i64 {
+    duration
+        .as_nanos()
+        .div_ceil(1_000_000)
+        .try_into()
+        .unwrap_or(i64::MAX)
+}
+
+/// Milliseconds since 1970; none are negative.
+pub(crate) fn moment(millis: i64) -> u64 {
+    millis.try_into().unwrap_or_default()
+}
+
+/// A number that no earlier revision of a row has.
+pub(crate) fn revision() -> i64 {
+    let (number, _) = Owner::random()
+        .as_bytes()
+        .split_first_chunk()
+        .map_or(([0; 8], &[][..]), |(first, rest)| (*first, rest));
+    i64::from_be_bytes(number)
+}
+
+/// Whether a part of a record stays, and what replaces it otherwise.
+pub(crate) fn part(write: &Write) -> (bool, Option<&[u8]>) {
+    match write {
+        Write::Keep => (true, None),
+        Write::Delete => (false, None),
+        Write::Replace(bytes) => (false, Some(bytes)),
+    }
+}
+
+/// A row that this release did not write.
+pub(crate) fn strange_key() -> LedgerError {
+    LedgerError::new("the table of deliveries has a key that is none")
+}
+
+/// Functions that take a step, or delete rows, on a connection of this type.
+macro_rules! rows {
+    ($Connection:ty) => {
+        use bytes::Bytes;
+        use sqlx::{AssertSqlSafe, query, query_as, query_scalar};
+        use tower_conductorone::ledger::record::{Change, Step, Stored};
+        use tower_conductorone::ledger::{DeliveryKey, Name};
+        use tower_conductorone::replay::{Claimant, TokenId};
+
+        use crate::error::Failure;
+        use crate::rows::{self, LONGEST, SWEPT_AT_ONCE};
+        use crate::tables::Statements;
+
+        type Row = (String, Option<Vec<u8>>, Option<Vec<u8>>, i64, i64, i64, i64);
+
+        /// Takes a step. Each statement may be a transaction of its own: a write
+        /// compares with what was read.
+        pub(super) async fn step<R>(
+            connection: &mut $Connection,
+            sql: &Statements,
+            step: &Step<R>,
+        ) -> Result<R, Failure> {
+            let key = step.key().to_string();
+            if let Some(guess) = step.guess() {
+                let is_written = match &guess.expected {
+                    None => insert(connection, sql, &key, &guess.change).await?,
+                    Some(state) => {
+                        let update = update(&sql.update_if_state, &key, &guess.change);
+                        let update = update.bind(state.as_str());
+                        update.execute(&mut *connection).await?.rows_affected() == 1
+                    }
+                };
+                if is_written {
+                    return Ok(guess.reply);
+                }
+            }
+            loop {
+                let row: Option<Row> = query_as(AssertSqlSafe(sql.select.clone()))
+                    .bind(key.as_str())
+                    .bind(step.reads_delivery())
+                    .bind(step.reads_answer())
+                    .fetch_optional(&mut *connection)
+                    .await?;
+                let Some((state, delivery, answer, due_at, expires_at, revision, now)) = row else {
+                    let (reply, change) = step.apply(None, 0)?;
+                    match change {
+                        Some(change) if !insert(connection, sql, &key, &change).await? => continue,
+                        _ => return Ok(reply),
+                    }
+                };
+                let (due_at, expires_at) = (rows::moment(due_at), rows::moment(expires_at));
+                let mut stored = Stored::new(state, due_at, expires_at);
+                stored.delivery = delivery.map(Bytes::from);
+                stored.answer = answer.map(Bytes::from);
+                let (reply, change) = step.apply(Some(&stored), rows::moment(now))?;
+                let Some(change) = change else {
+                    return Ok(reply);
+                };
+                let update = update(&sql.update_if_revision, &key, &change).bind(revision);
+                if update.execute(&mut *connection).await?.rows_affected() == 1 {
+                    return Ok(reply);
+                }
+                // Another step came between: read again.
+            }
+        }
+
+        async fn insert(
+            connection: &mut $Connection,
+            sql: &Statements,
+            key: &str,
+            change: &Change,
+        ) -> Result<bool, sqlx::Error> {
+            let inserted = query(AssertSqlSafe(sql.insert.clone()))
+                .bind(key)
+                .bind(change.state.as_str())
+                .bind(rows::part(&change.delivery).1)
+                .bind(rows::part(&change.answer).1)
+                .bind(change.is_promised)
+                .bind(rows::millis(change.due_in.unwrap_or_default()))
+                .bind(rows::millis(change.expires_in.unwrap_or_default()))
+                .bind(rows::revision())
+                .bind(key.get(..16))
+                .execute(&mut *connection)
+                .await?;
+            Ok(inserted.rows_affected() == 1)
+        }
+
+        fn update<'a>(sql: &std::sync::Arc<str>, key: &'a str, change: &'a Change) -> Query<'a> {
+            let (delivery_stays, delivery) = rows::part(&change.delivery);
+            let (answer_stays, answer) = rows::part(&change.answer);
+            query(AssertSqlSafe(sql.clone()))
+                .bind(key)
+                .bind(change.state.as_str())
+                .bind(delivery_stays)
+                .bind(delivery)
+                .bind(answer_stays)
+                .bind(answer)
+                .bind(change.is_promised)
+                .bind(change.due_in.map(rows::millis))
+                .bind(change.expires_in.map(rows::millis))
+                .bind(rows::revision())
+        }
+
+        pub(super) async fn due(
+            connection: &mut $Connection,
+            sql: &Statements,
+            layer: Name,
+            skip: usize,
+        ) -> Result<Vec<DeliveryKey>, Failure> {
+            let keys: Vec<String> = query_scalar(AssertSqlSafe(sql.due.clone()))
+                .bind(format!("{layer:?}"))
+                .bind(LONGEST)
+                .bind(i64::try_from(skip).unwrap_or(i64::MAX))
+                .fetch_all(connection)
+                .await?;
+            let keys = keys
+                .iter()
+                .map(|key| key.parse().map_err(|_| rows::strange_key()));
+            Ok(keys.collect::<Result<_, _>>()?)
+        }
+
+        /// Deletes some expired rows, and returns how many.
+        pub(super) async fn sweep(
+            connection: &mut $Connection,
+            sql: &std::sync::Arc<str>,
+        ) -> Result<u64, sqlx::Error> {
+            let deleted = query(AssertSqlSafe(sql.clone()))
+                .bind(i64::from(SWEPT_AT_ONCE))
+                .execute(connection)
+                .await?;
+            Ok(deleted.rows_affected())
+        }
+
+        pub(super) async fn put_token(
+            connection: &mut $Connection,
+            sql: &Statements,
+            id: TokenId<'_>,
+            claimant: Claimant,
+            life: std::time::Duration,
+        ) -> Result<Claimant, Failure> {
+            let put = query(AssertSqlSafe(sql.put_token.clone()))
+                .bind(id.tenant)
+                .bind(id.jti.as_bytes())
+                .bind(&claimant.as_bytes()[..])
+                .bind(rows::millis(life))
+                .execute(&mut *connection)
+                .await?;
+            if put.rows_affected() == 1 {
+                return Ok(claimant);
+            }
+            let stored: Option<Vec<u8>> = query_scalar(AssertSqlSafe(sql.find_token.clone()))
+                .bind(id.tenant)
+                .bind(id.jti.as_bytes())
+                .fetch_optional(connection)
+                .await?;
+            // If it has been deleted since, another had claimed it.
+            let stored = stored.and_then(|bytes| bytes.try_into().ok());
+            Ok(Claimant::from_bytes(stored.unwrap_or_default()))
+        }
+    };
+}
+pub(crate) use rows;
+
+/// A ledger and a replay store over a pool of these connections.
+macro_rules! stores {
+    ($Ledger:ident, $ReplayStore:ident) => {
+        impl $Ledger {
+            /// Sets the prefix of the table's name. Default: `c1_`. Receivers of
+            /// different webhooks that share a database each need their own.
+            ///
+            /// # Errors
+            /// [`NameError`] if it is not a plain lower-case name.
+            pub fn prefix(mut self, prefix: &str) -> Result<Self, NameError> {
+                self.tables.with_prefix(prefix)?;
+                self.sql = Arc::new(self.tables.statements(&DIALECT));
+                Ok(self)
+            }
+
+            /// Sets how long records are kept. Default: [`Retention::default`].
+            #[must_use]
+            pub fn retention(mut self, retention: Retention) -> Self {
+                self.retention = retention;
+                self
+            }
+
+            /// Deletes up to 500 expired records, and returns how many. A receiver does
+            /// this by itself after every 64 steps of the ledger, in the background.
+            ///
+            /// # Errors
+            /// [`LedgerError`] if the database fails.
+            pub async fn sweep(&self) -> Result<u64, LedgerError> {
+                let swept = async {
+                    let mut connection = self.store.acquire().await?;
+                    Ok(statements::sweep(&mut connection, &self.sql.sweep).await?)
+                };
+                Ok(in_time(swept).await?)
+            }
+
+            /// Sweeps in the background after many steps.
+            fn sweep_now_and_then(&self) {
+                let Some(turn) = self.store.sweeps.turn() else {
+                    return;
+                };
+                let this = self.clone();
+                tokio::spawn(async move {
+                    if let Err(error) = this.sweep().await {
+                        tracing::warn!(%error, "cannot delete expired records");
+                    }
+                    drop(turn);
+                });
+            }
+        }
+
+        impl RecordStore for $Ledger {
+            async fn step<R: Send + 'static>(&self, step: Step<R>) -> Result<R, LedgerError> {
+                let taken = async {
+                    let mut retries = Retries::default();
+                    loop {
+                        let tried = async {
+                            let mut connection = self.store.acquire().await?;
+                            statements::step(&mut connection, &self.sql, &step).await
+                        };
+                        match tried.await {
+                            Ok(reply) => return Ok(reply),
+                            Err(failure) => retries.after(failure).await?,
+                        }
+                    }
+                };
+                let reply = in_time(taken).await?;
+                self.sweep_now_and_then();
+                Ok(reply)
+            }
+
+            async fn due(&self, layer: Name, skip: usize) -> Result<Vec<DeliveryKey>, LedgerError> {
+                let found = async {
+                    let mut retries = Retries::default();
+                    loop {
+                        let tried = async {
+                            let mut connection = self.store.acquire().await?;
+                            statements::due(&mut connection, &self.sql, layer, skip).await
+                        };
+                        match tried.await {
+                            Ok(due) => return Ok(due),
+                            Err(failure) => retries.after(failure).await?,
+                        }
+                    }
+                };
+                let due = in_time(found).await?;
+                self.sweep_now_and_then();
+                Ok(due)
+            }
+
+            fn retention(&self) -> Retention {
+                self.retention
+            }
+        }
+
+        impl fmt::Debug for $Ledger {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($Ledger))
+                    .field("tables", &self.tables)
+                    .field("retention", &self.retention)
+                    .finish_non_exhaustive()
+            }
+        }
+
+        impl $ReplayStore {
+            /// Sets the prefix of the table's name. Default: `c1_`. Receivers with
+            /// different public URLs may share a table.
+            ///
+            /// # Errors
+            /// [`NameError`] if it is not a plain lower-case name.
+            pub fn prefix(mut self, prefix: &str) -> Result<Self, NameError> {
+                self.tables.with_prefix(prefix)?;
+                self.sql = Arc::new(self.tables.statements(&DIALECT));
+                Ok(self)
+            }
+
+            /// Sets for how long a claim is retried while the database is out of reach,
+            /// until the last try begins. Default: 15 seconds; zero disables retries.
+            #[must_use]
+            pub fn patience(mut self, patience: Duration) -> Self {
+                self.patience = patience;
+                self
+            }
+
+            /// Deletes up to 500 expired token IDs, and returns how many. A receiver does
+            /// this by itself after every 64 claims, in the background.
+            ///
+            /// # Errors
+            /// [`ReplayStoreError`] if the database fails.
+            pub async fn sweep(&self) -> Result<u64, ReplayStoreError> {
+                let swept = async {
+                    let mut connection = self.store.acquire().await?;
+                    Ok(statements::sweep(&mut connection, &self.sql.sweep_tokens).await?)
+                };
+                Ok(in_time(swept).await?)
+            }
+
+            fn sweep_now_and_then(&self) {
+                let Some(turn) = self.store.sweeps.turn() else {
+                    return;
+                };
+                let this = self.clone();
+                tokio::spawn(async move {
+                    if let Err(error) = this.sweep().await {
+                        tracing::warn!(%error, "cannot delete expired token IDs");
+                    }
+                    drop(turn);
+                });
+            }
+        }
+
+        impl TokenStore for $ReplayStore {
+            async fn put_if_absent(
+                &self,
+                id: TokenId<'_>,
+                claimant: Claimant,
+                life: Duration,
+            ) -> Result<Claimant, ReplayStoreError> {
+                let put = async {
+                    let mut retries = Retries::default();
+                    loop {
+                        let tried = async {
+                            let mut connection = self.store.acquire().await?;
+                            statements::put_token(&mut connection, &self.sql, id, claimant, life)
+                                .await
+                        };
+                        match tried.await {
+                            Ok(stored) => return Ok(stored),
+                            Err(failure) => retries.after(failure).await?,
+                        }
+                    }
+                };
+                let stored = in_time(put).await?;
+                self.sweep_now_and_then();
+                Ok(stored)
+            }
+
+            fn patience(&self) -> Duration {
+                self.patience
+            }
+        }
+
+        impl fmt::Debug for $ReplayStore {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($ReplayStore))
+                    .field("tables", &self.tables)
+                    .field("patience", &self.patience)
+                    .finish_non_exhaustive()
+            }
+        }
+    };
+}
+pub(crate) use stores;

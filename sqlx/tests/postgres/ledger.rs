@@ -1,0 +1,333 @@
+//! What the ledger and the replay store do and leave in Postgres.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use sqlx::{AssertSqlSafe, PgPool, query, query_as, query_scalar};
+use tokio::task::JoinSet;
+use tower_conductorone::ledger::{
+    Claimed, Finished, Hold, Ledger, Name, Owner, RecordedAnswer, Retention, Standing,
+};
+use tower_conductorone::replay::{Claim, ReplayStore, TokenId};
+use tower_conductorone::testing::conformance;
+use tower_conductorone_sqlx::{PostgresLedger, PostgresReplayStore};
+
+use crate::{TERM, claim, key, ledger, ledgers, pool, replay_stores, start};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ledger_keeps_the_rules_of_all_ledgers() {
+    let pool = pool(16).await;
+    conformance::ledger(ledgers(pool), tokio::time::sleep).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_replay_store_keeps_the_rules_of_all_stores() {
+    let pool = pool(16).await;
+    conformance::replay_store(replay_stores(pool)).await;
+}
+
+/// What the server has done, in statements and transactions.
+async fn commits(pool: &PgPool) -> i64 {
+    let mut connection = pool.acquire().await.expect("a connection");
+    // The server's own count is late: these are counted by this connection.
+    query_scalar("SELECT count(*) FROM noted")
+        .fetch_one(&mut *connection)
+        .await
+        .expect("a count")
+}
+
+#[tokio::test]
+async fn a_delivery_takes_two_statements() {
+    let pool = pool(4).await;
+    let ledger = ledger(&pool).await;
+    for statement in [
+        "CREATE TABLE noted (what text)",
+        "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS \
+         $$ BEGIN INSERT INTO noted VALUES (TG_OP); RETURN NULL; END $$",
+        // Statements that find no row count, too.
+        "CREATE TRIGGER note AFTER INSERT OR UPDATE OR DELETE ON c1_deliveries \
+         FOR EACH STATEMENT EXECUTE FUNCTION note()",
+    ] {
+        query(statement).execute(&pool).await.expect(statement);
+    }
+    start(&ledger, 1).await;
+    let before = commits(&pool).await;
+    let reads: i64 = reads_of(&pool).await;
+    let lease = start(&ledger, 2).await;
+    let finished = ledger.finish(lease, RecordedAnswer::new(200, "{}")).await;
+    assert_eq!(finished.expect("a reply"), Finished::Answered);
+    assert_eq!(commits(&pool).await - before, 2);
+    assert_eq!(reads_of(&pool).await, reads, "no query");
+}
+
+/// How often the ledger's query was planned or executed by any connection of the pool.
+async fn reads_of(pool: &PgPool) -> i64 {
+    let mut prepared = 0;
+    let mut connections = Vec::new();
+    while let Some(connection) = pool.try_acquire() {
+        connections.push(connection);
+    }
+    for connection in &mut connections {
+        let count: i64 = query_scalar(
+            "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE 'SELECT state%'",
+        )
+        .fetch_one(&mut **connection)
+        .await
+        .expect("a count");
+        prepared += count;
+    }
+    prepared
+}
+
+#[tokio::test]
+async fn a_row_can_be_read_by_a_person() {
+    let pool = pool(2).await;
+    let ledger = ledger(&pool).await;
+    let lease = start(&ledger, 1).await;
+    let held = ledger
+        .promise(lease, Bytes::from_static(b"the callback"))
+        .await;
+    assert_eq!(held.expect("a reply"), Hold::Held);
+    let (key, layer, stage, delivery, answer, promised): (
+        String,
+        String,
+        String,
+        String,
+        Option<Vec<u8>>,
+        bool,
+    ) = query_as(
+        "SELECT delivery_key, layer, state::json->>'stage', convert_from(delivery, 'UTF8'), \
+         answer, promised FROM c1_deliveries",
+    )
+    .fetch_one(&pool)
+    .await
+    .expect("a row");
+    assert_eq!(key, lease.key().to_string());
+    assert_eq!(
+        (layer.as_str(), stage.as_str()),
+        ("0000000000000000", "promised")
+    );
+    assert_eq!(
+        (delivery.as_str(), answer, promised),
+        ("the callback", None, true)
+    );
+    let (due, expires): (f64, f64) = query_as(
+        "SELECT extract(epoch FROM due_at - now())::float8, \
+         extract(epoch FROM expires_at - now())::float8 FROM c1_deliveries",
+    )
+    .fetch_one(&pool)
+    .await
+    .expect("a row");
+    assert!((40.0..=45.0).contains(&due), "{due}");
+    let nine_days = 9.0 * 86_400.0;
+    assert!(
+        (nine_days - 5.0..=nine_days).contains(&expires),
+        "{expires}"
+    );
+
+    // What is not needed any more is deleted.
+    let Ok(Finished::Stored(lease)) = ledger.finish(lease, RecordedAnswer::new(200, "{}")).await
+    else {
+        panic!("not stored");
+    };
+    let held = ledger.called_back(lease).await;
+    assert_eq!(held.expect("a reply"), Hold::Held);
+    let secrets: i64 = query_scalar(
+        "SELECT count(*) FROM c1_deliveries WHERE delivery IS NOT NULL OR answer IS NOT NULL",
+    )
+    .fetch_one(&pool)
+    .await
+    .expect("a count");
+    assert_eq!(secrets, 0);
+}
+
+#[tokio::test]
+async fn a_role_that_may_use_the_tables_suffices() {
+    let pool = pool(2).await;
+    query("CREATE SCHEMA hooks")
+        .execute(&pool)
+        .await
+        .expect("a schema");
+    let of = |pool: &PgPool| {
+        let ledger = PostgresLedger::new(pool.clone());
+        let store = PostgresReplayStore::new(pool.clone());
+        (
+            ledger
+                .schema("hooks")
+                .and_then(|it| it.prefix("my_"))
+                .expect("names"),
+            store
+                .schema("hooks")
+                .and_then(|it| it.prefix("my_"))
+                .expect("names"),
+        )
+    };
+    // Several may do it at the same time, and again.
+    let mut all = JoinSet::new();
+    for _ in 0..4 {
+        let (ledger, store) = of(&pool);
+        all.spawn(async move { ledger.migrate().await.and(store.migrate().await) });
+    }
+    for migrated in all.join_all().await {
+        migrated.expect("a migration");
+    }
+    let role = format!("receiver_{}", std::process::id());
+    for statement in [
+        format!("CREATE ROLE {role} LOGIN"),
+        format!("GRANT USAGE ON SCHEMA hooks TO {role}"),
+        format!(
+            "GRANT SELECT, INSERT, UPDATE, DELETE ON hooks.my_deliveries, hooks.my_tokens TO {role}"
+        ),
+    ] {
+        let done = query(AssertSqlSafe(statement)).execute(&pool).await;
+        done.expect("a statement");
+    }
+    let options = pool.connect_options().as_ref().clone().username(&role);
+    let (ledger, store) = of(&PgPool::connect_lazy_with(options));
+    let lease = start(&ledger, 1).await;
+    let held = ledger.promise(lease, Bytes::from_static(b"work")).await;
+    assert_eq!(held.expect("a reply"), Hold::Held);
+    let held = ledger.release(lease, Duration::ZERO).await;
+    assert_eq!(held.expect("a reply"), Hold::Held);
+    let taken = ledger.take(Name::NONE, Owner::random(), TERM).await;
+    assert!(taken.expect("a reply").is_some());
+    assert_eq!(ledger.sweep().await.expect("a sweep"), 0);
+    let now = std::time::SystemTime::now();
+    let claimed = store.claim(TokenId::new("a.example", "1"), now, now).await;
+    assert_eq!(claimed.expect("a reply"), Claim::First);
+    assert_eq!(store.sweep().await.expect("a sweep"), 0);
+
+    for name in ["", "A", "1", "a-b", "a\"b", "a.b", "ä", &"a".repeat(41)] {
+        PostgresLedger::new(pool.clone())
+            .schema(name)
+            .expect_err(name);
+        PostgresLedger::new(pool.clone())
+            .prefix(name)
+            .expect_err(name);
+    }
+}
+
+#[tokio::test]
+async fn expired_rows_are_deleted_in_batches() {
+    let pool = pool(2).await;
+    let ledger = ledger(&pool).await;
+    let store = PostgresReplayStore::new(pool.clone());
+    start(&ledger, 1).await;
+    for statement in [
+        "INSERT INTO c1_deliveries SELECT 'old' || n, 'x', '{}', NULL, NULL, false, now(), \
+         now() - interval '1 hour', 0 FROM generate_series(1, 1200) AS n",
+        "INSERT INTO c1_tokens SELECT 'a.example', n::text::bytea, '', \
+         now() - interval '1 hour' FROM generate_series(1, 600) AS n",
+    ] {
+        query(statement).execute(&pool).await.expect(statement);
+    }
+    let mut swept = Vec::new();
+    for _ in 0..4 {
+        swept.push(ledger.sweep().await.expect("a sweep"));
+    }
+    assert_eq!(swept, [500, 500, 200, 0]);
+    assert_eq!(store.sweep().await.expect("a sweep"), 500);
+    assert_eq!(store.sweep().await.expect("a sweep"), 100);
+    let held = ledger.find(key(1)).await.expect("a reply");
+    assert_eq!(held, Some(Standing::Running), "what has not expired stays");
+
+    // By itself, while the ledger is used.
+    query("UPDATE c1_deliveries SET expires_at = now()")
+        .execute(&pool)
+        .await
+        .expect("a row");
+    for _ in 0..130 {
+        ledger.find(key(2)).await.expect("a reply");
+    }
+    for _ in 0..100 {
+        let left: i64 = query_scalar("SELECT count(*) FROM c1_deliveries")
+            .fetch_one(&pool)
+            .await
+            .expect("a count");
+        if left == 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("an expired row stays");
+}
+
+#[tokio::test]
+async fn an_expired_record_is_as_none() {
+    let pool = pool(2).await;
+    let hour = Duration::from_hours(1);
+    let retention = Retention::new(hour, 24 * hour).expect("in range");
+    let ledger = ledger(&pool).await.retention(retention);
+    let lease = start(&ledger, 1).await;
+    query("UPDATE c1_deliveries SET expires_at = now()")
+        .execute(&pool)
+        .await
+        .expect("a row");
+    let finished = ledger.finish(lease, RecordedAnswer::new(200, "{}")).await;
+    assert_eq!(finished.expect("a reply"), Finished::Lost);
+    assert_eq!(start(&ledger, 1).await.run(), 1);
+}
+
+#[tokio::test]
+async fn no_step_reads_the_whole_table() {
+    let pool = pool(1).await;
+    let ledger = ledger(&pool).await;
+    query(
+        "INSERT INTO c1_deliveries SELECT lpad(n::text, 96, '0'), '0000000000000000', '{}', \
+         NULL, NULL, n % 1000 = 0, now() + n * interval '1 second', now() + n * interval '1 day', \
+         0 FROM generate_series(1, 200000) AS n",
+    )
+    .execute(&pool)
+    .await
+    .expect("rows");
+    query("ANALYZE c1_deliveries")
+        .execute(&pool)
+        .await
+        .expect("statistics");
+    let scans = async || -> i64 {
+        let flush = query("SELECT pg_stat_force_next_flush()");
+        flush.execute(&pool).await.expect("Postgres 15 or newer");
+        let scans = "SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 'c1_deliveries'";
+        query_scalar(scans)
+            .fetch_one(&pool)
+            .await
+            .expect("a number")
+    };
+    let before = scans().await;
+    // Often enough for Postgres to replace each plan with one for all parameters.
+    for number in 0..20 {
+        let lease = start(&ledger, number).await;
+        let held = ledger.promise(lease, Bytes::from_static(b"work")).await;
+        assert_eq!(held.expect("a reply"), Hold::Held);
+        let held = ledger.renew(lease, Duration::ZERO).await;
+        assert_eq!(held.expect("a reply"), Hold::Held);
+        let taken = ledger.take(Name::NONE, Owner::random(), TERM).await;
+        assert!(taken.expect("a reply").is_some());
+        let taken = ledger.take(Name::NONE, Owner::random(), TERM).await;
+        assert_eq!(taken.expect("a reply"), None);
+        query("UPDATE c1_deliveries SET expires_at = now() WHERE delivery_key = $1")
+            .bind(format!("{number:096}"))
+            .execute(&pool)
+            .await
+            .expect("a row");
+        ledger.sweep().await.expect("a sweep");
+    }
+    assert_eq!(scans().await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn claims_of_many_replicas_start_one_run() {
+    let pool = pool(32).await;
+    let ledger = Arc::new(ledger(&pool).await);
+    for number in 0..20 {
+        let mut all = JoinSet::new();
+        for _ in 0..20 {
+            let ledger = Arc::clone(&ledger);
+            all.spawn(async move { claim(&*ledger, number).await.expect("a reply") });
+        }
+        let claims = all.join_all().await;
+        let started = claims.iter().filter(|it| matches!(it, Claimed::Started(_)));
+        assert_eq!(started.count(), 1);
+    }
+}
