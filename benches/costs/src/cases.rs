@@ -19,6 +19,7 @@ use support::refused::refused;
 use support::{DOMAIN, TEST_EVENT, now};
 use tokio::runtime::{Builder, Runtime};
 use tower::{Layer, Service, service_fn};
+use tower_conductorone::event::Payload;
 use tower_conductorone::keys::{Algorithm, KeySet};
 use tower_conductorone::replay::{Claim, MemoryReplayStore, ReplayStore, TokenId};
 use tower_conductorone::testing::{Delivery, FakeTenant, Fixture};
@@ -49,6 +50,7 @@ pub fn count_all(rsa_key: &[u8]) {
     look_up(&eddsa);
     refuse_used();
     deliver_once(&eddsa, &runtime);
+    type_payloads();
 }
 
 fn accept(algorithm: &str, tenant: &FakeTenant) {
@@ -166,6 +168,17 @@ fn deliver_once(tenant: &FakeTenant, runtime: &Runtime) {
         case(&format!("deliver once, {size}"), verified, |request| {
             let answer = runtime.block_on(service.call(request));
             assert_eq!(answer.expect("infallible").status(), 200);
+        });
+    }
+}
+
+fn type_payloads() {
+    for (size, fixture) in PAYLOADS {
+        let fixture = Fixture::named(fixture).expect("a fixture");
+        let payloads = repeat_with(|| fixture.payload().to_string());
+        case(&format!("type, {size}"), payloads, |payload| {
+            let payload = Payload::from_json(fixture.event(), payload.as_bytes());
+            drop(payload.expect("typed"));
         });
     }
 }
