@@ -175,7 +175,9 @@ impl Webhook {
     /// # Errors
     /// If the payload does not match `T`, or is nested deeper than 128 levels.
     pub fn deserialize_payload<'a, T: Deserialize<'a>>(&'a self) -> Result<T, serde_json::Error> {
-        serde_json::from_slice(&self.0.payload)
+        // `from_slice` would check each string for itself.
+        let json = std::str::from_utf8(&self.0.payload).map_err(serde::de::Error::custom)?;
+        serde_json::from_str(json)
     }
 
     /// Whether the token was used before. `true` only with
