@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 use serde_json::{Value, json};
+use support::body::{Script, data};
 use support::log::Log;
 use support::{DOMAIN, TEST_EVENT, clock, now, send};
 use tokio::task::{JoinSet, yield_now};
@@ -99,6 +100,48 @@ async fn a_flood_of_forgeries_costs_few_fetches_and_no_delivery_any_time() {
     for three in caused.windows(3) {
         let span = three[2] - three[0];
         assert!(span >= Duration::from_secs(10), "three within {span:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_large_body_is_read_while_keys_are_awaited_for_a_flood() {
+    const CONNECTIONS: usize = 200;
+
+    let tenant = FakeTenant::with_algorithm(DOMAIN, Algorithm::EdDsa);
+    let fetch = tenant.fetch();
+    let cache = JwksCache::builder("https://example.conductor.one/auth/v1/jwks")
+        .build(fetch.clone())
+        .expect("good");
+    let layer = VerifyWebhookLayer::builder()
+        .public_url("https://hooks.example.com")
+        .tenant(Tenant::new(DOMAIN).key_source(cache))
+        .clock(clock())
+        .build()
+        .expect("good");
+    layer.ready().await;
+    fetch.set_fault(Some(Fault::Slow(Duration::from_secs(1))));
+    advance(Duration::from_secs(10)).await;
+
+    let forger = FakeTenant::with_algorithm(DOMAIN, Algorithm::EdDsa);
+    let mut flood = JoinSet::new();
+    let mut bodies = Vec::new();
+    for _ in 0..CONNECTIONS {
+        let delivery = forger.delivery(TEST_EVENT).issued_at(now());
+        let frames = (0..16).map(|_| data(vec![b' '; 16 * 1024]));
+        let body = Script::new(frames);
+        bodies.push(body.seen());
+        let (layer, request) = (layer.clone(), delivery.request().map(|_| body));
+        flood.spawn(async move { send(&layer, request).await.code() });
+    }
+    yield_now().await;
+    assert_eq!(flood.len(), CONNECTIONS);
+    assert!(flood.try_join_next().is_none(), "they wait for keys");
+    assert!(bodies.iter().all(|body| body.polls() == 0));
+    for code in flood.join_all().await {
+        assert_eq!(code, "unknown_key");
+    }
+    for body in bodies {
+        assert_eq!((body.polls(), body.is_dropped()), (0, true));
     }
 }
 
