@@ -13,9 +13,8 @@ use http_body_util::{BodyExt, LengthLimitError};
 use sha2::{Digest, Sha256};
 use tokio::task::coop::consume_budget;
 
-/// The longest declared length, in bytes, for which a buffer is allocated before the
-/// bytes arrive.
-const MAX_TRUSTED_LENGTH: usize = 64 * 1024;
+/// How many frames are held before they are copied.
+const MAX_HELD: usize = 64;
 
 /// The limits on the body's size and on the time to read it.
 pub(crate) struct BodyPolicy {
@@ -59,7 +58,7 @@ where
     let declared = declared_length(headers);
     let limit = policy.max_bytes;
     check_length(declared.unwrap_or(0).max(body.size_hint().lower()), limit)?;
-    let (bytes, digest) = tokio::time::timeout(policy.timeout, collect(body, declared, limit))
+    let (bytes, digest) = tokio::time::timeout(policy.timeout, collect(body, limit))
         .await
         .map_err(|_| BodyError::Timeout(policy.timeout))??;
     match declared {
@@ -93,25 +92,21 @@ fn length(value: &HeaderValue) -> Option<u64> {
     }
 }
 
-/// Reads the frames. A single frame is not copied; several are copied once, into a
-/// buffer of the declared length if that is short. Memory for a longer one grows with
-/// the bytes that arrive, not with what `Content-Length` declares.
-async fn collect<B>(
-    body: B,
-    declared: Option<u64>,
-    limit: usize,
-) -> Result<(Bytes, [u8; 32]), BodyError>
+/// Reads the frames. A single frame is not copied; up to [`MAX_HELD`] are copied once,
+/// when all have arrived, into a buffer of their length. Memory grows with the bytes
+/// that arrive, not with what `Content-Length` declares.
+async fn collect<B>(body: B, limit: usize) -> Result<(Bytes, [u8; 32]), BodyError>
 where
     B: Body,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let declared = declared.and_then(|bytes| usize::try_from(bytes).ok());
-    let declared = declared.unwrap_or(0);
     let mut body = pin!(body);
     let mut hash = Sha256::new();
-    // Holds the first frame until a second one arrives; then `joined` holds all.
-    let mut single = Bytes::new();
+    let mut length = 0;
+    // The body is the joined frames, then the first one held, then the others held.
     let mut joined = BytesMut::new();
+    let mut first = Bytes::new();
+    let mut others: Vec<Bytes> = Vec::new();
     loop {
         // Every frame may be ready at once: yield, so that the time limit is polled.
         consume_budget().await;
@@ -123,36 +118,33 @@ where
         let Ok(mut data) = frame.into_data() else {
             continue;
         };
-        let length = data.remaining();
-        if length == 0 {
+        let bytes = data.remaining();
+        if bytes == 0 {
             continue;
         }
-        if length > limit - single.len() - joined.len() {
+        if bytes > limit - length {
             return Err(too_large(limit));
         }
-        let data = data.copy_to_bytes(length);
+        let data = data.copy_to_bytes(bytes);
         hash.update(&data);
-        if single.is_empty() && joined.is_empty() {
-            single = data;
-        } else {
-            if joined.is_empty() {
-                let first = mem::take(&mut single);
-                joined.reserve(declared.min(MAX_TRUSTED_LENGTH).max(first.len() + length));
-                joined.put(first);
-            }
-            if joined.capacity() - joined.len() < length {
-                let rest = declared.saturating_sub(joined.len()).min(joined.len());
-                joined.reserve(rest.max(length));
-            }
-            joined.put(data);
+        length += bytes;
+        if first.is_empty() {
+            first = data;
+            continue;
+        }
+        others.push(data);
+        if others.len() == MAX_HELD {
+            joined.put(mem::take(&mut first));
+            others.drain(..).for_each(|frame| joined.put(frame));
         }
     }
-    let bytes = if joined.is_empty() {
-        single
-    } else {
-        joined.freeze()
-    };
-    Ok((bytes, hash.finalize().into()))
+    if joined.is_empty() && others.is_empty() {
+        return Ok((first, hash.finalize().into()));
+    }
+    joined.reserve(length - joined.len());
+    joined.put(first);
+    others.into_iter().for_each(|frame| joined.put(frame));
+    Ok((joined.freeze(), hash.finalize().into()))
 }
 
 fn too_large(limit: usize) -> BodyError {

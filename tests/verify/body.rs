@@ -430,7 +430,8 @@ async fn a_body_in_one_frame_is_not_copied() {
 async fn a_body_in_many_frames_arrives_as_it_was_sent() {
     let tenant = FakeTenant::new(DOMAIN);
     let layer = receiver(&tenant);
-    for size in [1, 2, 7, 100] {
+    let length = sized(&tenant, 1000).body_bytes().len();
+    for size in [1, 2, 7, 100, length.div_ceil(65), length.div_ceil(64)] {
         let delivery = sized(&tenant, 1000);
         let frames = in_frames(&delivery.body_bytes(), size);
         let mut steps: Vec<_> = frames
