@@ -135,7 +135,9 @@ where
         others.push(data);
         if others.len() == MAX_HELD {
             joined.put(mem::take(&mut first));
-            others.drain(..).for_each(|frame| joined.put(frame));
+            for frame in others.drain(..) {
+                joined.put(frame);
+            }
         }
     }
     if joined.is_empty() && others.is_empty() {
@@ -143,7 +145,9 @@ where
     }
     joined.reserve(length - joined.len());
     joined.put(first);
-    others.into_iter().for_each(|frame| joined.put(frame));
+    for frame in others {
+        joined.put(frame);
+    }
     Ok((joined.freeze(), hash.finalize().into()))
 }
 
