@@ -96,10 +96,11 @@ impl Failure {
     fn is_passing(&self) -> bool {
         match self {
             Self::Database(sqlx::Error::Io(_)) => true,
-            // A serialization failure or a deadlock; a server that shuts down or starts.
+            // Postgres: a serialization failure or a deadlock; a server that shuts down or
+            // starts. SQLite: another writer.
             _ => matches!(
                 self.code().as_deref(),
-                Some("40001" | "40P01" | "57P01" | "57P02" | "57P03")
+                Some("40001" | "40P01" | "57P01" | "57P02" | "57P03" | "5" | "261" | "517")
             ),
         }
     }

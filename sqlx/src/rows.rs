@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tower_conductorone::ledger::record::Write;
-use tower_conductorone::ledger::{LedgerError, Owner};
+use tower_conductorone::ledger::{DeliveryKey, Owner};
 
 /// The most rows that one sweep deletes.
 pub(crate) const SWEPT_AT_ONCE: u32 = 500;
@@ -65,9 +65,13 @@ pub(crate) fn part(write: &Write) -> (bool, Option<&[u8]>) {
     }
 }
 
-/// A row that this release did not write.
-pub(crate) fn strange_key() -> LedgerError {
-    LedgerError::new("the table of deliveries has a key that is none")
+/// A delivery's key. A row with another does not block the others.
+pub(crate) fn parsed(key: &str) -> Option<DeliveryKey> {
+    let parsed = key.parse();
+    if parsed.is_err() {
+        tracing::error!("the table of deliveries has a row whose key is none");
+    }
+    parsed.ok()
 }
 
 /// Functions that take a step, or delete rows, on a connection of this type.
@@ -185,10 +189,7 @@ macro_rules! rows {
                 .bind(i64::try_from(skip).unwrap_or(i64::MAX))
                 .fetch_all(connection)
                 .await?;
-            let keys = keys
-                .iter()
-                .map(|key| key.parse().map_err(|_| rows::strange_key()));
-            Ok(keys.collect::<Result<_, _>>()?)
+            Ok(keys.iter().filter_map(|key| rows::parsed(key)).collect())
         }
 
         /// Deletes some expired rows, and returns how many.
