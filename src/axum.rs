@@ -9,7 +9,7 @@ use http::request::Parts;
 use http::{Extensions, Uri};
 use tower_service::Service;
 
-use crate::deliver_once::DeliveryRun;
+use crate::deliver_once::{DeliveryHandle, DeliveryRun};
 use crate::event::{Acknowledgement, Event, Outcome, Payload, PayloadError};
 use crate::event_router::EventRouter;
 use crate::future::BoxFuture;
@@ -63,6 +63,15 @@ impl<S: Sync> OptionalFromRequestParts<S> for DeliveryRun {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Infallible> {
         Ok(parts.extensions.get::<Self>().copied())
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for DeliveryHandle {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
+        let handle = parts.extensions.get::<Self>().cloned();
+        handle.ok_or_else(Rejection::missing_delivery_run)
     }
 }
 

@@ -83,7 +83,7 @@
 //! | feature | default | what it adds |
 //! | --- | --- | --- |
 //! | `reqwest` | yes | fetches the tenants' keys, and posts answers to callback URLs, over HTTPS |
-//! | `axum` | no | for axum 0.8: [`Webhook`], [`Typed`] and [`DeliveryRun`] as extractors, [`EventRouter`] as a handler; nested routers' original URI |
+//! | `axum` | no | for axum 0.8: [`Webhook`], [`Typed`], [`DeliveryRun`] and [`DeliveryHandle`] as extractors, [`EventRouter`] as a handler; nested routers' original URI |
 //! | `jsonwebtoken` | no | for jsonwebtoken 11: a [`KeySet`](keys::KeySet#impl-TryFrom%3C%26JwkSet%3E-for-KeySet) from a `JwkSet` that the application holds already |
 //! | `redis` | no | a ledger and a replay store in [Redis](redis) or Valkey, shared by all replicas |
 //! | `redis-tls` | no | Redis over TLS (`rediss://`), with rustls |
@@ -148,7 +148,9 @@ pub use self::axum::TypedRejection;
 pub use self::callback::CallbackUrl;
 pub use self::clock::{Clock, SystemClock};
 pub use self::config_error::ConfigError;
-pub use self::deliver_once::{DeliverOnce, DeliverOnceBuilder, DeliverOnceLayer, DeliveryRun};
+pub use self::deliver_once::{
+    DeliverOnce, DeliverOnceBuilder, DeliverOnceLayer, DeliveryHandle, DeliveryRun,
+};
 pub use self::event_router::EventRouter;
 pub use self::future::BoxFuture;
 pub use self::rejection::{Rejection, RejectionKind};

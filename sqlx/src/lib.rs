@@ -14,6 +14,8 @@
 )]
 
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod commit;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod error;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -26,6 +28,8 @@ mod tables;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod time;
 
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub use self::commit::CommitError;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use self::error::NameError;
 #[cfg(feature = "postgres")]

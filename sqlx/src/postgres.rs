@@ -3,15 +3,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
-use sqlx::{AssertSqlSafe, PgPool, Postgres};
+use sqlx::{AssertSqlSafe, PgPool, Postgres, Transaction};
+use tower_conductorone::DeliveryHandle;
+use tower_conductorone::event::Outcome;
 use tower_conductorone::ledger::record::{RecordStore, Step};
-use tower_conductorone::ledger::{DeliveryKey, LedgerError, Name, Retention};
+use tower_conductorone::ledger::{DeliveryKey, Finished, LedgerError, Name, Retention};
 use tower_conductorone::replay::{Claimant, ReplayStoreError, TokenId, TokenStore};
 
+use crate::commit::CommitError;
 use crate::error::{Failure, NameError, Retries};
 use crate::rows::{Sweeps, rows, stores};
 use crate::tables::{Dialect, Statements, Tables};
 use crate::time::in_time;
+
+type Database = Postgres;
 
 mod statements {
     type Query<'a> = sqlx::query::Query<'a, sqlx::Postgres, sqlx::postgres::PgArguments>;

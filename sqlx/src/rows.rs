@@ -256,6 +256,34 @@ macro_rules! stores {
                 self
             }
 
+            /// Records the outcome as the delivery's answer in the transaction of the
+            /// handler's own work, and commits it: after a crash at any moment, both are
+            /// there or neither is. The transaction must be in the ledger's database.
+            ///
+            /// Do slow work before the transaction begins, and return the outcome from the
+            /// handler afterwards.
+            ///
+            /// # Errors
+            /// [`CommitError`]: return its [`outcome`](CommitError::outcome) from the
+            /// handler.
+            pub async fn commit(
+                &self,
+                mut transaction: Transaction<'_, Database>,
+                delivery: &DeliveryHandle,
+                outcome: Outcome,
+            ) -> Result<Outcome, CommitError> {
+                let answer = delivery.check(&outcome).await.map_err(CommitError::Unusable)?;
+                let step = Step::finish(self.retention, delivery.lease(), answer);
+                let finished = in_time(statements::step(&mut transaction, &self.sql, &step)).await;
+                match finished.map_err(|failure| CommitError::Ledger(failure.into()))? {
+                    Finished::Answered | Finished::Stored(_) => {}
+                    Finished::Lost => return Err(CommitError::LeaseLost),
+                }
+                let committed = transaction.commit().await.map_err(Failure::from);
+                committed.map_err(|failure| CommitError::Ledger(failure.into()))?;
+                Ok(outcome)
+            }
+
             /// Deletes up to 500 expired records, and returns how many. A receiver does
             /// this by itself after every 64 steps of the ledger, in the background.
             ///

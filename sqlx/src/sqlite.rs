@@ -4,16 +4,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
-use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection, SqlitePool};
+use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection, SqlitePool, Transaction};
 use tokio::sync::{Mutex, OwnedMutexGuard};
+use tower_conductorone::DeliveryHandle;
+use tower_conductorone::event::Outcome;
 use tower_conductorone::ledger::record::{RecordStore, Step};
-use tower_conductorone::ledger::{DeliveryKey, LedgerError, Name, Retention};
+use tower_conductorone::ledger::{DeliveryKey, Finished, LedgerError, Name, Retention};
 use tower_conductorone::replay::{Claimant, ReplayStoreError, TokenId, TokenStore};
 
+use crate::commit::CommitError;
 use crate::error::{Failure, NameError, Retries};
 use crate::rows::{Sweeps, rows, stores};
 use crate::tables::{Dialect, Statements, Tables};
 use crate::time::in_time;
+
+type Database = Sqlite;
 
 mod statements {
     type Query<'a> = sqlx::query::Query<'a, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;

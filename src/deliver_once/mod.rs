@@ -57,7 +57,8 @@
 //! - **External effects.** It is unknown whether a handler that was cut off had done
 //!   its work. The next run repeats it: if [`DeliveryRun::number`] is greater than 1,
 //!   check first; or make the work idempotent, with the delivery's id where the other
-//!   side accepts one.
+//!   side accepts one. Work in a database can be committed together with the answer:
+//!   see [`DeliveryHandle`].
 //! - **A handler that does not yield.** A run whose lease is lost is cut off at its
 //!   next `await`. Work that it moved to another thread or task continues.
 //! - **Work on a frozen machine.** AWS Lambda, and other functions that run only while
@@ -98,6 +99,7 @@
 //   promise                     the first run, and when 202 is answered meanwhile
 //   run, handler, verdict       a run of the handler, and whether ConductorOne can use
 //                               its response
+//   handle                      what a handler needs to record its answer itself
 //   lease, ask                  the lease under the run, and calls of the ledger
 // promised                    after a 202: runs again, posts the document
 // recover                     promised deliveries whose replica is gone
@@ -112,6 +114,7 @@ mod builder;
 mod canonical;
 mod claim;
 mod future;
+mod handle;
 mod handler;
 mod in_progress;
 mod key;
@@ -129,6 +132,7 @@ mod verdict;
 pub use self::body::DocumentBody;
 pub use self::builder::DeliverOnceBuilder;
 pub use self::future::ResponseFuture;
+pub use self::handle::DeliveryHandle;
 pub use self::layer::{DeliverOnceLayer, Drained};
 pub use self::run::DeliveryRun;
 pub use self::service::DeliverOnce;

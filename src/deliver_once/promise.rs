@@ -42,8 +42,8 @@ impl FirstRun<'_> {
         } = *self;
         let uri = job.request.uri().clone();
         let start = || {
-            let number = lease.run();
-            Run::start(shared, job.service, job.request, webhook, number, held)
+            let run = (lease.run(), lease);
+            Run::start(shared, job.service, job.request, webhook, run, held)
         };
         if !may_promise {
             return Some(start().end().await);

@@ -153,7 +153,8 @@ impl<H: Handler> PromisedDelivery<H> {
                 return Verdict::rejected(RejectionKind::HandlerFailed);
             };
             let (shared, webhook, held) = (&self.shared, &self.webhook, (alive, place));
-            let mut run = Run::start(shared, service, request, webhook, self.run, held);
+            let numbered = (self.run, lease);
+            let mut run = Run::start(shared, service, request, webhook, numbered, held);
             run.end().await
         };
         match under_lease(&self.shared, lease, work).await {

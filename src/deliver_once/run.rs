@@ -9,10 +9,12 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tracing::Instrument;
 
+use super::handle::DeliveryHandle;
 use super::handler::Handler;
 use super::shared::{Place, Shared};
 use super::verdict::Verdict;
 use crate::future::within;
+use crate::ledger::Lease;
 use crate::rejection::RejectionKind;
 use crate::verify::Webhook;
 
@@ -62,10 +64,12 @@ impl Run {
         service: impl Handler,
         mut request: Request<Full<Bytes>>,
         webhook: &Webhook,
-        number: u32,
+        (number, lease): (u32, Lease),
         held: (Alive, Place),
     ) -> Self {
+        let handle = DeliveryHandle::new(lease, webhook, shared);
         request.extensions_mut().insert(DeliveryRun::new(number));
+        request.extensions_mut().insert(handle);
         let handled = service.handle(request, webhook.clone());
         let limit = shared.run_limit(webhook);
         // In its own task, so that a panic of the handler stays there.
@@ -84,10 +88,7 @@ impl Run {
                 );
                 return Verdict::rejected(RejectionKind::HandlerFailed);
             };
-            if verdict.is_accepted() && !shared.may_be_called_back(&called_with) {
-                return Verdict::no_callback(&called_with);
-            }
-            verdict
+            verdict.with_callback(&shared, &called_with)
         };
         task.spawn(Box::pin(work).in_current_span());
         Self {

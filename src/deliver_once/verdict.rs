@@ -10,6 +10,7 @@ use http_body::Body;
 use http_body_util::{BodyExt, Limited};
 
 use super::body::DocumentBody;
+use super::shared::Shared;
 use crate::error_chain::error_chain;
 use crate::event::{GoneForGood, MAX_DOCUMENT, Reply, ReplyError};
 use crate::excerpt::one_line;
@@ -110,14 +111,14 @@ impl Verdict {
         }
     }
 
-    /// Whether the answer is 202, which a callback must follow.
-    pub(super) fn is_accepted(&self) -> bool {
-        matches!(self, Self::Answered(answer) if answer.status() == StatusCode::ACCEPTED)
-    }
-
-    /// A failure: a 202 for a webhook without a usable callback URL.
-    pub(super) fn no_callback(webhook: &Webhook) -> Self {
-        Self::unusable(webhook, Unusable::Accepted)
+    /// A failure if the answer is 202 and no callback can follow.
+    pub(super) fn with_callback(self, shared: &Shared, webhook: &Webhook) -> Self {
+        let is_accepted =
+            matches!(&self, Self::Answered(answer) if answer.status() == StatusCode::ACCEPTED);
+        if is_accepted && !shared.may_be_called_back(webhook) {
+            return Self::unusable(webhook, Unusable::Accepted);
+        }
+        self
     }
 
     fn unusable(webhook: &Webhook, unusable: Unusable) -> Self {

@@ -16,12 +16,15 @@ use support::{DOMAIN, TEST_EVENT, builder, now};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, advance, sleep};
 use tower::ServiceExt;
-use tower_conductorone::event::Outcome;
+use tower_conductorone::event::{
+    Acknowledgement, Comment, Outcome, Payload, ProvisionReply, Test as TestEvent,
+};
 use tower_conductorone::keys::KeySet;
 use tower_conductorone::ledger::DeliveryKey;
 use tower_conductorone::testing::{Delivery, FakeTenant};
 use tower_conductorone::{
-    DeliverOnceLayer, DeliveryRun, ReplayPolicy, Tenant, VerifyWebhookLayer, Webhook,
+    DeliverOnceLayer, DeliveryHandle, DeliveryRun, ReplayPolicy, Tenant, VerifyWebhookLayer,
+    Webhook,
 };
 use tower_http::compression::CompressionLayer;
 
@@ -834,4 +837,51 @@ async fn answers_may_be_compressed_outside_and_are_asked_for_plain_inside() {
         assert!(!answered.headers().contains_key(CONTENT_ENCODING));
         assert_eq!(runs.load(Ordering::SeqCst), 2);
     }
+}
+
+/// For a ledger that records the answer in the handler's own transaction.
+#[tokio::test(start_paused = true)]
+async fn a_handler_can_check_its_outcome_before_it_returns_it() {
+    let tenant = FakeTenant::new(DOMAIN);
+    let verify = builder(&tenant).build().expect("a good configuration");
+    let once = DeliverOnceLayer::builder();
+    let once = once.build().expect("a good configuration");
+    let handler = async |handle: DeliveryHandle, webhook: Webhook| {
+        let Ok(Payload::ProvisionStep(step)) = webhook.payload() else {
+            panic!("another event");
+        };
+        assert_eq!((handle.lease().run(), handle.lease().attempt()), (1, 0));
+        let codes = async |outcome: Outcome| {
+            let checked = handle.check(&outcome).await;
+            checked.map_err(|rejection| rejection.code())
+        };
+        let later = Outcome::retry_later(seconds(3));
+        for (outcome, code) in [
+            (Outcome::failed(), "handler_failed"),
+            (later, "handler_failed"),
+            // There is no callback URL.
+            (Outcome::accepted(), "unusable_response"),
+            // The document of another event.
+            (
+                TestEvent::default().answer(Acknowledgement::new()),
+                "unusable_response",
+            ),
+        ] {
+            assert_eq!(codes(outcome).await, Err(code));
+        }
+        let gone = codes(Outcome::gone_for_good()).await.expect("an answer");
+        assert_eq!((gone.status(), &gone.document()[..]), (410, &b""[..]));
+        let outcome = step.answer(ProvisionReply::complete(Comment::none()));
+        let answer = codes(outcome.clone()).await.expect("an answer");
+        assert_eq!(answer.status(), 200);
+        assert_eq!(&answer.document()[..], br#"{"complete":{},"version":"v1"}"#);
+        outcome
+    };
+    let mut app = Router::new()
+        .route("/webhooks", post(handler))
+        .layer(once)
+        .layer(verify);
+    let delivery = tenant.delivery(PROVISION).issued_at(now());
+    let response = delivery.callback_url(None).call(&mut app).await;
+    assert_eq!(response.status(), 200, "{:?}", response.body());
 }
