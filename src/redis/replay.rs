@@ -8,7 +8,7 @@ use super::connection::RedisConnection;
 use super::store::{Store, describe, is_full, millis};
 use crate::replay::{Claimant, ReplayStoreError, TokenId, TokenStore};
 
-/// A [`ReplayStore`] in Redis or Valkey, for all replicas of a receiver.
+/// A [`ReplayStore`](crate::replay::ReplayStore) in Redis or Valkey, for all replicas of a receiver.
 ///
 /// A claim is one `SET … NX`, one round trip. A failed claim is retried for 15 seconds,
 /// or the configured [`patience`](Self::patience), and ids are kept as
