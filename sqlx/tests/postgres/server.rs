@@ -119,7 +119,7 @@ impl Server {
     /// To the server and its children.
     fn signal(&self, name: &str) {
         let pid = fs::read_to_string(self.folder.join("pid")).expect("it was started");
-        let script = r#"kill -s "$0" "$1" $(ps -o pid= --ppid "$1")"#;
+        let script = r#"kill -s "$0" "$1" $(cat "/proc/$1/task/$1/children")"#;
         let sent = Command::new("sh")
             .args(["-c", script, name, pid.trim()])
             .stderr(Stdio::null())
