@@ -84,8 +84,8 @@ impl Bench {
         row.insert("case".into(), case.into());
         let mut line = format!("{group:<40} {case:<40}");
         for (name, number) in numbers {
-            row.insert((*name).into(), json!(number));
-            write!(line, " {name} {number:.1}").expect("into memory");
+            row.insert((*name).into(), rounded(*number, 1_000.0));
+            write!(line, "  {name} {number:>8.1}").expect("into memory");
         }
         println!("{line}");
         self.rows.push(row.into());
