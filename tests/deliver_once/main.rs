@@ -4,6 +4,7 @@ mod callback;
 mod callback_client;
 mod callback_retries;
 mod ledger;
+mod ledger_record;
 mod limits;
 mod once;
 mod replicas;
