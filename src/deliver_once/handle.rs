@@ -47,7 +47,8 @@ impl DeliveryHandle {
     /// for another run ([`HandlerFailed`](RejectionKind::HandlerFailed)).
     pub async fn check(&self, outcome: &Outcome) -> Result<RecordedAnswer, Rejection> {
         let verdict = Verdict::judge(&self.webhook, outcome.response()).await;
-        match verdict.with_callback(&self.shared, &self.webhook) {
+        let may_be_called_back = || self.shared.may_be_called_back(&self.webhook);
+        match verdict.with_callback(&self.webhook, may_be_called_back) {
             Verdict::Answered(answer) => Ok(answer),
             Verdict::Failed(Failure::Rejected(rejection)) => Err(rejection),
             Verdict::Failed(Failure::Response(_)) => {

@@ -88,7 +88,7 @@ impl Run {
                 );
                 return Verdict::rejected(RejectionKind::HandlerFailed);
             };
-            verdict.with_callback(&shared, &called_with)
+            verdict.with_callback(&called_with, || shared.may_be_called_back(&called_with))
         };
         task.spawn(Box::pin(work).in_current_span());
         Self {

@@ -10,7 +10,6 @@ use http_body::Body;
 use http_body_util::{BodyExt, Limited};
 
 use super::body::DocumentBody;
-use super::shared::Shared;
 use crate::error_chain::error_chain;
 use crate::event::{GoneForGood, MAX_DOCUMENT, Reply, ReplyError};
 use crate::excerpt::one_line;
@@ -112,10 +111,14 @@ impl Verdict {
     }
 
     /// A failure if the answer is 202 and no callback can follow.
-    pub(super) fn with_callback(self, shared: &Shared, webhook: &Webhook) -> Self {
+    pub(super) fn with_callback(
+        self,
+        webhook: &Webhook,
+        may_be_called_back: impl FnOnce() -> bool,
+    ) -> Self {
         let is_accepted =
             matches!(&self, Self::Answered(answer) if answer.status() == StatusCode::ACCEPTED);
-        if is_accepted && !shared.may_be_called_back(webhook) {
+        if is_accepted && !may_be_called_back() {
             return Self::unusable(webhook, Unusable::Accepted);
         }
         self
