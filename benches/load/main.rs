@@ -29,11 +29,9 @@ use server::Server;
 const SMALL: usize = 1024;
 const LARGE: usize = 256 * 1024;
 
-/// Connections that each wait for an answer before they send the next request.
-const CALLERS: usize = 32;
-
-/// Requests in a round. The replay store has room for those of all rounds.
-const REQUESTS: usize = 20_000;
+/// Connections that each wait for an answer before they send the next request, and the
+/// requests in a round. A replay store has room for those of all rounds.
+const CALLERS: [(usize, usize); 2] = [(1, 5_000), (32, 20_000)];
 const ROUNDS: usize = 3;
 
 /// Connections that send large bodies.
@@ -50,7 +48,12 @@ fn main() {
     }
     let tenant = FakeTenant::with_algorithm(DOMAIN, Algorithm::EdDsa);
     let mut bench = Bench::new("load");
-    speed(&mut bench, &tenant);
+    // A few are enough to see whether it runs.
+    let is_trial = std::env::var_os("BENCH_ROUNDS").is_some();
+    for (callers, requests) in CALLERS {
+        let requests = if is_trial { requests / 10 } else { requests };
+        speed(&mut bench, &tenant, callers, requests);
+    }
     if process::memory(std::process::id()).is_none() {
         println!("The system has no /proc/PID/status: no memory is measured.");
     } else {
@@ -61,18 +64,15 @@ fn main() {
 }
 
 /// Closed loop: the servers take turns, and the best round of each counts.
-fn speed(bench: &mut Bench, tenant: &FakeTenant) {
+fn speed(bench: &mut Bench, tenant: &FakeTenant, callers: usize, count: usize) {
     let kinds = ["bare", "layer"];
     let servers = kinds.map(|kind| Server::start(kind, tenant));
     let mut best: [Option<Speed>; 2] = [None, None];
-    // A few are enough to see whether it runs.
-    let is_trial = std::env::var_os("BENCH_ROUNDS").is_some();
-    let count = if is_trial { REQUESTS / 10 } else { REQUESTS };
     for round in 0..ROUNDS {
         let requests: Arc<[_]> = accepted(tenant, SMALL).take(count).collect();
         for turn in 0..kinds.len() {
             let at = (round + turn) % kinds.len();
-            let calls = client::closed_loop(&servers[at], CALLERS, Arc::clone(&requests));
+            let calls = client::closed_loop(&servers[at], callers, Arc::clone(&requests));
             let speed = bench.runtime().block_on(calls);
             if best[at].as_ref().is_none_or(|best| speed.is_better(best)) {
                 best[at] = Some(speed);
@@ -80,7 +80,7 @@ fn speed(bench: &mut Bench, tenant: &FakeTenant) {
         }
     }
     let [bare, layer] = best.map(|best| best.expect("several rounds"));
-    let group = format!("1 KB, {CALLERS} connections");
+    let group = format!("1 KB, connections: {callers}");
     for (kind, speed) in kinds.into_iter().zip([&bare, &layer]) {
         bench.row(&group, kind, &speed.numbers(&bare));
     }
