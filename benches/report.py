@@ -181,7 +181,8 @@ def one_table(timed, notes, rows):
         if has_bytes:
             line.append(number(row.get("bytes") or 0))
         if timed:
-            line += [time(row["min_ns"]), time(row["median_ns"]), f"{row['ratio']:.2f}"]
+            ratio = f"{row['ratio']:.2f}" if "ratio" in row else ""
+            line += [time(row["min_ns"]), time(row["median_ns"]), ratio]
         lines.append(line + [number(row[name]) for name in notes])
     head += [name.replace("_", " ") for name in notes]
     return table(head, lines, "ll" + "r" * (len(head) - 2))
