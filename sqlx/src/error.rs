@@ -2,15 +2,11 @@
 
 use std::time::Duration;
 
-use tokio::time::sleep;
 use tower_conductorone::ledger::LedgerError;
 use tower_conductorone::replay::ReplayStoreError;
 
 /// How long a step may take in all: its caller waits no longer.
 pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(5);
-
-/// How often a step that failed for a passing reason is repeated at once.
-const RETRIES: u32 = 6;
 
 /// A schema or a prefix must begin with a lower-case letter or an underscore, and
 /// consist of at most 40 lower-case letters, digits and underscores.
@@ -93,7 +89,7 @@ impl Failure {
     }
 
     /// Whether the same step may succeed at once.
-    fn is_passing(&self) -> bool {
+    pub(crate) fn is_passing(&self) -> bool {
         match self {
             Self::Database(sqlx::Error::Io(_)) => true,
             // Postgres: a serialization failure or a deadlock; a server that shuts down or
@@ -103,23 +99,5 @@ impl Failure {
                 Some("40001" | "40P01" | "57P01" | "57P02" | "57P03" | "5" | "261" | "517")
             ),
         }
-    }
-}
-
-/// Counts how often a step was repeated.
-#[derive(Default)]
-pub(crate) struct Retries(u32);
-
-impl Retries {
-    /// Waits before the next try, if there is one. Steps may be repeated although one
-    /// was taken and its reply lost.
-    pub(crate) async fn after(&mut self, failure: Failure) -> Result<(), Failure> {
-        if self.0 >= RETRIES || !failure.is_passing() {
-            return Err(failure);
-        }
-        // A broken connection is replaced at once.
-        sleep(Duration::from_millis(5) * (self.0 * self.0)).await;
-        self.0 += 1;
-        Ok(())
     }
 }

@@ -314,39 +314,21 @@ macro_rules! stores {
 
         impl RecordStore for $Ledger {
             async fn step<R: Send + 'static>(&self, step: Step<R>) -> Result<R, LedgerError> {
-                let taken = async {
-                    let mut retries = Retries::default();
-                    loop {
-                        let tried = async {
-                            let mut connection = self.store.acquire().await?;
-                            statements::step(&mut connection, &self.sql, &step).await
-                        };
-                        match tried.await {
-                            Ok(reply) => return Ok(reply),
-                            Err(failure) => retries.after(failure).await?,
-                        }
-                    }
-                };
-                let reply = in_time(taken).await?;
+                let reply = repeated(|| async {
+                    let mut connection = self.store.acquire().await?;
+                    statements::step(&mut connection, &self.sql, &step).await
+                })
+                .await?;
                 self.sweep_now_and_then();
                 Ok(reply)
             }
 
             async fn due(&self, layer: Name, skip: usize) -> Result<Vec<DeliveryKey>, LedgerError> {
-                let found = async {
-                    let mut retries = Retries::default();
-                    loop {
-                        let tried = async {
-                            let mut connection = self.store.acquire().await?;
-                            statements::due(&mut connection, &self.sql, layer, skip).await
-                        };
-                        match tried.await {
-                            Ok(due) => return Ok(due),
-                            Err(failure) => retries.after(failure).await?,
-                        }
-                    }
-                };
-                let due = in_time(found).await?;
+                let due = repeated(|| async {
+                    let mut connection = self.store.acquire().await?;
+                    statements::due(&mut connection, &self.sql, layer, skip).await
+                })
+                .await?;
                 self.sweep_now_and_then();
                 Ok(due)
             }
@@ -419,21 +401,11 @@ macro_rules! stores {
                 claimant: Claimant,
                 life: Duration,
             ) -> Result<Claimant, ReplayStoreError> {
-                let put = async {
-                    let mut retries = Retries::default();
-                    loop {
-                        let tried = async {
-                            let mut connection = self.store.acquire().await?;
-                            statements::put_token(&mut connection, &self.sql, id, claimant, life)
-                                .await
-                        };
-                        match tried.await {
-                            Ok(stored) => return Ok(stored),
-                            Err(failure) => retries.after(failure).await?,
-                        }
-                    }
-                };
-                let stored = in_time(put).await?;
+                let stored = repeated(|| async {
+                    let mut connection = self.store.acquire().await?;
+                    statements::put_token(&mut connection, &self.sql, id, claimant, life).await
+                })
+                .await?;
                 self.sweep_now_and_then();
                 Ok(stored)
             }

@@ -13,10 +13,10 @@ use tower_conductorone::ledger::{DeliveryKey, Finished, LedgerError, Name, Reten
 use tower_conductorone::replay::{Claimant, ReplayStoreError, TokenId, TokenStore};
 
 use crate::commit::CommitError;
-use crate::error::{Failure, NameError, Retries};
+use crate::error::{Failure, NameError};
 use crate::rows::{Sweeps, rows, stores};
 use crate::tables::{Dialect, Statements, Tables};
-use crate::time::in_time;
+use crate::time::{in_time, repeated};
 
 type Database = Sqlite;
 
