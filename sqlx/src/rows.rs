@@ -260,8 +260,8 @@ macro_rules! stores {
             /// handler's own work, and commits it: after a crash at any moment, both are
             /// there or neither is. The transaction must be in the ledger's database.
             ///
-            /// Do slow work before the transaction begins, and return the outcome from the
-            /// handler afterwards.
+            /// Do slow work before the transaction begins. Afterwards, return the outcome
+            /// from the handler: the layer already tells it to all who wait.
             ///
             /// # Errors
             /// [`CommitError`]: return its [`outcome`](CommitError::outcome) from the
@@ -273,14 +273,15 @@ macro_rules! stores {
                 outcome: Outcome,
             ) -> Result<Outcome, CommitError> {
                 let answer = delivery.check(&outcome).await.map_err(CommitError::Unusable)?;
-                let step = Step::finish(self.retention, delivery.lease(), answer);
+                let step = Step::finish(self.retention, delivery.lease(), answer.clone());
                 let finished = in_time(statements::step(&mut transaction, &self.sql, &step)).await;
-                match finished.map_err(|failure| CommitError::Ledger(failure.into()))? {
-                    Finished::Answered | Finished::Stored(_) => {}
-                    Finished::Lost => return Err(CommitError::LeaseLost),
+                let finished = finished.map_err(|failure| CommitError::Ledger(failure.into()))?;
+                if finished == Finished::Lost {
+                    return Err(CommitError::LeaseLost);
                 }
                 let committed = transaction.commit().await.map_err(Failure::from);
                 committed.map_err(|failure| CommitError::Ledger(failure.into()))?;
+                delivery.recorded(answer, finished);
                 Ok(outcome)
             }
 

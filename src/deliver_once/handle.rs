@@ -1,42 +1,67 @@
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use tokio::sync::Notify;
+
+use super::run::DeliveryRun;
 use super::shared::Shared;
 use super::verdict::{Failure, Verdict};
 use crate::event::Outcome;
-use crate::ledger::{Lease, RecordedAnswer};
+use crate::ledger::{Finished, Lease, RecordedAnswer};
 use crate::rejection::{Rejection, RejectionKind};
 use crate::verify::Webhook;
 
 /// A handler's hold on the delivery that it works on, for a ledger that records the
 /// answer in the transaction of the handler's own work.
 ///
-/// [`DeliverOnce`](crate::DeliverOnce) puts it into the request's extensions; with the
-/// feature `axum` it is also an extractor. The companion `tower-conductorone-sqlx` takes
-/// it to commit. In a ledger of your own, [check](Self::check) the outcome, take the step
+/// [`DeliverOnce`](crate::DeliverOnce) puts it into the request's extensions. A handler
+/// of an [`EventRouter`](crate::EventRouter) may take it as an argument; with the feature
+/// `axum` it is also an extractor. The companion `tower-conductorone-sqlx` takes it to
+/// commit.
+///
+/// In a ledger of your own, [check](Self::check) the outcome, take the step
 /// [`finish`](crate::ledger::record::Step) under the [lease](Self::lease) in the
-/// transaction, and commit unless the lease is lost. Then return the same outcome from
-/// the handler: the layer repeats the step, and finds the answer recorded.
+/// transaction, commit unless the lease is lost, and tell the layer that the answer is
+/// [recorded](Self::recorded). Then return the same outcome from the handler.
 #[derive(Clone)]
-pub struct DeliveryHandle {
+pub struct DeliveryHandle(Arc<Inner>);
+
+struct Inner {
+    run: DeliveryRun,
     lease: Lease,
     webhook: Webhook,
     shared: Arc<Shared>,
+    recorded: OnceLock<(RecordedAnswer, Finished)>,
+    told: Notify,
 }
 
 impl DeliveryHandle {
-    pub(super) fn new(lease: Lease, webhook: &Webhook, shared: &Arc<Shared>) -> Self {
-        Self {
+    pub(super) fn new(
+        run: DeliveryRun,
+        lease: Lease,
+        webhook: &Webhook,
+        shared: &Arc<Shared>,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            run,
             lease,
             webhook: webhook.clone(),
             shared: Arc::clone(shared),
-        }
+            recorded: OnceLock::new(),
+            told: Notify::new(),
+        }))
+    }
+
+    /// The handler's run.
+    #[must_use]
+    pub fn run(&self) -> DeliveryRun {
+        self.0.run
     }
 
     /// The lease under which the handler runs.
     #[must_use]
-    pub const fn lease(&self) -> Lease {
-        self.lease
+    pub fn lease(&self) -> Lease {
+        self.0.lease
     }
 
     /// The answer that the layer records if the handler returns this outcome.
@@ -46,22 +71,63 @@ impl DeliveryHandle {
     /// ([`UnusableResponse`](RejectionKind::UnusableResponse)), or if it is none but asks
     /// for another run ([`HandlerFailed`](RejectionKind::HandlerFailed)).
     pub async fn check(&self, outcome: &Outcome) -> Result<RecordedAnswer, Rejection> {
-        let verdict = Verdict::judge(&self.webhook, outcome.response()).await;
-        let may_be_called_back = || self.shared.may_be_called_back(&self.webhook);
-        match verdict.with_callback(&self.webhook, may_be_called_back) {
-            Verdict::Answered(answer) => Ok(answer),
+        let Inner {
+            webhook, shared, ..
+        } = &*self.0;
+        let verdict = Verdict::judge(webhook, outcome.response()).await;
+        match verdict.with_callback(webhook, || shared.may_be_called_back(webhook)) {
+            Verdict::Answered(answer) | Verdict::Recorded(answer, _) => Ok(answer),
             Verdict::Failed(Failure::Rejected(rejection)) => Err(rejection),
             Verdict::Failed(Failure::Response(_)) => {
                 Err(Rejection::new(RejectionKind::HandlerFailed))
             }
         }
     }
+
+    /// Tells the layer that the ledger has recorded this answer under the
+    /// [lease](Self::lease), with this reply to `finish`: the transaction is committed.
+    ///
+    /// The layer then takes no step of its own: it tells the answer to all who wait, or
+    /// to the callback URL, whatever the handler returns. The rest of the handler's run
+    /// goes on beside, within the [run limit](crate::deliver_once::DeliverOnceBuilder::run_limit),
+    /// and [`drain`](crate::DeliverOnceLayer::drain) waits for it.
+    ///
+    /// Do not call it while it is unknown whether the transaction is committed, for
+    /// example if the connection broke during `COMMIT`: ConductorOne would be told what
+    /// is not done. Return an error instead, and the next attempt asks the ledger.
+    ///
+    /// [`Finished::Lost`] tells nothing. The first call counts.
+    pub fn recorded(&self, answer: RecordedAnswer, finished: Finished) {
+        if finished != Finished::Lost && self.0.recorded.set((answer, finished)).is_ok() {
+            self.0.told.notify_one();
+        }
+    }
+
+    pub(super) fn webhook(&self) -> &Webhook {
+        &self.0.webhook
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.0.shared
+    }
+
+    /// Completes once the answer is recorded. For one task.
+    pub(super) async fn told(&self) {
+        self.0.told.notified().await;
+    }
+
+    /// The answer that the handler has recorded.
+    pub(super) fn verdict(&self) -> Option<Verdict> {
+        let recorded = self.0.recorded.get();
+        recorded.map(|(answer, finished)| Verdict::Recorded(answer.clone(), *finished))
+    }
 }
 
 impl fmt::Debug for DeliveryHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DeliveryHandle")
-            .field("lease", &self.lease)
+            .field("run", &self.0.run)
+            .field("lease", &self.0.lease)
             .finish_non_exhaustive()
     }
 }

@@ -68,7 +68,7 @@ impl Waiting {
         match stage {
             Stage::Working => Err(Rejection::new(RejectionKind::DeliveryRunning)),
             Stage::Promised(written) => Ok(accepted(DocumentBody::telling(HandedOver(written)))),
-            Stage::Over(Ending::Ran(Verdict::Answered(answer))) => {
+            Stage::Over(Ending::Ran(Verdict::Answered(answer) | Verdict::Recorded(answer, _))) => {
                 Ok(answered(&answer, !self.is_first))
             }
             Stage::Over(Ending::Ran(Verdict::Failed(failure))) => match failure {

@@ -88,6 +88,9 @@ async fn record(shared: &Shared, seat: &Seat, lease: Lease, verdict: Verdict) {
                 Some(Finished::Lost | Finished::Stored(_)) | None => return,
             }
         }
+        Verdict::Recorded(_, Finished::Answered) => {}
+        // It was not promised here.
+        Verdict::Recorded(_, Finished::Stored(_) | Finished::Lost) => return,
         Verdict::Failed(_) => release(shared, lease, Duration::ZERO).await,
     }
     seat.end(Ending::Ran(verdict));

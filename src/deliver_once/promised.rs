@@ -164,8 +164,13 @@ impl<H: Handler> PromisedDelivery<H> {
     }
 
     async fn settle(&mut self, lease: Lease, verdict: Verdict) -> Next {
-        let answer = match verdict {
-            Verdict::Answered(answer) => answer,
+        let (answer, finished) = match verdict {
+            Verdict::Recorded(answer, finished) => (answer, Some(finished)),
+            Verdict::Answered(answer) => {
+                let finish = || self.shared.ledger.finish(lease, answer.clone());
+                let finished = persist(&self.shared, finish).await;
+                (answer, finished)
+            }
             Verdict::Failed(failure) if self.seat.is_none() && failure.never_handled() => {
                 return self.leave_unhandled(lease, failure.status()).await;
             }
@@ -187,8 +192,7 @@ impl<H: Handler> PromisedDelivery<H> {
                 return ControlFlow::Continue(Step::Wait(pause));
             }
         };
-        let finish = || self.shared.ledger.finish(lease, answer.clone());
-        match persist(&self.shared, finish).await {
+        match finished {
             Some(Finished::Stored(lease)) => {
                 // The time left on the run's lease is unknown.
                 let renew = || self.shared.ledger.renew(lease, self.shared.policy.lease);

@@ -11,7 +11,7 @@ use tracing::Instrument;
 
 use super::handle::DeliveryHandle;
 use super::handler::Handler;
-use super::shared::{Place, Shared};
+use super::shared::{Phase, Place, Shared};
 use super::verdict::Verdict;
 use crate::future::within;
 use crate::ledger::Lease;
@@ -51,7 +51,7 @@ impl DeliveryRun {
 /// A running handler. Dropping it cuts the handler off at its next `await`.
 pub(super) struct Run {
     task: JoinSet<Verdict>,
-    webhook: Webhook,
+    handle: DeliveryHandle,
 }
 
 /// A guard that the handler's task holds until it has ended.
@@ -67,9 +67,10 @@ impl Run {
         (number, lease): (u32, Lease),
         held: (Alive, Place),
     ) -> Self {
-        let handle = DeliveryHandle::new(lease, webhook, shared);
-        request.extensions_mut().insert(DeliveryRun::new(number));
-        request.extensions_mut().insert(handle);
+        let run = DeliveryRun::new(number);
+        let handle = DeliveryHandle::new(run, lease, webhook, shared);
+        request.extensions_mut().insert(run);
+        request.extensions_mut().insert(handle.clone());
         let handled = service.handle(request, webhook.clone());
         let limit = shared.run_limit(webhook);
         // In its own task, so that a panic of the handler stays there.
@@ -91,22 +92,53 @@ impl Run {
             verdict.with_callback(&called_with, || shared.may_be_called_back(&called_with))
         };
         task.spawn(Box::pin(work).in_current_span());
-        Self {
-            task,
-            webhook: webhook.clone(),
+        Self { task, handle }
+    }
+
+    /// Waits for the end of the run, or until the handler has recorded its answer. Cancel
+    /// safe.
+    pub(super) async fn end(&mut self) -> Verdict {
+        let handle = self.handle.clone();
+        tokio::select! {
+            biased;
+            verdict = self.returned() => handle.verdict().unwrap_or(verdict),
+            () = handle.told() => {
+                self.go_on();
+                // It is set before it is told.
+                let lost = || Verdict::rejected(RejectionKind::HandlerFailed);
+                handle.verdict().unwrap_or_else(lost)
+            }
         }
     }
 
-    /// Waits for the end of the run. Cancel safe.
-    pub(super) async fn end(&mut self) -> Verdict {
+    /// Leaves the rest of the run, after its answer, to a task of its own.
+    fn go_on(&mut self) {
+        let mut rest = Self {
+            task: std::mem::take(&mut self.task),
+            handle: self.handle.clone(),
+        };
+        let shared = Arc::clone(self.handle.shared());
+        let busy = shared.in_progress.busy();
+        let rest = async move {
+            let _busy = busy;
+            tokio::select! {
+                _ = rest.returned() => {}
+                () = shared.reached(Phase::Stopped) => {}
+            }
+        };
+        tokio::spawn(rest.in_current_span());
+    }
+
+    async fn returned(&mut self) -> Verdict {
         match self.task.join_next().await {
             Some(Ok(verdict)) => verdict,
             Some(Err(error)) => {
+                let webhook = self.handle.webhook();
                 // The panic hook has printed the message.
                 tracing::error!(
-                    tenant = self.webhook.tenant(),
-                    webhook_id = self.webhook.id_for_log(),
-                    event = self.webhook.event_for_log(),
+                    tenant = webhook.tenant(),
+                    webhook_id = webhook.id_for_log(),
+                    event = webhook.event_for_log(),
                     panicked = error.is_panic(),
                     "the handler panicked or was cancelled"
                 );

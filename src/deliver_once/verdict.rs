@@ -14,7 +14,7 @@ use crate::error_chain::error_chain;
 use crate::event::{GoneForGood, MAX_DOCUMENT, Reply, ReplyError};
 use crate::excerpt::one_line;
 use crate::future::within;
-use crate::ledger::RecordedAnswer;
+use crate::ledger::{Finished, RecordedAnswer};
 use crate::rejection::{Rejection, RejectionKind};
 use crate::verify::Webhook;
 
@@ -23,6 +23,8 @@ use crate::verify::Webhook;
 pub(super) enum Verdict {
     /// A final answer: a document, a 202 or an explicit 410.
     Answered(RecordedAnswer),
+    /// A final answer that the handler has recorded itself, and the ledger's reply.
+    Recorded(RecordedAnswer, Finished),
     /// The run failed and should be repeated.
     Failed(Failure),
 }

@@ -19,10 +19,13 @@ use tokio::time::{Instant, sleep};
 use tower::ServiceExt;
 use tower_conductorone::deliver_once::DeliverOnceBuilder;
 use tower_conductorone::event::Outcome;
-use tower_conductorone::ledger::{Claimed, DeliveryKey, Hold, Ledger, Name, Owner, Standing, Work};
+use tower_conductorone::ledger::{
+    Claimed, DeliveryKey, Finished, Hold, Ledger, Name, Owner, RecordedAnswer, Standing, Work,
+};
 use tower_conductorone::testing::{Delivery, FakeTenant};
 use tower_conductorone::{
-    DeliverOnceLayer, DeliveryRun, Rejection, ReplayPolicy, VerifyWebhookLayer, Webhook,
+    DeliverOnceLayer, DeliveryHandle, DeliveryRun, Rejection, ReplayPolicy, VerifyWebhookLayer,
+    Webhook,
 };
 use tracing::span::Id;
 use tracing::{Instrument, Subscriber};
@@ -1288,4 +1291,47 @@ async fn the_first_promise_warns_if_nothing_would_resume_it() {
         }
         assert_eq!(warnings.0.load(Ordering::SeqCst), usize::from(!recovers));
     }
+}
+
+/// As in its own transaction.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_the_handler_recorded_after_the_202_is_posted() {
+    let tenant = FakeTenant::new(DOMAIN);
+    let script = Script::new([status(200)]);
+    let ledger = ledger::Shared::default();
+    let (runs, ways) = (Arc::new(AtomicU32::new(0)), ledger.clone());
+    let counted = Arc::clone(&runs);
+    let handler = move |delivery: DeliveryHandle, _: Webhook| {
+        let (ledger, runs) = (ways.clone(), Arc::clone(&counted));
+        async move {
+            sleep(seconds(30)).await;
+            let answer = RecordedAnswer::new(200, COMPLETE);
+            let finished = ledger.finish(delivery.lease(), answer.clone()).await;
+            let finished = finished.expect("a reply");
+            assert!(matches!(finished, Finished::Stored(_)), "{finished:?}");
+            delivery.recorded(answer, finished);
+            runs.fetch_add(1, Ordering::SeqCst);
+            Outcome::failed()
+        }
+    };
+    let client = support::callback::builder().post(script.clone());
+    let once = DeliverOnceLayer::builder()
+        .callbacks(client.build().expect("a good configuration"))
+        .ledger("hooks", ledger.clone())
+        .build()
+        .expect("a good configuration");
+    let verify = builder(&tenant).replay_policy(ReplayPolicy::Mark);
+    let mut app = Router::new()
+        .route("/webhooks", post(handler))
+        .layer(once)
+        .layer(verify.build().expect("a good configuration"));
+    let delivery = tenant.delivery(PROVISION).issued_at(now());
+    let delivery = delivery.callback_url(Some(&own_url()));
+    assert_eq!(delivery.call(&mut app).await.status(), 202);
+    sleep(seconds(60)).await;
+    assert_eq!(script.documents(), [COMPLETE]);
+    assert_eq!(delivery.call(&mut app).await.status(), 202);
+    sleep(seconds(600)).await;
+    assert_eq!(script.documents().len(), 1);
+    assert_eq!(runs.load(Ordering::SeqCst), 1);
 }

@@ -12,7 +12,7 @@ use axum::routing::post;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
-use support::{DOMAIN, TEST_EVENT, builder, now};
+use support::{DOMAIN, TEST_EVENT, builder, ledger, now};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, advance, sleep};
 use tower::ServiceExt;
@@ -20,7 +20,7 @@ use tower_conductorone::event::{
     Acknowledgement, Comment, Outcome, Payload, ProvisionReply, Test as TestEvent,
 };
 use tower_conductorone::keys::KeySet;
-use tower_conductorone::ledger::DeliveryKey;
+use tower_conductorone::ledger::{DeliveryKey, Ledger};
 use tower_conductorone::testing::{Delivery, FakeTenant};
 use tower_conductorone::{
     DeliverOnceLayer, DeliveryHandle, DeliveryRun, ReplayPolicy, Tenant, VerifyWebhookLayer,
@@ -885,4 +885,88 @@ async fn a_handler_can_check_its_outcome_before_it_returns_it() {
     let delivery = tenant.delivery(PROVISION).issued_at(now());
     let response = delivery.callback_url(None).call(&mut app).await;
     assert_eq!(response.status(), 200, "{:?}", response.body());
+}
+
+/// A handler that records its answer itself, as in its own transaction, and how it ends.
+struct Recording {
+    ledger: ledger::Shared,
+    end: End,
+    ended: Arc<AtomicU32>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Same,
+    Failed,
+    Panic,
+    /// It does more for half a minute.
+    Later,
+}
+
+impl Recording {
+    async fn handle(&self, delivery: DeliveryHandle, webhook: Webhook) -> Outcome {
+        let Ok(Payload::ProvisionStep(step)) = webhook.payload() else {
+            panic!("another event");
+        };
+        let outcome = step.answer(ProvisionReply::complete(Comment::none()));
+        let answer = delivery.check(&outcome).await.expect("an answer");
+        let finished = self.ledger.finish(delivery.lease(), answer.clone()).await;
+        delivery.recorded(answer, finished.expect("a reply"));
+        match self.end {
+            End::Same => outcome,
+            End::Failed => Outcome::failed(),
+            End::Panic => panic!("after the commit"),
+            End::Later => {
+                sleep(seconds(30)).await;
+                self.ended.fetch_add(1, Ordering::SeqCst);
+                outcome
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_the_handler_recorded_counts_and_takes_no_more_steps() {
+    const RECORDED: &str = r#"{"complete":{},"version":"v1"}"#;
+    for end in [End::Same, End::Failed, End::Panic, End::Later] {
+        let tenant = FakeTenant::new(DOMAIN);
+        let ledger = ledger::Shared::default();
+        let ended = Arc::new(AtomicU32::new(0));
+        let recording = Arc::new(Recording {
+            ledger: ledger.clone(),
+            end,
+            ended: Arc::clone(&ended),
+        });
+        let handler = move |delivery: DeliveryHandle, webhook: Webhook| {
+            let recording = Arc::clone(&recording);
+            async move { recording.handle(delivery, webhook).await }
+        };
+        let once = DeliverOnceLayer::builder().ledger("hooks", ledger.clone());
+        let once = once.build().expect("a good configuration");
+        let verify = builder(&tenant).replay_policy(ReplayPolicy::Mark);
+        let mut app = Router::new()
+            .route("/webhooks", post(handler))
+            .layer(once.clone())
+            .layer(verify.build().expect("a good configuration"));
+        let delivery = tenant.delivery(PROVISION).issued_at(now());
+        let asked = Instant::now();
+        let answered = delivery.call(&mut app).await;
+        let got = (answered.status(), &answered.body()[..]);
+        assert_eq!(got, (StatusCode::OK, RECORDED.as_bytes()), "{end:?}");
+        assert!(asked.elapsed() < seconds(1), "{end:?}");
+        assert_eq!(
+            ledger.calls(),
+            2,
+            "{end:?}: the claim, and the handler's own"
+        );
+        let again = delivery.call(&mut app).await;
+        assert_eq!((again.status(), &again.body()[..]), got, "{end:?}");
+        assert_eq!(ledger.calls(), 3, "{end:?}: another claim");
+        // What the handler does after it has recorded its answer is not cut off.
+        sleep(seconds(10)).await;
+        assert!(once.drain().await.is_complete(), "{end:?}");
+        let later = u32::from(matches!(end, End::Later));
+        assert_eq!(ended.load(Ordering::SeqCst), later, "{end:?}");
+        assert_eq!(ledger.calls(), 3, "{end:?}: no renewal, no finish");
+    }
 }
