@@ -26,7 +26,7 @@ ALSO = {
     ("callback", "event"): "a callback posts the reply to an event",
     ("verify", "rejection"): "verify/rejections.rs turns the errors of the steps into rejections",
     ("typed", "verify"): "`Typed` is made from a webhook",
-    ("event_router", "deliver_once"): "a handler may take the `DeliveryRun`",
+    ("event_router", "deliver_once"): "a handler may take the `DeliveryRun` or the `DeliveryHandle`",
     ("verify_webhook", "tenant"): "the builder takes tenants",
     ("verify_webhook", "axum"): "only axum knows the original path of a nested route",
 }

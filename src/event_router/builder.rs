@@ -49,7 +49,7 @@ impl EventRouterBuilder {
     where
         H: EventHandler<Webhook, A>,
     {
-        let call = move |webhook, run| handler.handle(webhook, run);
+        let call = move |webhook, extensions: &_| handler.handle(webhook, extensions);
         EventRouterBuilder {
             routes: self.routes,
             fallback: Fallback::new(call),

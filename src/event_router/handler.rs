@@ -2,7 +2,9 @@
 
 use std::error::Error;
 
-use crate::deliver_once::DeliveryRun;
+use http::Extensions;
+
+use crate::deliver_once::{DeliveryHandle, DeliveryRun};
 use crate::event::{Acknowledgement, ApprovalReply, Event, Outcome, ProvisionReply, WorkflowReply};
 use crate::future::BoxFuture;
 use crate::typed::Typed;
@@ -66,46 +68,53 @@ replies!(
 /// An async function from an input of type `I` to an answer ([`IntoOutcome`]): a
 /// handler of an [`EventRouter`](super::EventRouter).
 ///
-/// It takes the input alone, or also the [`DeliveryRun`]. The input is a [`Typed`]
-/// event, or the [`Webhook`](crate::Webhook) in a fallback. `A` stands for the arguments
-/// and is inferred. The trait is sealed.
+/// It takes the input alone, or also the [`DeliveryRun`] or the [`DeliveryHandle`]. The
+/// input is a [`Typed`] event, or the [`Webhook`](crate::Webhook) in a fallback. `A`
+/// stands for the arguments and is inferred. The trait is sealed.
 pub trait EventHandler<I, A>: sealed::Handle<I, A> {}
 
 impl<H: sealed::Handle<I, A>, I, A> EventHandler<I, A> for H {}
 
 mod sealed {
-    use super::{Answering, DeliveryRun, IntoOutcome};
+    use super::{Answering, DeliveryHandle, DeliveryRun, Extensions, IntoOutcome};
 
     #[diagnostic::on_unimplemented(
         message = "`{Self}` is not a handler of an `EventRouter`",
         label = "not a handler",
         note = "a handler is an async function from a `Typed` event (a fallback: from a `Webhook`), \
-                and from a `DeliveryRun` if it asks for one, to an `Outcome`, the event's own \
-                reply, or a `Result` with one of them"
+                and from a `DeliveryRun` or a `DeliveryHandle` if it asks for one, to an \
+                `Outcome`, the event's own reply, or a `Result` with one of them"
     )]
     pub trait Handle<I, A>: Send + Sync + 'static {
-        /// Calls the handler, unless it takes a run and there is none.
-        fn handle(&self, input: I, run: Option<DeliveryRun>) -> Option<Answering>;
+        /// Calls the handler, unless it takes a part of the delivery and there is none.
+        fn handle(&self, input: I, extensions: &Extensions) -> Option<Answering>;
     }
+
+    /// What [`DeliverOnce`](crate::DeliverOnce) tells a handler.
+    pub trait OfDelivery: Clone + Send + Sync + 'static {}
+
+    impl OfDelivery for DeliveryRun {}
+    impl OfDelivery for DeliveryHandle {}
 
     impl<F, I, Fut> Handle<I, (I,)> for F
     where
         F: Fn(I) -> Fut + Send + Sync + 'static,
         Fut: Future<Output: IntoOutcome<I>> + Send + 'static,
     {
-        fn handle(&self, input: I, _: Option<DeliveryRun>) -> Option<Answering> {
+        fn handle(&self, input: I, _: &Extensions) -> Option<Answering> {
             let answer = self(input);
             Some(Box::pin(async move { answer.await.into_outcome() }))
         }
     }
 
-    impl<F, I, Fut> Handle<I, (I, DeliveryRun)> for F
+    impl<F, I, D, Fut> Handle<I, (I, D)> for F
     where
-        F: Fn(I, DeliveryRun) -> Fut + Send + Sync + 'static,
+        F: Fn(I, D) -> Fut + Send + Sync + 'static,
+        D: OfDelivery,
         Fut: Future<Output: IntoOutcome<I>> + Send + 'static,
     {
-        fn handle(&self, input: I, run: Option<DeliveryRun>) -> Option<Answering> {
-            let answer = self(input, run?);
+        fn handle(&self, input: I, extensions: &Extensions) -> Option<Answering> {
+            let answer = self(input, extensions.get::<D>()?.clone());
             Some(Box::pin(async move { answer.await.into_outcome() }))
         }
     }

@@ -49,10 +49,11 @@
 //! # Handlers
 //!
 //! A handler is an async function or closure from a [`Typed`](crate::Typed) event, or
-//! from that and the [`DeliveryRun`](crate::DeliveryRun), to its answer: the event's own
-//! reply, an [`Outcome`](crate::event::Outcome), or a `Result` with one of them
-//! ([`IntoOutcome`]). So it can be called in a unit test. The fallback takes the
-//! [`Webhook`](crate::Webhook) instead.
+//! from that and the [`DeliveryRun`](crate::DeliveryRun) or the
+//! [`DeliveryHandle`](crate::DeliveryHandle), to its answer: the event's own reply, an
+//! [`Outcome`](crate::event::Outcome), or a `Result` with one of them ([`IntoOutcome`]).
+//! So it can be called in a unit test. The fallback takes the [`Webhook`](crate::Webhook)
+//! instead.
 //!
 //! Closures bring what handlers have in common:
 //!
@@ -81,6 +82,30 @@
 //!     })
 //!     .fallback(async |_: Webhook| Outcome::retry_later(Duration::from_secs(60)))
 //!     .build()
+//! # }
+//! # let _ = webhooks;
+//! ```
+//!
+//! A handler whose work is in a database takes the `DeliveryHandle`, with which the
+//! companion `tower-conductorone-sqlx` commits the work and the answer together:
+//!
+//! ```
+//! # use std::time::Duration;
+//! # use tower_conductorone::event::{Comment, Outcome, ProvisionReply, ProvisionStep};
+//! # use tower_conductorone::{ConfigError, DeliveryHandle, EventRouter, Typed, Webhook};
+//! async fn provision(step: Typed<ProvisionStep>, delivery: DeliveryHandle) -> Outcome {
+//!     // let mut transaction = pool.begin().await?;
+//!     let outcome = step.answer(ProvisionReply::complete(Comment::none()));
+//!     // ledger.commit(transaction, &delivery, outcome).await
+//!     # let _ = delivery;
+//!     # outcome
+//! }
+//!
+//! # fn webhooks() -> Result<EventRouter, ConfigError> {
+//! EventRouter::builder()
+//!     .on(provision)
+//! #     .fallback(async |_: Webhook| Outcome::retry_later(Duration::from_secs(60)))
+//! #     .build()
 //! # }
 //! # let _ = webhooks;
 //! ```
@@ -126,7 +151,7 @@
 //! | 500 | it returns an error, which is logged |
 //! | 200 | a test, if there is no handler for [`Test`](crate::event::Test): it is acknowledged |
 //! | 422 | the payload does not match its event type: no handler is called |
-//! | 500 | there is no verified webhook in the request's extensions: [`VerifyWebhookLayer`](crate::VerifyWebhookLayer) is missing; or a handler takes a [`DeliveryRun`](crate::DeliveryRun) and [`DeliverOnceLayer`](crate::DeliverOnceLayer) is missing |
+//! | 500 | there is no verified webhook in the request's extensions: [`VerifyWebhookLayer`](crate::VerifyWebhookLayer) is missing; or a handler takes a [`DeliveryRun`](crate::DeliveryRun) or [`DeliveryHandle`](crate::DeliveryHandle) and [`DeliverOnceLayer`](crate::DeliverOnceLayer) is missing |
 //!
 //! A handler's panic is not caught here: [`DeliverOnceLayer`](crate::DeliverOnceLayer)
 //! catches it.

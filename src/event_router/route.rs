@@ -1,19 +1,22 @@
 use std::fmt;
 use std::sync::Arc;
 
+use http::Extensions;
+
 use super::handler::{Answering, EventHandler};
-use crate::deliver_once::DeliveryRun;
 use crate::event::{Event, PayloadError};
 use crate::typed::Typed;
 use crate::verify::Webhook;
 
 /// In an [`EventRouterBuilder`](super::EventRouterBuilder) that has a fallback.
 #[derive(Clone)]
-pub struct Fallback(Arc<dyn Fn(Webhook, Option<DeliveryRun>) -> Option<Answering> + Send + Sync>);
+pub struct Fallback(Arc<CallFallback>);
+
+type CallFallback = dyn Fn(Webhook, &Extensions) -> Option<Answering> + Send + Sync;
 
 impl Fallback {
     pub(super) fn new(
-        call: impl Fn(Webhook, Option<DeliveryRun>) -> Option<Answering> + Send + Sync + 'static,
+        call: impl Fn(Webhook, &Extensions) -> Option<Answering> + Send + Sync + 'static,
     ) -> Self {
         Self(Arc::new(call))
     }
@@ -21,9 +24,9 @@ impl Fallback {
     pub(super) fn call(
         &self,
         webhook: Webhook,
-        run: Option<DeliveryRun>,
+        extensions: &Extensions,
     ) -> Result<Answering, Refusal> {
-        (self.0)(webhook, run).ok_or(Refusal::MissingDeliveryRun)
+        (self.0)(webhook, extensions).ok_or(Refusal::MissingDeliveryRun)
     }
 }
 
@@ -33,8 +36,7 @@ pub(super) enum Refusal {
     Payload(PayloadError),
 }
 
-type Call =
-    dyn Fn(&Webhook, Option<DeliveryRun>) -> Option<Result<Answering, Refusal>> + Send + Sync;
+type Call = dyn Fn(&Webhook, &Extensions) -> Option<Result<Answering, Refusal>> + Send + Sync;
 
 /// The handler of one event.
 #[derive(Clone)]
@@ -45,10 +47,10 @@ pub(super) struct Route {
 
 impl Route {
     pub(super) fn new<E: Event, A>(handler: impl EventHandler<Typed<E>, A>) -> Self {
-        let call = move |webhook: &Webhook, run| {
+        let call = move |webhook: &Webhook, extensions: &Extensions| {
             let event = Typed::<E>::from_webhook(webhook).transpose()?;
             Some(event.map_err(Refusal::Payload).and_then(|event| {
-                let answering = handler.handle(event, run);
+                let answering = handler.handle(event, extensions);
                 answering.ok_or(Refusal::MissingDeliveryRun)
             }))
         };
@@ -62,9 +64,9 @@ impl Route {
     pub(super) fn call(
         &self,
         webhook: &Webhook,
-        run: Option<DeliveryRun>,
+        extensions: &Extensions,
     ) -> Option<Result<Answering, Refusal>> {
-        (self.call)(webhook, run)
+        (self.call)(webhook, extensions)
     }
 }
 

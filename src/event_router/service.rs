@@ -10,7 +10,6 @@ use tower_service::Service;
 
 use super::future::ResponseFuture;
 use super::route::{Fallback, Refusal, Route};
-use crate::deliver_once::DeliveryRun;
 use crate::event::last_part;
 use crate::rejection::Rejection;
 use crate::verify::Webhook;
@@ -44,12 +43,11 @@ impl EventRouter {
         let webhook = extensions
             .get::<Webhook>()
             .ok_or_else(Rejection::missing_webhook)?;
-        let run = extensions.get::<DeliveryRun>().copied();
         let event = last_part(webhook.event());
         let route = self.0.routes.iter().find(|route| route.event == event);
         let answering = route
-            .and_then(|route| route.call(webhook, run))
-            .unwrap_or_else(|| self.0.fallback.call(webhook.clone(), run));
+            .and_then(|route| route.call(webhook, extensions))
+            .unwrap_or_else(|| self.0.fallback.call(webhook.clone(), extensions));
         match answering {
             Ok(answering) => Ok(ResponseFuture::handler(answering, webhook.clone())),
             Err(Refusal::MissingDeliveryRun) => {

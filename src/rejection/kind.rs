@@ -157,8 +157,9 @@ kinds! {
     /// [`VerifyWebhookLayer`]: crate::VerifyWebhookLayer
     MissingWebhook => INTERNAL_SERVER_ERROR, "missing_webhook", Plain;
     /// **500**, by an extractor or an [`EventRouter`](crate::EventRouter): the request has no
-    /// [`DeliveryRun`](crate::DeliveryRun) in its extensions. `DeliverOnceLayer` is not
-    /// installed outside, on this route. The log says so, as an error.
+    /// [`DeliveryRun`](crate::DeliveryRun), and so no
+    /// [`DeliveryHandle`](crate::DeliveryHandle), in its extensions. `DeliverOnceLayer` is
+    /// not installed outside, on this route. The log says so, as an error.
     MissingDeliveryRun => INTERNAL_SERVER_ERROR, "missing_delivery_run", Plain;
     /// **422**, by an extractor: the webhook is of another event than
     /// this route takes. It was configured for the wrong URL.

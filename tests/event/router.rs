@@ -24,7 +24,7 @@ use tower_conductorone::event::{
 };
 use tower_conductorone::testing::{Delivery, EVENTS, FakeTenant, TestResponse};
 use tower_conductorone::{
-    DeliverOnceLayer, DeliveryRun, EventRouter, ReplayPolicy, Typed, Webhook,
+    DeliverOnceLayer, DeliveryHandle, DeliveryRun, EventRouter, ReplayPolicy, Typed, Webhook,
 };
 
 const UNKNOWN: &str = "c1.webhooks.v1.PayloadOfTomorrow";
@@ -331,6 +331,48 @@ async fn duplicates_share_a_handler_s_run() {
     assert_eq!(answer.status(), 500);
     assert_eq!(answer.json::<Value>()["code"], "missing_delivery_run");
     assert_eq!(runs.load(Ordering::SeqCst), 2);
+}
+
+/// For a ledger that records the answer in the handler's own transaction.
+#[tokio::test(start_paused = true)]
+async fn handlers_and_the_fallback_may_take_the_delivery_s_handle() {
+    let tenant = FakeTenant::new(DOMAIN);
+    async fn checked(delivery: &DeliveryHandle, outcome: Outcome) -> Outcome {
+        let answer = delivery.check(&outcome).await.expect("an answer");
+        assert_eq!(answer.status(), outcome.status().as_u16());
+        assert_eq!(delivery.run().number(), delivery.lease().run());
+        outcome
+    }
+    let router = EventRouter::builder()
+        .on(
+            async |step: Typed<ProvisionStep>, delivery: DeliveryHandle| {
+                checked(&delivery, step.answer(complete())).await
+            },
+        )
+        .fallback(async |_: Webhook, delivery: DeliveryHandle| {
+            checked(&delivery, Outcome::gone_for_good()).await
+        })
+        .build()
+        .expect("good");
+    let verify = builder(&tenant).build().expect("good");
+    let once = DeliverOnceLayer::builder().build().expect("good");
+    let mut app = verify.layer(once.layer(router.clone()));
+    let (step, unknown) = (
+        delivery(&tenant, ProvisionStep::NAME),
+        delivery(&tenant, UNKNOWN),
+    );
+    assert_eq!(step.call(&mut app).await.status(), 200);
+    assert_eq!(unknown.call(&mut app).await.status(), 410);
+
+    // Without the layer there is no handle.
+    for delivery in [step, unknown] {
+        let answer = delivery
+            .retried()
+            .call(&mut verify.layer(router.clone()))
+            .await;
+        assert_eq!(answer.status(), 500);
+        assert_eq!(answer.json::<Value>()["code"], "missing_delivery_run");
+    }
 }
 
 #[tokio::test(start_paused = true)]
