@@ -336,13 +336,13 @@ async fn duplicates_share_a_handler_s_run() {
 /// For a ledger that records the answer in the handler's own transaction.
 #[tokio::test(start_paused = true)]
 async fn handlers_and_the_fallback_may_take_the_delivery_s_handle() {
-    let tenant = FakeTenant::new(DOMAIN);
     async fn checked(delivery: &DeliveryHandle, outcome: Outcome) -> Outcome {
         let answer = delivery.check(&outcome).await.expect("an answer");
         assert_eq!(answer.status(), outcome.status().as_u16());
         assert_eq!(delivery.run().number(), delivery.lease().run());
         outcome
     }
+    let tenant = FakeTenant::new(DOMAIN);
     let router = EventRouter::builder()
         .on(
             async |step: Typed<ProvisionStep>, delivery: DeliveryHandle| {
