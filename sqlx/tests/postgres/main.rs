@@ -1,7 +1,6 @@
 //! The ledger and the replay store in a real Postgres.
 #![cfg(feature = "postgres")]
 
-mod commit;
 mod ledger;
 mod server;
 mod trouble;

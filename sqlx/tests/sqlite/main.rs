@@ -1,7 +1,6 @@
 //! The ledger and the replay store in SQLite files.
 #![cfg(feature = "sqlite")]
 
-use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -10,20 +9,14 @@ use std::time::{Duration, Instant};
 use std::{env, fs};
 
 use bytes::Bytes;
-use http::Request;
-use http_body_util::Full;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{SqlitePool, query, query_as, query_scalar};
-use support::{DOMAIN, builder};
 use tokio::task::JoinSet;
-use tower::{Layer, service_fn};
-use tower_conductorone::event::{Acknowledgement, Payload};
 use tower_conductorone::ledger::{
     Claimed, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError, Name, Owner, RecordedAnswer,
     Standing,
 };
-use tower_conductorone::testing::{FakeTenant, conformance};
-use tower_conductorone::{DeliverOnceLayer, DeliveryHandle, ReplayPolicy, SystemClock, Webhook};
+use tower_conductorone::testing::conformance;
 use tower_conductorone_sqlx::{SqliteLedger, SqliteReplayStore};
 
 const TERM: Duration = Duration::from_secs(45);
@@ -328,61 +321,4 @@ async fn a_killed_process_loses_nothing_that_it_acknowledged() {
         taken == acknowledged || taken == acknowledged + 1,
         "{taken} of {acknowledged}"
     );
-}
-
-/// The first run's process crashes before the commit, the second's after it.
-#[tokio::test]
-async fn the_work_and_the_answer_are_committed_together() {
-    let file = File::new();
-    let pool = file.pool().await;
-    let ledger = ledger(&pool).await;
-    query("CREATE TABLE grants (run INTEGER)")
-        .execute(&pool)
-        .await
-        .expect("a table");
-    let handler = service_fn({
-        let (pool, ledger) = (pool.clone(), ledger.clone());
-        move |request: Request<Full<Bytes>>| {
-            let (pool, ledger) = (pool.clone(), ledger.clone());
-            async move {
-                let delivery = request
-                    .extensions()
-                    .get::<DeliveryHandle>()
-                    .expect("a handle");
-                let webhook = request.extensions().get::<Webhook>().expect("verified");
-                let Ok(Payload::Test(test)) = webhook.payload() else {
-                    panic!("another event");
-                };
-                let run = delivery.lease().run();
-                let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await.expect("one");
-                let row = query("INSERT INTO grants VALUES ($1)").bind(run);
-                row.execute(&mut *transaction).await.expect("a row");
-                assert!(run > 1, "before the commit");
-                let outcome = test.answer(Acknowledgement::new());
-                let committed = ledger.commit(transaction, delivery, outcome).await;
-                let outcome = committed.expect("a commit");
-                assert!(run > 2, "after the commit");
-                Ok::<_, Infallible>(outcome.response())
-            }
-        }
-    });
-    let tenant = FakeTenant::new(DOMAIN);
-    let verify = builder(&tenant)
-        .clock(SystemClock)
-        .replay_policy(ReplayPolicy::Mark);
-    let once = DeliverOnceLayer::builder().ledger("hooks", ledger);
-    let once = once.build().expect("a good configuration");
-    let verify = verify.build().expect("a good configuration");
-    let mut service = verify.layer(once.layer(handler));
-    let delivery = tenant.delivery("c1.webhooks.v1.PayloadTest");
-    let mut statuses = Vec::new();
-    for _ in 0..4 {
-        statuses.push(delivery.call(&mut service).await.status().as_u16());
-    }
-    assert_eq!(statuses, [500, 200, 200, 200]);
-    let runs: Vec<i64> = query_scalar("SELECT run FROM grants")
-        .fetch_all(&pool)
-        .await
-        .expect("rows");
-    assert_eq!(runs, [2]);
 }
