@@ -4,6 +4,10 @@ use std::sync::Arc;
 
 use crate::NameError;
 
+/// A row may stay for 1 hour longer, in milliseconds, than it has to: an update that does
+/// not change its time of expiry need not write to the indexes.
+const KEPT_LONGER: u32 = 60 * 60 * 1_000;
+
 /// Where the tables are.
 #[derive(Clone, Debug)]
 pub(crate) struct Tables {
@@ -98,16 +102,17 @@ impl Tables {
     pub(crate) fn statements(&self, dialect: &Dialect) -> Statements {
         let (deliveries, tokens) = (self.table("deliveries"), self.table("tokens"));
         let Dialect { now, lock, .. } = dialect;
-        let after = |number: u8| format!("{}${number}{}", dialect.after.0, dialect.after.1);
+        let after = |length: &str| format!("{}{length}{}", dialect.after.0, dialect.after.1);
         let millis = |time: &str| format!("{}{time}{}", dialect.millis.0, dialect.millis.1);
+        let (expiry, latest) = (after("$9"), after(&format!("($9 + {KEPT_LONGER})")));
         let update = format!(
             "UPDATE {deliveries} SET state = $2, \
              delivery = CASE WHEN $3 THEN delivery ELSE $4 END, \
              answer = CASE WHEN $5 THEN answer ELSE $6 END, promised = $7, \
-             due_at = COALESCE({}, due_at), expires_at = COALESCE({}, expires_at), \
+             due_at = COALESCE({}, due_at), expires_at = CASE WHEN expires_at BETWEEN {expiry} \
+             AND {latest} THEN expires_at ELSE COALESCE({expiry}, expires_at) END, \
              revision = $10 WHERE delivery_key = $1",
-            after(8),
-            after(9),
+            after("$8"),
         );
         // Two ranges of an index, since OR would read all of it.
         let due = |range: &str| {
@@ -127,8 +132,8 @@ impl Tables {
                 "INSERT INTO {deliveries} (delivery_key, state, delivery, answer, promised, \
                  due_at, expires_at, revision, layer) \
                  VALUES ($1, $2, $3, $4, $5, {}, {}, $8, $9) ON CONFLICT (delivery_key) DO NOTHING",
-                after(6),
-                after(7),
+                after("$6"),
+                after("$7"),
             )
             .into(),
             update_if_state: format!("{update} AND state = $11 AND expires_at > {now}").into(),
@@ -145,7 +150,7 @@ impl Tables {
                 "SELECT delivery_key FROM ({} UNION ALL {}) AS due \
                  ORDER BY due_at, delivery_key LIMIT 20 OFFSET $3",
                 due(&format!("due_at <= {now}")),
-                due(&format!("due_at > {}", after(2))),
+                due(&format!("due_at > {}", after("$2"))),
             )
             .into(),
             sweep: sweep(&deliveries, "delivery_key").into(),
@@ -154,7 +159,7 @@ impl Tables {
                  VALUES ($1, $2, $3, {}) ON CONFLICT (tenant, jti) DO UPDATE \
                  SET claimant = excluded.claimant, expires_at = excluded.expires_at \
                  WHERE known.expires_at <= {now}",
-                after(4),
+                after("$4"),
             )
             .into(),
             find_token: format!("SELECT claimant FROM {tokens} WHERE tenant = $1 AND jti = $2")

@@ -150,7 +150,7 @@ impl Steps {
         let first = Lease::new(lease.key(), lease.owner(), lease.run(), 1);
         match &record.stage {
             Stage::Running(None) if record.is_held_by(lease) => {
-                let answered = self.ended(lease, Stage::Answered(answer));
+                let answered = self.ended(record, lease, Stage::Answered(answer));
                 (Some(answered), Finished::Answered)
             }
             Stage::Running(Some(promise)) if record.is_held_by(lease) => {
@@ -315,9 +315,10 @@ impl Steps {
     pub(crate) fn called_back(self, record: Option<&Record>, lease: Lease) -> Step<Hold> {
         match self.live(record) {
             Some(record) if record.lease == lease => match record.stage {
-                Stage::Stored { .. } if record.held => {
-                    (Some(self.ended(lease, Stage::CalledBack)), Hold::Held)
-                }
+                Stage::Stored { .. } if record.held => (
+                    Some(self.ended(record, lease, Stage::CalledBack)),
+                    Hold::Held,
+                ),
                 Stage::CalledBack => (None, Hold::Held),
                 _ => (None, Hold::Lost),
             },
@@ -329,7 +330,7 @@ impl Steps {
         match self.live(record) {
             Some(record) if record.lease == lease => match &record.stage {
                 Stage::Running(Some(_)) | Stage::Stored { .. } if record.held => {
-                    let dead = self.ended(lease, Stage::Dead(reason.into()));
+                    let dead = self.ended(record, lease, Stage::Dead(reason.into()));
                     (Some(dead), Hold::Held)
                 }
                 Stage::Dead(known) if **known == *reason => (None, Hold::Held),
@@ -363,8 +364,12 @@ impl Steps {
         self.record(lease, false, self.after_pause(pause), stage)
     }
 
-    fn ended(self, lease: Lease, stage: Stage) -> Record {
-        self.record(lease, false, self.now, stage)
+    /// Its `due_at` has no meaning any more, and stays: a store need not write it.
+    fn ended(self, record: &Record, lease: Lease, stage: Stage) -> Record {
+        Record {
+            due_at: record.due_at,
+            ..self.record(lease, false, self.now, stage)
+        }
     }
 
     fn record(self, lease: Lease, held: bool, due_at: Millis, stage: Stage) -> Record {

@@ -21,7 +21,8 @@ CREATE TABLE IF NOT EXISTS c1_deliveries (
     expires_at   timestamptz NOT NULL,
     -- New with each change.
     revision     bigint NOT NULL
-);
+-- Room for the new versions of rows beside the old ones (heap-only tuples).
+) WITH (fillfactor = 85);
 CREATE INDEX IF NOT EXISTS c1_deliveries_due ON c1_deliveries (layer, due_at) WHERE promised;
 CREATE INDEX IF NOT EXISTS c1_deliveries_expiry ON c1_deliveries (expires_at);
 

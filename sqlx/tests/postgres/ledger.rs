@@ -61,6 +61,30 @@ async fn a_delivery_takes_two_statements() {
     assert_eq!(reads_of(&pool).await, reads, "no query");
 }
 
+/// The index entries stay as they are: no new ones, and no dead ones to clean up.
+#[tokio::test]
+async fn a_delivery_that_is_answered_in_time_changes_no_index() {
+    let pool = pool(1).await;
+    let ledger = ledger(&pool).await;
+    let answer = || RecordedAnswer::new(200, format!(r#"{{"comment":"{}"}}"#, "c".repeat(100)));
+    for number in 0..200 {
+        let lease = start(&ledger, number).await;
+        let finished = ledger.finish(lease, answer()).await;
+        assert_eq!(finished.expect("a reply"), Finished::Answered);
+    }
+    let flush = query("SELECT pg_stat_force_next_flush()");
+    flush.execute(&pool).await.expect("Postgres 15 or newer");
+    let (updates, heap_only): (i64, i64) = query_as(
+        "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables \
+         WHERE relname = 'c1_deliveries'",
+    )
+    .fetch_one(&pool)
+    .await
+    .expect("numbers");
+    assert_eq!(updates, 200);
+    assert!(heap_only >= 198, "only {heap_only} of {updates}");
+}
+
 /// How often the ledger's query was planned or executed by any connection of the pool.
 async fn reads_of(pool: &PgPool) -> i64 {
     let mut prepared = 0;
