@@ -4,23 +4,16 @@
 #![cfg(all(unix, feature = "reqwest", feature = "redis"))]
 
 use std::collections::HashMap;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body_util::{BodyExt, Full};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use support::DOMAIN;
 use support::process::{PUBLIC_URL, Receiver, command, serve};
 use support::redis_server::RedisServer;
-use support::wire::{BoxError, Protocol, within};
-use tokio::net::TcpStream;
+use support::wire::{Protocol, attempt, within};
 use tokio::process::Child;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
@@ -110,7 +103,7 @@ async fn what_a_killed_replica_has_accepted_is_finished_by_another() {
     let world = World::new().await;
     let mut one = world.receiver("--respond async --work-ms 60000").await;
     let address = one.address;
-    let over_the_wire = service_fn(move |request| attempt(address, request));
+    let over_the_wire = service_fn(move |request| attempt(address, request, ATTEMPT_TIMEOUT));
     let delivery = world.tenant.delivery(PROVISION);
     let delivered = tokio::spawn(world.simulator.deliver(over_the_wire, delivery));
     one.line().await;
@@ -236,23 +229,6 @@ impl Replica {
     }
 }
 
-/// Sends on a connection of its own, for as long as ConductorOne would wait.
-async fn attempt(
-    address: SocketAddr,
-    request: Request<Full<Bytes>>,
-) -> Result<Response<Full<Bytes>>, BoxError> {
-    let answer = timeout(ATTEMPT_TIMEOUT, async {
-        let stream = TcpStream::connect(address).await?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        let connection = tokio::spawn(connection);
-        let (parts, body) = sender.send_request(request).await?.into_parts();
-        let body = body.collect().await?.to_bytes();
-        connection.abort();
-        Ok::<_, BoxError>(Response::from_parts(parts, Full::new(body)))
-    });
-    answer.await.map_err(io::Error::from)?
-}
-
 /// Delivers so many, some at a time, each attempt to any of the replicas.
 async fn deliver(
     world: Arc<World>,
@@ -272,7 +248,7 @@ async fn deliver(
         let over_the_wire = service_fn(move |request| {
             let replica = fastrand::choice(&replicas).expect("three");
             let address = *replica.lock().expect("no panic");
-            attempt(address, request)
+            attempt(address, request, ATTEMPT_TIMEOUT)
         });
         let delivered = world.simulator.deliver(over_the_wire, delivery);
         senders.spawn(async move {

@@ -5,11 +5,10 @@ mod books;
 mod cases;
 mod crash;
 #[cfg(feature = "postgres")]
+#[path = "../postgres/pool.rs"]
+mod pool;
+#[cfg(feature = "postgres")]
 mod postgres;
 mod receiver;
-#[cfg(feature = "postgres")]
-#[path = "../postgres/server.rs"]
-#[allow(dead_code, reason = "other tests use more of it")]
-mod server;
 #[cfg(feature = "sqlite")]
 mod sqlite;

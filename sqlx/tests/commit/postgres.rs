@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions, PgPool, Postgres, Transaction, query, query_scalar};
+use support::postgres_server::PostgresServer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tower_conductorone::DeliveryHandle;
@@ -12,8 +13,8 @@ use tower_conductorone_sqlx::{CommitError, PostgresLedger};
 
 use crate::books::{Books, Fate, methods};
 use crate::cases::cases;
+use crate::pool::pool_on;
 use crate::receiver::{Receiver, statuses};
-use crate::server::Server;
 
 #[derive(Clone)]
 pub(crate) struct Database {
@@ -51,7 +52,7 @@ impl Books for Database {
 
     async fn new() -> Self {
         let options = PgPoolOptions::new().max_connections(4);
-        let database = Self::on(Server::shared().pool(options).await);
+        let database = Self::on(pool_on(PostgresServer::shared(), options).await);
         database.ledger.migrate().await.expect("a migration");
         let table = "CREATE TABLE grants (webhook_id text)";
         database.execute(table).await;

@@ -2,7 +2,7 @@
 #![cfg(feature = "postgres")]
 
 mod ledger;
-mod server;
+mod pool;
 mod trouble;
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,16 +10,17 @@ use std::time::Duration;
 
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
+use support::postgres_server::PostgresServer;
 use tower_conductorone::ledger::{Claimed, DeliveryKey, Lease, Ledger, LedgerError, Owner};
 use tower_conductorone_sqlx::{PostgresLedger, PostgresReplayStore};
 
-use self::server::Server;
+use self::pool::pool_on;
 
 const TERM: Duration = Duration::from_secs(45);
 
 async fn pool(connections: u32) -> PgPool {
     let options = PgPoolOptions::new().max_connections(connections);
-    Server::shared().pool(options).await
+    pool_on(PostgresServer::shared(), options).await
 }
 
 async fn ledger(pool: &PgPool) -> PostgresLedger {

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{PgPool, query, query_scalar};
+use support::postgres_server::PostgresServer;
 use tower_conductorone::ledger::{Finished, Hold, Ledger, RecordedAnswer, Standing};
 use tower_conductorone::replay::{Claim, ReplayStore, TokenId};
 use tower_conductorone_sqlx::{PostgresLedger, PostgresReplayStore};
 
-use crate::server::Server;
-use crate::{TERM, claim, key, ledger, pool, start};
+use crate::{TERM, claim, key, ledger, pool, pool_on, start};
 
 #[tokio::test]
 async fn an_exhausted_pool_is_an_error_within_seconds() {
@@ -32,7 +32,7 @@ async fn terminated_connections_are_replaced() {
     let options = PgPoolOptions::new()
         .max_connections(4)
         .test_before_acquire(false);
-    let pool = Server::shared().pool(options).await;
+    let pool = pool_on(PostgresServer::shared(), options).await;
     let ledger = ledger(&pool).await;
     let admin = PgPool::connect_with(pool.connect_options().as_ref().clone()).await;
     let admin = admin.expect("a connection");
@@ -52,8 +52,8 @@ async fn terminated_connections_are_replaced() {
 
 #[tokio::test]
 async fn a_server_that_was_killed_has_what_it_acknowledged() {
-    let server = Server::start();
-    let pool = server.pool(PgPoolOptions::new().max_connections(4)).await;
+    let server = PostgresServer::start();
+    let pool = pool_on(&server, PgPoolOptions::new().max_connections(4)).await;
     let ledger = ledger(&pool).await;
     let store = PostgresReplayStore::new(pool.clone()).patience(Duration::from_mins(1));
     let running = start(&ledger, 1).await;

@@ -57,6 +57,24 @@ impl Answer {
     }
 }
 
+/// Sends on a connection of its own, for as long as ConductorOne would wait.
+pub async fn attempt(
+    address: SocketAddr,
+    request: Request<Full<Bytes>>,
+    limit: Duration,
+) -> Result<Response<Full<Bytes>>, BoxError> {
+    let answer = tokio::time::timeout(limit, async {
+        let stream = TcpStream::connect(address).await?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        let connection = tokio::spawn(connection);
+        let (parts, body) = sender.send_request(request).await?.into_parts();
+        let body = body.collect().await?.to_bytes();
+        connection.abort();
+        Ok::<_, BoxError>(Response::from_parts(parts, Full::new(body)))
+    });
+    answer.await.map_err(std::io::Error::from)?
+}
+
 /// A connection of hyper's client.
 pub enum Client {
     Http1(http1::SendRequest<UnsyncBoxBody<Bytes, BoxError>>),

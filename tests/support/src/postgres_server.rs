@@ -1,32 +1,30 @@
 //! Postgres servers of the tests' own, on loopback.
 
-use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{AssertSqlSafe, PgPool};
+use crate::redis_server::free_port;
 
-/// A server with a folder of its own. Both end with the test's process, if not before.
-pub(crate) struct Server {
+/// A running Postgres with a folder of its own. Both end with the test's process, if not before.
+#[derive(Debug)]
+pub struct PostgresServer {
     port: u16,
     folder: PathBuf,
     process: Mutex<Option<Child>>,
 }
 
-impl Server {
+impl PostgresServer {
     /// The one that the tests share, each with a database of its own.
-    pub(crate) fn shared() -> &'static Self {
-        static SHARED: OnceLock<Server> = OnceLock::new();
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<PostgresServer> = OnceLock::new();
         SHARED.get_or_init(Self::start)
     }
 
-    pub(crate) fn start() -> Self {
+    pub fn start() -> Self {
         let port = free_port();
         let folder = env::temp_dir().join(format!("c1-postgres-{port}"));
         let _ = fs::remove_dir_all(&folder);
@@ -58,7 +56,7 @@ impl Server {
     }
 
     /// Starts it again, on the same data.
-    pub(crate) fn run(&self) {
+    pub fn run(&self) {
         // It ends with this process, even if that is killed.
         let script = r#"
             "$0" -D "$1/data" -p "$2" -c listen_addresses=127.0.0.1 -c fsync=off \
@@ -90,7 +88,7 @@ impl Server {
 
     fn wait(&self) {
         let started = Instant::now();
-        while started.elapsed() < Duration::from_mins(1) {
+        while started.elapsed() < Duration::from_secs(60) {
             let ready = Command::new(program("pg_isready"))
                 .args(["-q", "-h", "127.0.0.1", "-p", &self.port.to_string()])
                 .status();
@@ -104,15 +102,15 @@ impl Server {
     }
 
     /// It vanishes, as in a power cut of the process.
-    pub(crate) fn kill(&self) {
+    pub fn kill(&self) {
         self.signal("KILL");
     }
 
-    pub(crate) fn pause(&self) {
+    pub fn pause(&self) {
         self.signal("STOP");
     }
 
-    pub(crate) fn resume(&self) {
+    pub fn resume(&self) {
         self.signal("CONT");
     }
 
@@ -127,29 +125,16 @@ impl Server {
         sent.expect("a shell");
     }
 
-    pub(crate) fn options(&self, database: &str) -> PgConnectOptions {
-        PgConnectOptions::new()
-            .host("127.0.0.1")
-            .port(self.port)
-            .username("c1")
-            .database(database)
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
-    /// A pool on a new database, with these options.
-    pub(crate) async fn pool(&self, options: PgPoolOptions) -> PgPool {
-        static MADE: AtomicU32 = AtomicU32::new(0);
-        let name = format!("test{}", MADE.fetch_add(1, Ordering::Relaxed));
-        let admin = PgPool::connect_with(self.options("postgres")).await;
-        let admin = admin.expect("a connection");
-        let made = sqlx::query(AssertSqlSafe(format!("CREATE DATABASE {name}")));
-        made.execute(&admin).await.expect("a database");
-        admin.close().await;
-        let pool = options.connect_with(self.options(&name)).await;
-        pool.expect("a connection")
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://c1@127.0.0.1:{}/{database}", self.port)
     }
 }
 
-impl Drop for Server {
+impl Drop for PostgresServer {
     fn drop(&mut self) {
         self.signal("KILL");
         if let Ok(Some(process)) = self.process.get_mut() {
@@ -157,11 +142,6 @@ impl Drop for Server {
         }
         let _ = fs::remove_dir_all(&self.folder);
     }
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    listener.local_addr().expect("bound").port()
 }
 
 /// Debian keeps the programs of each version in a folder of its own.
