@@ -1,6 +1,5 @@
 //! The examples as their users run them, and the README against what it says.
 
-mod c1;
 mod readme;
 mod receiver;
 mod receiver_once;

@@ -8,10 +8,10 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tower_conductorone::event::Reply;
@@ -54,11 +54,11 @@ impl Serve {
 keys       http://{address}/auth/v1/jwks
 callbacks  http://{address}{CALLBACK}…
 
-Start a receiver:
+Start a receiver, in a checkout of tower-conductorone:
   cargo run --example receiver -- --public-url http://127.0.0.1:3000 \\
       --tenant {domain} --jwks-url http://{address}/auth/v1/jwks
 Send it an event:
-  cargo run --example c1 -- send test --to http://127.0.0.1:3000/webhooks \\
+  c1 send test --to http://127.0.0.1:3000/webhooks \\
       --tenant {domain} --key-file {file} --serve http://{address}
 "
         ))?;

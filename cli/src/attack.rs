@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use axum::http::Uri;
+use http::Uri;
 use serde_json::json;
 use tower_conductorone::testing::AttackPack;
 use tower_conductorone::testing::attack::{AttackReport, AttackVerdict};

@@ -2,7 +2,8 @@
 //! line.
 //!
 //! ```text
-//! cargo run --example c1 -- --help
+//! cargo install tower-conductorone-cli
+//! c1 --help
 //! ```
 
 mod attack;
@@ -17,9 +18,9 @@ mod set;
 
 use std::process::ExitCode;
 
-use axum::http::Uri;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
+use http::Uri;
 use tokio::runtime::Runtime;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -45,9 +46,8 @@ Exit codes:
   3  no result: no connection, an unreadable file, missing settings";
 
 const LONG_HELP: &str = "\
-c1 stands for: cargo run --example c1 --
-
-Deliver a first webhook, in three terminals:
+Deliver a first webhook, in three terminals, the second one in a checkout of
+tower-conductorone:
   c1 serve --listen 127.0.0.1:4000
   cargo run --example receiver -- --public-url http://127.0.0.1:3000 \\
       --tenant example.conductor.one --jwks-url http://127.0.0.1:4000/auth/v1/jwks

@@ -1,6 +1,5 @@
-//! `examples/c1` as its users see it: commands, what they print, and how they
-//! end.
-#![cfg(all(unix, feature = "reqwest"))]
+//! `c1` as its users see it: commands, what they print, and how they end.
+#![cfg(unix)]
 
 use std::collections::HashSet;
 use std::net::Ipv4Addr;
@@ -15,31 +14,28 @@ use std::time::SystemTime;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::any;
 use serde_json::{Value, json};
 use support::wire::{http1_bytes, within};
 use support::{DOMAIN, TEST_EVENT};
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader, Lines, copy_bidirectional};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdout, Command};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::aws_lc_rs::default_provider;
 use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
+use tower_conductorone::event::{
+    Acknowledgement, ApprovalReply, Comment, Outcome, Payload, PayloadError, ProvisionReply,
+    WorkflowReply,
+};
 use tower_conductorone::testing::FakeTenant;
 use tower_conductorone::{Tenant, VerifyWebhookLayer, Webhook};
 
-/// A built example, in a folder of its own, with nothing of this process's
-/// environment that it would heed.
-fn example(name: &str, folder: &Path) -> Command {
-    let program = support::built().join("examples").join(name);
-    assert!(
-        program.is_file(),
-        "{} is not built: `cargo test` builds it, `cargo test --test programs` does not; \
-         `cargo build --examples` does",
-        program.display()
-    );
-    let mut command = Command::new(program);
+/// The program, in a folder of its own, with nothing of this process's environment that
+/// it would heed.
+fn program(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_c1"));
     for name in ["C1_LISTEN", "C1_PUBLIC_URL", "C1_TENANT", "C1_KEY_FILE"] {
         command.env_remove(name);
     }
@@ -98,7 +94,7 @@ async fn c1(folder: &Path, args: &str) -> Output {
 }
 
 async fn c1_of<'a>(folder: &Path, args: impl IntoIterator<Item = &'a str>) -> Output {
-    let mut command = example("c1", folder);
+    let mut command = program(folder);
     command.args(args);
     let output = within("its exit", command.output()).await.expect("it runs");
     let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
@@ -115,7 +111,7 @@ async fn c1_of<'a>(folder: &Path, args: impl IntoIterator<Item = &'a str>) -> Ou
 /// A program that runs until it is dropped.
 struct Running {
     child: Child,
-    lines: Lines<BufReader<Box<dyn AsyncRead + Send + Unpin>>>,
+    lines: Lines<BufReader<ChildStdout>>,
 }
 
 impl Running {
@@ -133,37 +129,37 @@ impl Running {
 
 /// `c1 serve`, and the URL where it listens.
 async fn serve(folder: &Path, args: &str) -> (Running, String) {
-    let mut child = example("c1", folder)
+    let mut child = program(folder)
         .arg("serve")
         .args(args.split_whitespace())
         .spawn()
         .expect("it starts");
     let stdout = child.stdout.take().expect("piped");
-    let lines = BufReader::new(Box::new(stdout) as Box<_>).lines();
+    let lines = BufReader::new(stdout).lines();
     let mut running = Running { child, lines };
     let keys = running.after("keys ").await;
     let url = keys.strip_suffix("/auth/v1/jwks").expect("a JWKS URL");
     (running, url.to_owned())
 }
 
-/// The example receiver, and the URL where it takes webhooks.
-async fn receiver(folder: &Path, serve: &str, public_url: &str) -> (Running, String) {
-    let mut command = example("receiver", folder);
-    command.args(["--listen", "127.0.0.1:0", "--tenant", DOMAIN]);
-    command.args(["--public-url", public_url]);
-    command
-        .arg("--jwks-url")
-        .arg(format!("{serve}/auth/v1/jwks"));
-    let mut child = command.spawn().expect("it starts");
-    let stderr = child.stderr.take().expect("piped");
-    let lines = BufReader::new(Box::new(stderr) as Box<_>).lines();
-    let mut running = Running { child, lines };
-    let address = running.after("address=").await;
-    (running, format!("http://{address}/webhooks"))
+const PUBLIC_URL: &str = "https://hooks.example.com";
+
+/// A receiver in this process for the tenant of a `c1 serve`, at its own address.
+async fn handled<F, R>(serve: &str, handler: F) -> String
+where
+    F: FnMut(Webhook) -> R + Clone + Send + Sync + 'static,
+    R: IntoResponse + Send + 'static,
+{
+    behind(None, serve, handler).await
 }
 
-/// A receiver in this process for the tenant of a `c1 serve`.
-async fn handled<F, R>(serve: &str, mut handler: F) -> String
+/// A receiver for [`PUBLIC_URL`] that grants every request.
+async fn granting(serve: &str) -> String {
+    behind(Some(PUBLIC_URL), serve, |webhook| grant(&webhook)).await
+}
+
+/// A receiver in this process, and the URL where it takes webhooks.
+async fn behind<F, R>(public_url: Option<&str>, serve: &str, mut handler: F) -> String
 where
     F: FnMut(Webhook) -> R + Clone + Send + Sync + 'static,
     R: IntoResponse + Send + 'static,
@@ -173,17 +169,33 @@ where
         .expect("a port");
     let origin = format!("http://{}", listener.local_addr().expect("an address"));
     let verify = VerifyWebhookLayer::builder()
-        .public_url(&origin)
+        .public_url(public_url.unwrap_or(&origin))
         .tenant(Tenant::new(DOMAIN).jwks_url(format!("{serve}/auth/v1/jwks")))
         .dangerous_allow_http_on_loopback()
         .build()
         .expect("a good configuration");
     let handler = move |webhook| std::future::ready(handler(webhook));
-    let app = Router::new().route("/webhooks", post(handler).layer(verify));
+    // Any method: the layer answers 405 to all but POST.
+    let app = Router::new().route("/webhooks", any(handler).layer(verify));
     tokio::spawn(async move { axum::serve(listener, app).await });
     format!("{origin}/webhooks")
 }
 
+fn grant(webhook: &Webhook) -> Result<Outcome, PayloadError> {
+    let comment = Comment::none();
+    Ok(match webhook.payload()? {
+        Payload::ProvisionStep(step) => step.answer(ProvisionReply::complete(comment)),
+        Payload::PolicyApprovalStep(step) => step.answer(ApprovalReply::approve(comment)),
+        Payload::WorkflowStep(step) => step.answer(WorkflowReply::empty()),
+        Payload::Test(test) => test.answer(Acknowledgement::new()),
+        Payload::PolicyPostAction(action) => action.answer(Acknowledgement::new()),
+        Payload::FindingDispatch(dispatch) => dispatch.answer(Acknowledgement::new()),
+        Payload::Unknown(event) => event.acknowledge(),
+        other => panic!("{other:?}"),
+    })
+}
+
+/// [`PUBLIC_URL`], as a flag.
 const PUBLIC: &str = "--public-url https://hooks.example.com";
 
 #[tokio::test]
@@ -209,10 +221,10 @@ async fn help_needs_no_manual() {
 }
 
 #[tokio::test]
-async fn every_event_is_taken_by_the_example_receiver() {
+async fn every_event_is_taken_by_a_receiver() {
     let folder = folder();
     let (_serve, url) = serve(&folder, "").await;
-    let (_receiver, to) = receiver(&folder, &url, "https://hooks.example.com").await;
+    let to = granting(&url).await;
     for (event, member) in [
         ("test", "version"),
         ("provision-step", "complete"),
@@ -550,10 +562,10 @@ async fn a_document_that_does_not_answer_the_event_is_found_out() {
 }
 
 #[tokio::test]
-async fn the_example_receiver_stands_every_attack() {
+async fn a_receiver_with_the_layer_stands_every_attack() {
     let folder = folder();
     let (_serve, url) = serve(&folder, "").await;
-    let (_receiver, to) = receiver(&folder, &url, "https://hooks.example.com").await;
+    let to = granting(&url).await;
     let attacked = c1(&folder, &format!("attack --to {to} {PUBLIC} --json")).await;
     let lines = attacked.lines();
     let failed: Vec<_> = lines.iter().filter(|line| line["passed"] != true).collect();
@@ -601,14 +613,14 @@ async fn behind_tls(server: String) -> (u16, String) {
 async fn a_receiver_behind_tls_is_attacked_as_well() {
     let folder = folder();
     let (_serve, url) = serve(&folder, "").await;
-    let (_receiver, to) = receiver(&folder, &url, "https://hooks.example.com").await;
+    let to = granting(&url).await;
     let server = to.strip_prefix("http://").expect("http");
     let server = server.strip_suffix("/webhooks").expect("its path");
     let (port, certificate) = behind_tls(server.to_owned()).await;
     std::fs::write(folder.join("ca.pem"), certificate).expect("a file");
 
     let attack = format!("attack --to https://localhost:{port}/webhooks {PUBLIC}");
-    let mut trusting = example("c1", &folder);
+    let mut trusting = program(&folder);
     trusting.args(attack.split_whitespace());
     trusting.env("SSL_CERT_FILE", folder.join("ca.pem"));
     let attacked = within("its exit", trusting.output())
@@ -709,7 +721,7 @@ async fn captured_requests_are_explained() {
     assert!(!explained.stdout.contains(token));
     assert!(!explained.stdout.contains("webhooks/callback/"));
 
-    let mut piped = example("c1", &folder)
+    let mut piped = program(&folder)
         .args(["explain", "-"])
         .args(receiver.split_whitespace())
         .stdin(Stdio::piped())

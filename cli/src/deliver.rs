@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use axum::http::{StatusCode, Uri};
+use http::{StatusCode, Uri};
 use serde_json::{Value, json};
 use tower_conductorone::testing::FakeTenant;
 

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use axum::http::{Request, StatusCode, Uri};
 use bytes::Bytes;
+use http::{Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
 use tower_conductorone::event::Reply;

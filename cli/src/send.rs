@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use axum::http::Uri;
+use http::Uri;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tower_conductorone::testing::{EVENTS, FakeTenant, Fixture};
