@@ -49,7 +49,7 @@ const LONG_HELP: &str = "\
 Deliver a first webhook, in three terminals, the second one in a checkout of
 tower-conductorone:
   c1 serve --listen 127.0.0.1:4000
-  cargo run --example receiver -- --public-url http://127.0.0.1:3000 \\
+  cargo run --package receiver -- --public-url http://127.0.0.1:3000 \\
       --tenant example.conductor.one --jwks-url http://127.0.0.1:4000/auth/v1/jwks
   c1 send provision-step --to http://127.0.0.1:3000/webhooks
 

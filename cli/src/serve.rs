@@ -55,7 +55,7 @@ keys       http://{address}/auth/v1/jwks
 callbacks  http://{address}{CALLBACK}…
 
 Start a receiver, in a checkout of tower-conductorone:
-  cargo run --example receiver -- --public-url http://127.0.0.1:3000 \\
+  cargo run --package receiver -- --public-url http://127.0.0.1:3000 \\
       --tenant {domain} --jwks-url http://{address}/auth/v1/jwks
 Send it an event:
   c1 send test --to http://127.0.0.1:3000/webhooks \\

@@ -10,7 +10,6 @@ pub mod host;
 pub mod ledger;
 pub mod log;
 pub mod postgres_server;
-pub mod process;
 pub mod redis_server;
 pub mod refused;
 pub mod scripted;

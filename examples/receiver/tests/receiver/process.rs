@@ -1,5 +1,4 @@
-//! The example receiver as a process: flags, an environment, two output streams,
-//! a port and signals.
+//! The receiver as a process.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{ExitStatus, Stdio};
@@ -8,27 +7,20 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
 use serde_json::Value;
+use support::DOMAIN;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::sync::watch;
 use tower_conductorone::testing::{Delivery, FakeTenant, JwksServer};
 
-use crate::wire::{Answer, Client, Protocol, within};
-use crate::{DOMAIN, built};
+use support::wire::{Answer, Client, Protocol, within};
 
-pub const PUBLIC_URL: [&str; 2] = ["--public-url", "https://hooks.example.com"];
+pub(crate) const PUBLIC_URL: [&str; 2] = ["--public-url", "https://hooks.example.com"];
 
-/// The built example, with nothing of this process's environment that it would
+/// The program, with nothing of this process's environment that it would
 /// heed, and with each request in its log.
-pub fn command() -> Command {
-    let program = built().join("examples/receiver");
-    assert!(
-        program.is_file(),
-        "{} is not built: `cargo test` builds it, `cargo test --test programs` does not; \
-         `cargo build --example receiver` does",
-        program.display()
-    );
-    let mut command = Command::new(program);
+pub(crate) fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_receiver"));
     for name in [
         "C1_LISTEN",
         "C1_PUBLIC_URL",
@@ -57,16 +49,16 @@ pub fn command() -> Command {
 }
 
 /// A receiver that runs.
-pub struct Receiver {
-    pub child: Child,
-    pub address: SocketAddr,
-    pub lines: Lines<BufReader<ChildStdout>>,
-    pub log: watch::Receiver<String>,
+pub(crate) struct Receiver {
+    pub(crate) child: Child,
+    pub(crate) address: SocketAddr,
+    pub(crate) lines: Lines<BufReader<ChildStdout>>,
+    pub(crate) log: watch::Receiver<String>,
 }
 
 impl Receiver {
     /// With a free port and [`PUBLIC_URL`].
-    pub async fn start(flags: &[&str]) -> Self {
+    pub(crate) async fn start(flags: &[&str]) -> Self {
         let mut command = command();
         command
             .args(["--listen", "127.0.0.1:0"])
@@ -76,7 +68,7 @@ impl Receiver {
     }
 
     /// With the keys of one tenant, already loaded.
-    pub async fn ready(jwks: &JwksServer, flags: &[&str]) -> Self {
+    pub(crate) async fn ready(jwks: &JwksServer, flags: &[&str]) -> Self {
         let url = jwks.url();
         let flags = [&["--tenant", DOMAIN, "--jwks-url", &url], flags].concat();
         let mut receiver = Self::start(&flags).await;
@@ -86,8 +78,8 @@ impl Receiver {
         receiver
     }
 
-    pub async fn run(mut command: Command) -> Self {
-        let mut child = command.spawn().expect("the example starts");
+    pub(crate) async fn run(mut command: Command) -> Self {
+        let mut child = command.spawn().expect("it starts");
         let stdout = child.stdout.take().expect("piped");
         let mut stderr = child.stderr.take().expect("piped");
         let (log, receiver) = watch::channel(String::new());
@@ -111,12 +103,12 @@ impl Receiver {
         receiver
     }
 
-    pub async fn wait_for_log(&mut self, text: &str) -> String {
+    pub(crate) async fn wait_for_log(&mut self, text: &str) -> String {
         self.wait_for_logs(text, 1).await
     }
 
     /// Waits until the text has been logged so many times.
-    pub async fn wait_for_logs(&mut self, text: &str, times: usize) -> String {
+    pub(crate) async fn wait_for_logs(&mut self, text: &str, times: usize) -> String {
         // In lines that are complete.
         let found = |log: &String| {
             let lines = log.split_inclusive('\n');
@@ -129,16 +121,16 @@ impl Receiver {
         log.expect("the log goes on").clone()
     }
 
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         self.log.borrow().clone()
     }
 
-    pub async fn send(&self, protocol: Protocol, delivery: &Delivery) -> Answer {
+    pub(crate) async fn send(&self, protocol: Protocol, delivery: &Delivery) -> Answer {
         let mut client = Client::connect(protocol, self.address).await;
         client.send(delivery.request()).await
     }
 
-    pub async fn get(&self, protocol: Protocol, path: &str) -> Answer {
+    pub(crate) async fn get(&self, protocol: Protocol, path: &str) -> Answer {
         let request = Request::get(path)
             .header("host", self.address.to_string())
             .body(Full::<Bytes>::default())
@@ -150,14 +142,14 @@ impl Receiver {
     }
 
     /// The next line on stdout.
-    pub async fn line(&mut self) -> Value {
+    pub(crate) async fn line(&mut self) -> Value {
         let line = within("a line on stdout", self.lines.next_line()).await;
         let line = line.expect("UTF-8").expect("stdout is open");
         assert!(line.starts_with(r#"{"handled":"#), "{line}");
         serde_json::from_str(&line).unwrap_or_else(|_| panic!("no JSON: {line:?}"))
     }
 
-    pub fn signal(&self, signal: &str) {
+    pub(crate) fn signal(&self, signal: &str) {
         let id = self.child.id().expect("it runs").to_string();
         let kill = std::process::Command::new("kill")
             .args(["-s", signal, &id])
@@ -165,7 +157,7 @@ impl Receiver {
         assert!(kill.expect("kill(1)").success());
     }
 
-    pub async fn exit(&mut self) -> ExitStatus {
+    pub(crate) async fn exit(&mut self) -> ExitStatus {
         within("the receiver's exit", self.child.wait())
             .await
             .expect("a child")
@@ -173,7 +165,7 @@ impl Receiver {
 
     /// Stops it, and gives what it had printed on stdout beside the lines that
     /// were read.
-    pub async fn stop(mut self) -> Vec<String> {
+    pub(crate) async fn stop(mut self) -> Vec<String> {
         self.signal("TERM");
         assert_eq!(self.exit().await.code(), Some(0), "{}", self.log());
         let mut lines = Vec::new();
@@ -184,6 +176,6 @@ impl Receiver {
     }
 }
 
-pub async fn serve(tenant: &FakeTenant) -> JwksServer {
+pub(crate) async fn serve(tenant: &FakeTenant) -> JwksServer {
     tenant.serve().await.expect("a port")
 }

@@ -60,7 +60,7 @@ pub(crate) async fn handle(
         Payload::from_json(webhook.event(), b"null")
     });
     let Ok(payload) = payload else {
-        return Ok(Outcome::retry_later(Duration::from_secs(60)));
+        return Ok(Outcome::retry_later(Duration::from_mins(1)));
     };
     if work.log_json {
         print(&webhook, &payload);
@@ -93,7 +93,7 @@ fn grant(webhook: &Webhook, payload: &Payload) -> Outcome {
         Payload::FindingDispatch(dispatch) => dispatch.answer(Acknowledgement::new()),
         Payload::Unknown(event) => event.acknowledge(),
         // An event that a newer version of the crate knows and this handler does not.
-        _ => Outcome::retry_later(Duration::from_secs(60)),
+        _ => Outcome::retry_later(Duration::from_mins(1)),
     }
 }
 

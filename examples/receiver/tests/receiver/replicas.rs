@@ -1,7 +1,5 @@
 //! Receivers that share a Redis, as real processes: killed, restarted, and cut off
 //! from it, they do each delivery's work once.
-// The example is built with these features only.
-#![cfg(all(unix, feature = "reqwest", feature = "redis"))]
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -11,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use support::DOMAIN;
-use support::process::{PUBLIC_URL, Receiver, command, serve};
 use support::redis_server::RedisServer;
 use support::wire::{Protocol, attempt, within};
 use tokio::process::Child;
@@ -20,6 +17,8 @@ use tokio::time::{sleep, timeout};
 use tower::service_fn;
 use tower_conductorone::testing::simulator::{CallbackServer, DeliveryReport, End, Simulator};
 use tower_conductorone::testing::{EVENTS, FakeTenant, JwksServer};
+
+use crate::process::{PUBLIC_URL, Receiver, command, serve};
 
 const PROVISION: &str = EVENTS[1];
 const HTTP1: Protocol = Protocol::Http1;

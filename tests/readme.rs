@@ -19,7 +19,7 @@ use tower_conductorone::{
 
 /// The rows of the table of answers, by their statuses.
 fn rows() -> BTreeMap<u16, String> {
-    let readme = include_str!("../../README.md");
+    let readme = include_str!("../README.md");
     let (_, table) = readme.split_once("| answer | when |").expect("the table");
     let rows = table
         .lines()

@@ -1,7 +1,5 @@
-//! That the example receiver does each delivery's work once, and how it answers:
-//! a process, real connections, real callbacks.
-// The example is built with these features only.
-#![cfg(all(unix, feature = "reqwest", feature = "redis"))]
+//! That it does each delivery's work once, and how it answers: real connections, real
+//! callbacks.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -12,7 +10,6 @@ use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use support::DOMAIN;
-use support::process::{Receiver, command, serve};
 use support::wire::{Client, Protocol, Wire, http1_bytes, within};
 use tokio::net::TcpListener;
 use tower::service_fn;
@@ -20,6 +17,8 @@ use tower_conductorone::testing::simulator::{
     CallbackServer, DeliveryReport, End, Simulator, Switches,
 };
 use tower_conductorone::testing::{Delivery, EVENTS, FakeTenant, JwksServer};
+
+use crate::process::{Receiver, command, serve};
 
 const PROVISION: &str = EVENTS[1];
 const HTTP1: Protocol = Protocol::Http1;

@@ -1,7 +1,7 @@
 //! A receiver for real tenants.
 //!
 //! ```text
-//! cargo run --example receiver -- --public-url https://hooks.example.com \
+//! cargo run --package receiver -- --public-url https://hooks.example.com \
 //!     --tenant example.conductor.one
 //! ```
 //!

@@ -1,0 +1,10 @@
+//! The receiver as its users see it: a process with flags, an environment, two output
+//! streams, a port and signals.
+#![cfg(unix)]
+
+mod attacks;
+mod flags;
+mod once;
+mod process;
+mod replicas;
+mod server;
