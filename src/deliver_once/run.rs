@@ -71,7 +71,8 @@ impl Run {
         let handle = DeliveryHandle::new(run, lease, webhook, shared);
         request.extensions_mut().insert(run);
         request.extensions_mut().insert(handle.clone());
-        let handled = service.handle(request, webhook.clone());
+        // Boxed: what awaits it would have room for it twice, and spawning would move it.
+        let handled = Box::pin(service.handle(request, webhook.clone()));
         let limit = shared.run_limit(webhook);
         // In its own task, so that a panic of the handler stays there.
         let mut task = JoinSet::new();
@@ -91,7 +92,7 @@ impl Run {
             };
             verdict.with_callback(&called_with, || shared.may_be_called_back(&called_with))
         };
-        task.spawn(Box::pin(work).in_current_span());
+        task.spawn(work.in_current_span());
         Self { task, handle }
     }
 

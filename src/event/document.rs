@@ -1,7 +1,5 @@
 //! Checks that a document from elsewhere answers an event.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -11,7 +9,7 @@ use super::payload::{
     Event, FindingDispatch, PolicyApprovalStep, PolicyPostAction, ProvisionStep, Test, WorkflowStep,
 };
 use super::reply::{Comment, MAX_USERS, Reply, ReplyError, ReplyKind};
-use crate::json::UniqueMembers;
+use crate::json::{Text, UniqueMembers};
 
 impl Reply {
     /// Checks a document from elsewhere (a file, a queue, another program) that
@@ -50,7 +48,8 @@ impl Reply {
 /// to ConductorOne: deeper ones are skipped without recursion.
 fn check(event: &str, json: &[u8]) -> Result<ReplyKind, ReplyError> {
     let document = UniqueMembers::parse(json).map_err(|_| ReplyError::NotAnObject)?;
-    if member::<Cow<'_, str>>(&document, "version")?.as_deref() != Some("v1") {
+    let version: Option<Text<'_>> = member(&document, "version")?;
+    if version.is_none_or(|Text(version)| version != "v1") {
         return Err(ReplyError::Version);
     }
     Ok(match last_part(event) {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::{Response, StatusCode, request};
 use http_body_util::Full;
 
 use super::{Rejection, RejectionKind};
@@ -48,8 +48,26 @@ impl RejectionHooks {
 
     /// The answer to the caller, with the rejection in its extensions.
     pub(crate) fn response(&self, rejection: &Rejection) -> Response<Full<Bytes>> {
+        self.write(rejection, Response::default())
+    }
+
+    /// The answer to the caller, in place of the request's head, whose memory it takes.
+    pub(crate) fn response_to(
+        &self,
+        mut head: request::Parts,
+        rejection: &Rejection,
+    ) -> Response<Full<Bytes>> {
+        head.headers.clear();
+        head.extensions.clear();
+        let mut empty = Response::default();
+        *empty.headers_mut() = head.headers;
+        *empty.extensions_mut() = head.extensions;
+        self.write(rejection, empty)
+    }
+
+    fn write(&self, rejection: &Rejection, empty: Response<Full<Bytes>>) -> Response<Full<Bytes>> {
         let Some(respond) = &self.respond else {
-            return rejection.response();
+            return rejection.write(empty);
         };
         let mut response = respond(rejection);
         let status = response.status();

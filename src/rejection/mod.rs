@@ -37,7 +37,14 @@ pub struct Rejection {
     retry_after: Option<Duration>,
     tenant: Option<Arc<str>>,
     webhook_id: Option<Arc<str>>,
-    source: Option<Arc<dyn Error + Send + Sync>>,
+    source: Option<Source>,
+}
+
+#[derive(Clone, Debug)]
+enum Source {
+    /// Takes no memory: for what anyone can cause.
+    Fixed(&'static (dyn Error + Send + Sync)),
+    Shared(Arc<dyn Error + Send + Sync>),
 }
 
 impl Rejection {
@@ -53,7 +60,17 @@ impl Rejection {
 
     pub(crate) fn because(kind: RejectionKind, source: impl Error + Send + Sync + 'static) -> Self {
         Self {
-            source: Some(Arc::new(source)),
+            source: Some(Source::Shared(Arc::new(source))),
+            ..Self::new(kind)
+        }
+    }
+
+    pub(crate) fn because_of(
+        kind: RejectionKind,
+        source: &'static (dyn Error + Send + Sync),
+    ) -> Self {
+        Self {
+            source: Some(Source::Fixed(source)),
             ..Self::new(kind)
         }
     }
@@ -143,9 +160,14 @@ impl Rejection {
     /// 503. Its extensions hold the rejection.
     #[must_use]
     pub fn response(&self) -> Response<Full<Bytes>> {
+        self.write(Response::default())
+    }
+
+    /// Writes the answer into this empty response.
+    fn write(&self, mut response: Response<Full<Bytes>>) -> Response<Full<Bytes>> {
         let (status, _, answer) = self.kind.properties();
-        let mut response = Response::new(Full::new(self.kind.problem_details()));
         *response.status_mut() = status;
+        *response.body_mut() = Full::new(self.kind.problem_details());
         let headers = response.headers_mut();
         headers.insert(
             header::CONTENT_TYPE,
@@ -212,8 +234,9 @@ impl fmt::Display for Rejection {
 
 impl Error for Rejection {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.source
-            .as_ref()
-            .map(|source| &**source as &(dyn Error + 'static))
+        match self.source.as_ref()? {
+            Source::Fixed(source) => Some(*source),
+            Source::Shared(source) => Some(&**source),
+        }
     }
 }

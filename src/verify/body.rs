@@ -13,6 +13,8 @@ use http_body_util::{BodyExt, LengthLimitError};
 use sha2::{Digest, Sha256};
 use tokio::task::coop::consume_budget;
 
+use crate::future::within;
+
 /// How many frames are held before they are copied.
 const MAX_HELD: usize = 64;
 
@@ -58,9 +60,9 @@ where
     let declared = declared_length(headers);
     let limit = policy.max_bytes;
     check_length(declared.unwrap_or(0).max(body.size_hint().lower()), limit)?;
-    let (bytes, digest) = tokio::time::timeout(policy.timeout, collect(body, limit))
+    let (bytes, digest) = within(policy.timeout, collect(body, limit))
         .await
-        .map_err(|_| BodyError::Timeout(policy.timeout))??;
+        .ok_or(BodyError::Timeout(policy.timeout))??;
     match declared {
         _ if bytes.is_empty() => Err(BodyError::Empty),
         Some(declared) if u64::try_from(bytes.len()) != Ok(declared) => Err(BodyError::Length {

@@ -57,7 +57,6 @@ pub(crate) use self::verifier::Verifier;
 pub use self::webhook::Webhook;
 
 use self::envelope::{Envelope, WEBHOOK_CALLBACK_URL};
-use self::signature::SignedClaims;
 use self::token::{CompactJws, UntrustedToken};
 use self::webhook::Proven;
 use crate::rejection::Rejection;
@@ -94,33 +93,39 @@ impl Verifier {
         let arrived = Instant::now();
         preconditions::check(parts)?;
         body::check_declared(&parts.headers, &self.body)?;
-        let token = bearer::token(&parts.headers, self.max_token_bytes)?;
-        let jws = CompactJws::decode(token)?;
-        let token = UntrustedToken::parse(&jws)?;
-        let signed = signature::verify(token, &self.tenants).await?;
-        let tenant = Arc::clone(signed.tenant());
-        let proven = self.prove_signed(parts, path, body, signed).await;
-        match proven {
+        let claims = self.authenticate(parts, path).await?;
+        let tenant = Arc::clone(claims.tenant());
+        match self.prove_body(parts, body, claims).await {
             Ok(proven) => Ok(Webhook::new(proven, Some(arrived))),
             Err(rejection) => Err(rejection.of_tenant(tenant)),
         }
     }
 
-    /// Checks that the signed claims match the request and the current time, and that
-    /// the token has not been used before.
-    async fn prove_signed<B>(
+    /// Verifies the token, and checks that its claims match the request's head and the
+    /// current time.
+    async fn authenticate(&self, parts: &Parts, path: &str) -> Result<Claims, Rejection> {
+        let token = bearer::token(&parts.headers, self.max_token_bytes)?;
+        let jws = CompactJws::decode(token)?;
+        let token = UntrustedToken::parse(&jws)?;
+        let signed = signature::verify(token, &self.tenants).await?;
+        let tenant = Arc::clone(signed.tenant());
+        let now = self.clock.now();
+        let claims = signed.validate(&self.claims, &parts.method, path, now);
+        claims.map_err(|error| Rejection::from(error).of_tenant(tenant))
+    }
+
+    /// Checks that the body is the one that the claims are about, and that the token has
+    /// not been used before.
+    async fn prove_body<B>(
         &self,
         parts: &Parts,
-        path: &str,
         body: B,
-        signed: SignedClaims<'_>,
+        claims: Claims,
     ) -> Result<Proven, Rejection>
     where
         B: Body,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
-        let now = self.clock.now();
-        let claims = signed.validate(&self.claims, &parts.method, path, now)?;
         let (body, digest) = body::read(&parts.headers, body, &self.body).await?;
         digest::check_token(claims.body_digest(), &digest)?;
         digest::check_header(&parts.headers, &digest)?;

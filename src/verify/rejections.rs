@@ -36,20 +36,28 @@ impl From<PreconditionError> for Rejection {
 
 impl From<BearerError> for Rejection {
     fn from(error: BearerError) -> Self {
-        let kind = match error {
-            BearerError::Missing | BearerError::OtherScheme => RejectionKind::MissingToken,
-            BearerError::Several => RejectionKind::SeveralTokens,
-            BearerError::TooLong { .. } => RejectionKind::TokenTooLong,
-        };
-        Self::because(kind, error)
+        match error {
+            BearerError::Missing => {
+                Self::because_of(RejectionKind::MissingToken, &BearerError::Missing)
+            }
+            BearerError::OtherScheme => {
+                Self::because_of(RejectionKind::MissingToken, &BearerError::OtherScheme)
+            }
+            BearerError::Several => {
+                Self::because_of(RejectionKind::SeveralTokens, &BearerError::Several)
+            }
+            BearerError::TooLong { .. } => Self::because(RejectionKind::TokenTooLong, error),
+        }
     }
 }
 
 impl From<TokenError> for Rejection {
     fn from(error: TokenError) -> Self {
         let kind = match error {
-            TokenError::Parts
-            | TokenError::Base64 { .. }
+            TokenError::Parts => {
+                return Self::because_of(RejectionKind::MalformedToken, &TokenError::Parts);
+            }
+            TokenError::Base64 { .. }
             | TokenError::Header(_)
             | TokenError::Parameter { .. }
             | TokenError::Claim(ClaimError::Json(_)) => RejectionKind::MalformedToken,

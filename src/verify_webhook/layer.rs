@@ -18,7 +18,7 @@ use super::tenant_keys_error::TenantKeysError;
 use crate::future::BoxFuture;
 use crate::keys::{KeyHealth, KeysUnavailable};
 use crate::rejection::{Rejection, RejectionHooks};
-use crate::verify::Verifier;
+use crate::verify::{Verifier, let_through};
 
 /// Wraps services in [`VerifyWebhook`].
 ///
@@ -86,7 +86,9 @@ impl VerifyWebhookLayer {
         B: Body,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
-        self.shared.verify(request).await
+        let (head, body) = request.into_parts();
+        let webhook = self.shared.verify(&head, body).await?;
+        Ok(let_through(head, webhook))
     }
 
     /// Completes once the keys of every tenant are loaded. Await it at start,

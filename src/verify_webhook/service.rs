@@ -11,6 +11,7 @@ use tower_service::Service;
 use super::body::ResponseBody;
 use super::future::ResponseFuture;
 use super::shared::Shared;
+use crate::verify::let_through;
 
 /// Middleware that lets only proven webhooks through to the inner service:
 /// made by [`VerifyWebhookLayer`](super::VerifyWebhookLayer).
@@ -60,9 +61,12 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let shared = Arc::clone(&self.shared);
+        let (head, body) = request.into_parts();
         let verification = Box::pin(async move {
-            let verified = shared.verify(request).await;
-            verified.map_err(|rejection| shared.response(&rejection))
+            match shared.verify(&head, body).await {
+                Ok(webhook) => Ok(let_through(head, webhook)),
+                Err(rejection) => Err(shared.refuse(head, &rejection)),
+            }
         });
         ResponseFuture::new(verification, self.inner.clone())
     }

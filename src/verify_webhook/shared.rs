@@ -2,12 +2,12 @@ use std::error::Error;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Request, Response, Uri};
+use http::{Response, Uri};
 use http_body::Body;
 use http_body_util::Full;
 
 use crate::rejection::{Rejection, RejectionHooks};
-use crate::verify::{Verifier, let_through};
+use crate::verify::{Verifier, Webhook};
 
 /// What the clones of a layer and its services share.
 #[derive(Debug)]
@@ -21,27 +21,19 @@ impl Shared {
         Self { verifier, hooks }
     }
 
-    pub(super) async fn verify<B>(
-        &self,
-        request: Request<B>,
-    ) -> Result<Request<Full<Bytes>>, Rejection>
+    pub(super) async fn verify<B>(&self, head: &Parts, body: B) -> Result<Webhook, Rejection>
     where
         B: Body,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
-        let (parts, body) = request.into_parts();
-        let path = original_uri(&parts).path();
-        match self.verifier.verify(&parts, path, body).await {
-            Ok(webhook) => Ok(let_through(parts, webhook)),
-            Err(rejection) => {
-                self.hooks.observe(&rejection);
-                Err(rejection)
-            }
-        }
+        let path = original_uri(head).path();
+        let verified = self.verifier.verify(head, path, body).await;
+        verified.inspect_err(|rejection| self.hooks.observe(rejection))
     }
 
-    pub(super) fn response(&self, rejection: &Rejection) -> Response<Full<Bytes>> {
-        self.hooks.response(rejection)
+    /// The answer to the request with this head.
+    pub(super) fn refuse(&self, head: Parts, rejection: &Rejection) -> Response<Full<Bytes>> {
+        self.hooks.response_to(head, rejection)
     }
 }
 

@@ -64,6 +64,24 @@ fn in_own_form(rejection: &Rejection) -> Response<Full<Bytes>> {
 }
 
 #[tokio::test]
+async fn a_refusal_has_nothing_of_the_requests_head() {
+    let tenant = FakeTenant::new(DOMAIN);
+    let own_form = builder(&tenant).rejection_response(in_own_form);
+    for (layer, fields) in [(builder(&tenant), 2), (own_form, 0)] {
+        let service = layer.build().expect("good").layer(service_fn(acknowledge));
+        let mut unsigned = delivery(&tenant).http_header("x-secret", "1").request();
+        unsigned.headers_mut().remove("authorization");
+        unsigned.extensions_mut().insert("of the request");
+        let response = service.oneshot(unsigned).await.expect("infallible");
+        assert_eq!(response.status(), 401);
+        assert_eq!(response.headers().len(), fields);
+        assert!(response.headers().get("x-secret").is_none());
+        assert_eq!(response.extensions().len(), 1);
+        assert!(response.extensions().get::<Rejection>().is_some());
+    }
+}
+
+#[tokio::test]
 async fn every_rejection_is_observed_once_and_nothing_else() {
     let (tenant, seen) = (FakeTenant::new(DOMAIN), Seen::default());
     let layer = builder(&tenant).on_rejection(seen.observer());

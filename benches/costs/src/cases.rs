@@ -84,6 +84,16 @@ fn refuse(tenant: &FakeTenant) {
         let name = format!("refuse, {}", refused.name);
         let requests = repeat_with(|| refused.request.clone());
         verify_all(&name, &layer, refused.status, requests);
+        if matches!(refused.name, "no token" | "unknown kid") {
+            // The answer takes the map in which a router has put something.
+            let routed = repeat_with(|| {
+                let mut request = refused.request.clone();
+                request.extensions_mut().insert("a route");
+                request
+            });
+            let name = format!("{name}, behind a router");
+            verify_all(&name, &layer, refused.status, routed);
+        }
     }
 }
 

@@ -55,7 +55,7 @@ impl<'a> Scan<'a> {
             copied: 0,
             string: 0..0,
             open: Vec::with_capacity(16),
-            members: Vec::with_capacity(64),
+            members: Vec::with_capacity(24),
             objects: Vec::with_capacity(16),
             sorted: Vec::new(),
         }
