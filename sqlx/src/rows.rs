@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, OwnedMutexGuard};
-use tower_conductorone::ledger::record::Write;
+use tower_conductorone::ledger::record::{Listed, Write};
 use tower_conductorone::ledger::{DeliveryKey, Owner};
 
 /// The most rows that one sweep deletes.
@@ -62,6 +62,15 @@ pub(crate) fn part(write: &Write) -> (bool, Option<&[u8]>) {
         Write::Keep => (true, None),
         Write::Delete => (false, None),
         Write::Replace(bytes) => (false, Some(bytes)),
+    }
+}
+
+/// The column `listed`.
+pub(crate) fn listed(listed: Option<Listed>) -> Option<&'static str> {
+    match listed? {
+        Listed::Promised => Some("promised"),
+        Listed::Dead => Some("dead"),
+        _ => None,
     }
 }
 
@@ -151,7 +160,7 @@ macro_rules! rows {
                 .bind(change.state.as_str())
                 .bind(rows::part(&change.delivery).1)
                 .bind(rows::part(&change.answer).1)
-                .bind(change.is_promised)
+                .bind(rows::listed(change.listed))
                 .bind(rows::millis(change.due_in.unwrap_or_default()))
                 .bind(rows::millis(change.expires_in.unwrap_or_default()))
                 .bind(rows::revision())
@@ -171,7 +180,7 @@ macro_rules! rows {
                 .bind(delivery)
                 .bind(answer_stays)
                 .bind(answer)
-                .bind(change.is_promised)
+                .bind(rows::listed(change.listed))
                 .bind(change.due_in.map(rows::millis))
                 .bind(change.expires_in.map(rows::millis))
                 .bind(rows::revision())
@@ -187,6 +196,18 @@ macro_rules! rows {
                 .bind(format!("{layer:?}"))
                 .bind(LONGEST)
                 .bind(i64::try_from(skip).unwrap_or(i64::MAX))
+                .fetch_all(connection)
+                .await?;
+            Ok(keys.iter().filter_map(|key| rows::parsed(key)).collect())
+        }
+
+        pub(super) async fn dead_keys(
+            connection: &mut $Connection,
+            sql: &Statements,
+            after: Option<DeliveryKey>,
+        ) -> Result<Vec<DeliveryKey>, Failure> {
+            let keys: Vec<String> = query_scalar(AssertSqlSafe(sql.dead.clone()))
+                .bind(after.map_or_else(String::new, |key| key.to_string()))
                 .fetch_all(connection)
                 .await?;
             Ok(keys.iter().filter_map(|key| rows::parsed(key)).collect())
@@ -332,6 +353,17 @@ macro_rules! stores {
                 .await?;
                 self.sweep_now_and_then();
                 Ok(due)
+            }
+
+            async fn dead_keys(
+                &self,
+                after: Option<DeliveryKey>,
+            ) -> Result<Vec<DeliveryKey>, LedgerError> {
+                let dead = repeated(|| async {
+                    let mut connection = self.store.acquire().await?;
+                    statements::dead_keys(&mut connection, &self.sql, after).await
+                });
+                Ok(dead.await?)
             }
 
             fn retention(&self) -> Retention {

@@ -210,6 +210,7 @@ mod tests {
             ),
             (&sql.due, "c1_deliveries_due (layer=? AND due_at<?)"),
             (&sql.due, "c1_deliveries_due (layer=? AND due_at>?)"),
+            (&sql.dead, "c1_deliveries_dead (delivery_key>?)"),
             (&sql.sweep, "c1_deliveries_expiry (expires_at<?)"),
             (&sql.find_token, "PRIMARY KEY (tenant=? AND jti=?)"),
             (&sql.sweep_tokens, "c1_tokens_expiry (expires_at<?)"),

@@ -18,11 +18,11 @@ pub(crate) struct Tables {
 /// The statements that differ between the databases only in their words for time.
 #[derive(Clone, Debug)]
 pub(crate) struct Statements {
-    /// Parameters: key, state, delivery, answer, promised, due in ms, expires in ms,
+    /// Parameters: key, state, delivery, answer, listed, due in ms, expires in ms,
     /// revision, layer.
     pub(crate) insert: Arc<str>,
     /// Parameters: key, state, whether delivery stays, delivery, whether answer stays,
-    /// answer, promised, due in ms, expires in ms, revision; and the expected state.
+    /// answer, listed, due in ms, expires in ms, revision; and the expected state.
     pub(crate) update_if_state: Arc<str>,
     /// The same; and the expected revision.
     pub(crate) update_if_revision: Arc<str>,
@@ -30,6 +30,8 @@ pub(crate) struct Statements {
     pub(crate) select: Arc<str>,
     /// Parameters: layer, the longest lease in ms, skip.
     pub(crate) due: Arc<str>,
+    /// Parameter: the key after which they begin.
+    pub(crate) dead: Arc<str>,
     /// Parameter: the most rows to delete.
     pub(crate) sweep: Arc<str>,
     /// Parameters: tenant, jti, claimant, life in ms.
@@ -108,7 +110,7 @@ impl Tables {
         let update = format!(
             "UPDATE {deliveries} SET state = $2, \
              delivery = CASE WHEN $3 THEN delivery ELSE $4 END, \
-             answer = CASE WHEN $5 THEN answer ELSE $6 END, promised = $7, \
+             answer = CASE WHEN $5 THEN answer ELSE $6 END, listed = $7, \
              due_at = COALESCE({}, due_at), expires_at = CASE WHEN expires_at BETWEEN {expiry} \
              AND {latest} THEN expires_at ELSE COALESCE({expiry}, expires_at) END, \
              revision = $10 WHERE delivery_key = $1",
@@ -118,7 +120,7 @@ impl Tables {
         let due = |range: &str| {
             format!(
                 "SELECT * FROM (SELECT delivery_key, due_at FROM {deliveries} \
-                 WHERE promised AND layer = $1 AND {range} ORDER BY due_at LIMIT 20 + $3) AS due"
+                 WHERE listed = 'promised' AND layer = $1 AND {range} ORDER BY due_at LIMIT 20 + $3) AS due"
             )
         };
         let sweep = |table: &str, row: &str| {
@@ -129,7 +131,7 @@ impl Tables {
         };
         Statements {
             insert: format!(
-                "INSERT INTO {deliveries} (delivery_key, state, delivery, answer, promised, \
+                "INSERT INTO {deliveries} (delivery_key, state, delivery, answer, listed, \
                  due_at, expires_at, revision, layer) \
                  VALUES ($1, $2, $3, $4, $5, {}, {}, $8, $9) ON CONFLICT (delivery_key) DO NOTHING",
                 after("$6"),
@@ -151,6 +153,11 @@ impl Tables {
                  ORDER BY due_at, delivery_key LIMIT 20 OFFSET $3",
                 due(&format!("due_at <= {now}")),
                 due(&format!("due_at > {}", after("$2"))),
+            )
+            .into(),
+            dead: format!(
+                "SELECT delivery_key FROM {deliveries} \
+                 WHERE listed = 'dead' AND delivery_key > $1 ORDER BY delivery_key LIMIT 100"
             )
             .into(),
             sweep: sweep(&deliveries, "delivery_key").into(),

@@ -52,6 +52,12 @@
 //! answer is sent. (Replicas that [`recover`](DeliverOnceLayer::recover) resume
 //! promised deliveries: those that were answered 202.)
 //!
+//! A promised delivery is given up after 50 runs, when ConductorOne refuses its callback,
+//! or at the callback's deadline. The log has an error, and the ledger keeps the delivery
+//! until that deadline: [`Ledger::dead`](crate::ledger::Ledger::dead) lists it, and
+//! [`Ledger::revive`](crate::ledger::Ledger::revive) gives it another 50 runs, or another
+//! attempt to post its answer.
+//!
 //! # What is not guaranteed
 //!
 //! - **External effects.** It is unknown whether a handler that was cut off had done
@@ -102,6 +108,7 @@
 //   handle                      what a handler needs to record its answer itself
 //   lease, ask                  the lease under the run, and calls of the ledger
 // promised                    after a 202: runs again, posts the document
+//   death                       what is kept of a delivery that is given up
 // recover                     promised deliveries whose replica is gone
 // backoff                     the pauses of these two
 // shared                      the policy, and what the files above share
@@ -113,6 +120,7 @@ mod body;
 mod builder;
 mod canonical;
 mod claim;
+mod death;
 mod future;
 mod handle;
 mod handler;

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::ask::{LEDGER_PAUSE, persist};
 use super::backoff;
+use super::death::death;
 use super::handler::Handler;
 use super::in_progress::{Ending, Seat};
 use super::lease::{leave, release, under_lease};
@@ -52,7 +53,7 @@ pub(super) struct PromisedDelivery<H> {
     pub(super) accepted: Accepted,
     /// The answer, in case the ledger loses it.
     pub(super) answer: Option<RecordedAnswer>,
-    /// The run in which it was promised.
+    /// The run in which it was promised, or the first one after it was revived.
     pub(super) promised_in: u32,
     /// The latest run that has begun, in case the ledger loses it.
     pub(super) run: u32,
@@ -293,6 +294,7 @@ impl<H: Handler> PromisedDelivery<H> {
         let shared = &*self.shared;
         let resume = || shared.ledger.resume(key, owner, shared.policy.lease);
         if let Some(taken) = persist(shared, resume).await.flatten() {
+            self.promised_in = self.promised_in.max(first_run(&taken));
             // Another replica may have received a newer callback URL.
             if let Ok(Remembered { webhook, .. }) = Webhook::from_stored(&taken.delivery)
                 && shared.supersedes(&webhook, &self.webhook)
@@ -383,7 +385,8 @@ impl<H: Handler> PromisedDelivery<H> {
         !matches!(self.accepted, Accepted::Unheard)
     }
 
-    /// The number of runs since the promise, including the one in which it was made.
+    /// The number of runs since the promise, including the one in which it was made, or
+    /// since the delivery was revived.
     /// ConductorOne itself limits the earlier ones.
     fn runs(&self) -> u32 {
         self.run.saturating_sub(self.promised_in).saturating_add(1)
@@ -429,7 +432,8 @@ impl<H: Handler> PromisedDelivery<H> {
             reason,
             "a promised delivery is given up"
         );
-        let bury = || self.shared.ledger.bury(lease, reason);
+        let death = death(&self.webhook, reason);
+        let bury = || self.shared.ledger.bury(lease, death.clone());
         let _ = persist(&self.shared, bury).await;
         ControlFlow::Break(())
     }
@@ -451,6 +455,11 @@ impl Accepted {
         *self = Self::At(at);
         sleep_until(at + TRAVEL).await;
     }
+}
+
+/// The first run after the delivery was revived; the first of all if it never was.
+pub(super) const fn first_run(taken: &Taken) -> u32 {
+    taken.revived_after.saturating_add(1)
 }
 
 impl Step {

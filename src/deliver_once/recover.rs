@@ -15,7 +15,7 @@ use super::backoff;
 use super::handler::Handler;
 use super::in_progress::Busy;
 use super::lease::{leave, release};
-use super::promised::{Accepted, PromisedDelivery, Step};
+use super::promised::{Accepted, PromisedDelivery, Step, first_run};
 use super::shared::{Phase, Place, Shared};
 use crate::ledger::{Owner, Taken, Work};
 use crate::verify::{Remembered, Webhook};
@@ -131,7 +131,7 @@ async fn take_up<H: Handler>(
         // The latest possible time: the actual one is unknown.
         accepted: Accepted::At(Instant::now()),
         answer: None,
-        promised_in: run,
+        promised_in: run.max(first_run(&taken)),
         run: taken.lease.run(),
         place,
         shared,

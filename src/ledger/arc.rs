@@ -6,8 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{
-    Claimed, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError, Name, Owner, Posted,
-    RecordedAnswer, Standing, Taken,
+    Claimed, DeadPage, Death, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError, Name, Owner,
+    Posted, RecordedAnswer, Revival, Standing, Taken,
 };
 use crate::future::BoxFuture;
 
@@ -89,11 +89,15 @@ impl<L: Ledger + ?Sized> Ledger for Arc<L> {
         (**self).called_back(lease)
     }
 
-    fn bury<'a>(
-        &'a self,
-        lease: Lease,
-        reason: &'a str,
-    ) -> BoxFuture<'a, Result<Hold, LedgerError>> {
-        (**self).bury(lease, reason)
+    fn bury(&self, lease: Lease, death: Death) -> BoxFuture<'_, Result<Hold, LedgerError>> {
+        (**self).bury(lease, death)
+    }
+
+    fn dead(&self, after: Option<DeliveryKey>) -> BoxFuture<'_, Result<DeadPage, LedgerError>> {
+        (**self).dead(after)
+    }
+
+    fn revive(&self, key: DeliveryKey) -> BoxFuture<'_, Result<Revival, LedgerError>> {
+        (**self).revive(key)
     }
 }

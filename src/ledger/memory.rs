@@ -1,6 +1,7 @@
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
+use std::ops::Bound;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,14 +10,17 @@ use tokio::time::Instant;
 
 use super::state::{Millis, Record, Step, Steps};
 use super::{
-    Claimed, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError, Name, Owner, Posted,
-    RecordedAnswer, Retention, Standing, Taken,
+    Claimed, DeadPage, Death, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError, Name, Owner,
+    Posted, RecordedAnswer, Retention, Revival, Standing, Taken,
 };
 use crate::future::BoxFuture;
 
 /// The most expired records that one claim removes, so that no claim waits for the
 /// removal of thousands.
 const REMOVED_AT_ONCE: usize = 32;
+
+/// How many dead deliveries a page has.
+const DEAD_AT_ONCE: usize = 100;
 
 /// After this time ConductorOne makes no more attempts, in milliseconds.
 const MIN_FINISHED: Millis = Retention::MIN_FINISHED.as_secs() * 1_000;
@@ -25,9 +29,9 @@ const MIN_FINISHED: Millis = Retention::MIN_FINISHED.as_secs() * 1_000;
 ///
 /// **Limits** apply to each tenant: a tenant that fills its share takes no room from
 /// the others. When the share is full, new deliveries replace the tenant's oldest
-/// finished ones that are at least 45 minutes old ([`Retention::MIN_FINISHED`]):
-/// ConductorOne attempts none of them again. If there are none, a new delivery is
-/// refused with an error and answered 503; known deliveries continue. Only verified
+/// finished ones that are at least 45 minutes old ([`Retention::MIN_FINISHED`]), then
+/// its dead ones: ConductorOne attempts none of them again. If there are none, a new
+/// delivery is refused with an error and answered 503; known deliveries continue. Only verified
 /// deliveries are recorded. A record takes about 500 bytes plus its delivery and
 /// answer; memory is allocated per record, not in advance.
 ///
@@ -59,6 +63,7 @@ struct Book {
     expiry: BTreeSet<(Millis, DeliveryKey)>,
     /// The promised deliveries, by layer and by when they may be taken over.
     due: BTreeSet<(Name, Millis, DeliveryKey)>,
+    dead: BTreeSet<DeliveryKey>,
     /// The share of each tenant.
     shares: HashMap<Name, Share>,
 }
@@ -69,8 +74,11 @@ struct Share {
     records: usize,
     /// The sum of all payloads.
     bytes: usize,
-    /// The deliveries that are not promised, by when they ended or may run again.
+    /// The deliveries that are neither promised nor dead, by when they ended or may run
+    /// again.
     idle: BTreeSet<(Millis, DeliveryKey)>,
+    /// The dead ones, by when they were given up.
+    dead: BTreeSet<(Millis, DeliveryKey)>,
 }
 
 /// What decides a record's places in the book's indexes.
@@ -79,6 +87,7 @@ struct Places {
     expires_at: Millis,
     due_at: Millis,
     takeable_at: Option<Millis>,
+    is_dead: bool,
     bytes: usize,
 }
 
@@ -88,6 +97,7 @@ impl Places {
             expires_at: record.expires_at,
             due_at: record.due_at,
             takeable_at: record.takeable_at(),
+            is_dead: record.is_dead(),
             bytes: record.payload_bytes(),
         }
     }
@@ -190,11 +200,13 @@ impl MemoryLedger {
             if share.records < self.max_records && share.bytes < self.max_bytes {
                 return None;
             }
-            match share.idle.first() {
-                Some(&(since, key)) if since.saturating_add(MIN_FINISHED) <= now => {
-                    book.remove(key);
-                }
-                _ => break,
+            let oldest = [&share.idle, &share.dead].into_iter().find_map(|over| {
+                let (since, key) = *over.first()?;
+                (since.saturating_add(MIN_FINISHED) <= now).then_some(key)
+            });
+            match oldest {
+                Some(key) => book.remove(key),
+                None => break,
             }
         }
         book.shares.get(&tenant)
@@ -221,6 +233,17 @@ impl MemoryLedger {
 }
 
 impl Book {
+    fn dead(&self, after: Option<DeliveryKey>, steps: Steps) -> DeadPage {
+        let after = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let dead = self.dead.range((after, Bound::Unbounded));
+        let keys: Vec<_> = dead.take(DEAD_AT_ONCE).collect();
+        let read = |key: &&DeliveryKey| steps.dead(self.records.get(*key));
+        DeadPage::new(
+            keys.iter().filter_map(read).collect(),
+            keys.last().map(|key| **key),
+        )
+    }
+
     fn write(&mut self, record: Option<Record>) {
         let Some(record) = record else { return };
         let key = record.lease.key();
@@ -250,6 +273,10 @@ impl Book {
         share.bytes += places.bytes;
         match places.takeable_at {
             Some(due_at) => self.due.insert((key.layer(), due_at, key)),
+            None if places.is_dead => {
+                self.dead.insert(key);
+                share.dead.insert((places.due_at, key))
+            }
             None => share.idle.insert((places.due_at, key)),
         };
     }
@@ -261,6 +288,10 @@ impl Book {
         share.bytes -= places.bytes;
         match places.takeable_at {
             Some(due_at) => self.due.remove(&(key.layer(), due_at, key)),
+            None if places.is_dead => {
+                self.dead.remove(&key);
+                share.dead.remove(&(places.due_at, key))
+            }
             None => share.idle.remove(&(places.due_at, key)),
         };
     }
@@ -392,13 +423,17 @@ impl Ledger for MemoryLedger {
         })
     }
 
-    fn bury<'a>(
-        &'a self,
-        lease: Lease,
-        reason: &'a str,
-    ) -> BoxFuture<'a, Result<Hold, LedgerError>> {
+    fn bury(&self, lease: Lease, death: Death) -> BoxFuture<'_, Result<Hold, LedgerError>> {
         self.step(lease.key(), move |steps, record| {
-            steps.bury(record, lease, reason)
+            steps.bury(record, lease, death)
         })
+    }
+
+    fn dead(&self, after: Option<DeliveryKey>) -> BoxFuture<'_, Result<DeadPage, LedgerError>> {
+        Box::pin(async move { Ok(self.with(|book, steps| book.dead(after, steps))) })
+    }
+
+    fn revive(&self, key: DeliveryKey) -> BoxFuture<'_, Result<Revival, LedgerError>> {
+        self.step(key, Steps::revive)
     }
 }

@@ -46,7 +46,8 @@
 //!              released │ ▲               postpone │ take
 //!                  take │ │ begin
 //!                       ▼ │
-//!                      taken       bury: a promised delivery is dead
+//!                      taken       bury: a promised or stored delivery is dead
+//!                                  revive: a dead one is promised or stored again
 //! ```
 //!
 //! - **running**: one [`Lease`] lets its holder do the work, and is renewed while
@@ -59,6 +60,10 @@
 //!   [begin](Ledger::begin).
 //! - **stored**: the work is done, and its answer is not yet posted to the
 //!   callback URL. The work never runs again; only the answer is posted.
+//! - **dead**: promised, then given up, after too many runs or because ConductorOne
+//!   refused the callback. The ledger keeps what is needed to do it again until the
+//!   callback's deadline: [`dead`](Ledger::dead) lists it, and
+//!   [`revive`](Ledger::revive) puts it back.
 //!
 //! # Guarantees
 //!
@@ -71,6 +76,7 @@
 //! it, and [`Lease::run`] tells that it is not the first.
 
 mod arc;
+mod dead;
 mod error;
 mod key_text;
 mod lease;
@@ -87,6 +93,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+pub use self::dead::{DeadDelivery, DeadPage, Death, Revival};
 pub use self::error::LedgerError;
 pub use self::key_text::ParseDeliveryKeyError;
 pub(crate) use self::lease::KeyDigest;
@@ -113,11 +120,13 @@ use crate::future::BoxFuture;
 /// **Idempotent.** If the reply to a step is lost, repeat the step with the same
 /// arguments: it returns the same reply. Only [`take`](Self::take) and
 /// [`resume`](Self::resume) do not: if their reply is lost, the delivery is due
-/// again when the lease expires, and no run is counted.
+/// again when the lease expires, and no run is counted. And a
+/// [`revive`](Self::revive) that is repeated finds the delivery
+/// [not dead](Revival::NotDead).
 ///
 /// **Retention.** A record is kept for [`Retention::finished`] after its last
-/// step, and a promised one at least for [`Retention::callback`] after the
-/// promise.
+/// step, and a promised or dead one at least for [`Retention::callback`] after the
+/// promise. A ledger without room may drop dead ones earlier.
 ///
 /// A ledger does not interpret deliveries and answers. They are secrets: never log
 /// them.
@@ -213,12 +222,25 @@ pub trait Ledger: fmt::Debug + Send + Sync + 'static {
     /// Ends a stored delivery: ConductorOne has received its answer.
     fn called_back(&self, lease: Lease) -> BoxFuture<'_, Result<Hold, LedgerError>>;
 
-    /// Ends a promised or stored delivery that can no longer succeed. Keep the
-    /// reason short and free of secrets: it is kept for operators who inspect the
-    /// store.
-    fn bury<'a>(
-        &'a self,
-        lease: Lease,
-        reason: &'a str,
-    ) -> BoxFuture<'a, Result<Hold, LedgerError>>;
+    /// Gives up a promised or stored delivery. What it takes to do it again is kept
+    /// until the callback's deadline. An answer of status 410 is not: it cannot be
+    /// posted.
+    fn bury(&self, lease: Lease, death: Death) -> BoxFuture<'_, Result<Hold, LedgerError>>;
+
+    /// The dead deliveries of all layers: the first page, or the one
+    /// [after](DeadPage::next) another.
+    ///
+    /// The order is the ledger's own. Each delivery that is dead during all calls is in
+    /// one page.
+    ///
+    /// Skips records that a newer version of the store wrote.
+    fn dead(&self, after: Option<DeliveryKey>) -> BoxFuture<'_, Result<DeadPage, LedgerError>>;
+
+    /// Puts a dead delivery back as it was before it was given up, due at once and held
+    /// by no lease: [`take`](Self::take) hands it out, for a run or, if its answer is
+    /// stored, to post that.
+    ///
+    /// No lease from before is valid. The numbers of the runs continue, and
+    /// [`Taken::revived_after`] says where the count for the limit of runs begins anew.
+    fn revive(&self, key: DeliveryKey) -> BoxFuture<'_, Result<Revival, LedgerError>>;
 }

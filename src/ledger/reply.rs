@@ -73,7 +73,8 @@ pub enum Standing {
     Answered(RecordedAnswer),
     /// Ended: ConductorOne received the answer at the callback URL.
     CalledBack,
-    /// Ended: promised, then given up for this reason.
+    /// Promised, then given up for this reason. Only
+    /// [`revive`](super::Ledger::revive) changes that.
     Dead(Arc<str>),
 }
 
@@ -123,16 +124,20 @@ pub struct Taken {
     pub delivery: Bytes,
     /// The work to do.
     pub work: Work,
+    /// The number of the last run before the delivery was
+    /// [revived](super::Ledger::revive); 0 if it never was.
+    pub revived_after: u32,
 }
 
 impl Taken {
-    /// For implementations of [`Ledger`](super::Ledger).
+    /// For implementations of [`Ledger`](super::Ledger): never revived.
     #[must_use]
     pub const fn new(lease: Lease, delivery: Bytes, work: Work) -> Self {
         Self {
             lease,
             delivery,
             work,
+            revived_after: 0,
         }
     }
 }
@@ -144,6 +149,7 @@ impl fmt::Debug for Taken {
             .field("lease", &self.lease)
             .field("delivery", &Redacted(&self.delivery))
             .field("work", &self.work)
+            .field("revived_after", &self.revived_after)
             .finish()
     }
 }

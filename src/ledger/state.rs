@@ -12,8 +12,8 @@ use bytes::Bytes;
 
 use super::reply::Redacted;
 use super::{
-    Claimed, DeliveryKey, Finished, Hold, Lease, Owner, Posted, RecordedAnswer, Retention,
-    Standing, Taken, Work,
+    Claimed, DeadDelivery, Death, DeliveryKey, Finished, Hold, Lease, Owner, Posted,
+    RecordedAnswer, Retention, Revival, Standing, Taken, Work,
 };
 
 /// A moment, in milliseconds of the store's clock.
@@ -23,6 +23,12 @@ pub(crate) type Millis = u64;
 /// before the store's clock was set back, and counts as over.
 pub(crate) const LONGEST: Millis = 2 * 60 * 60 * 1_000;
 
+/// Holds no lease: no lease from before a revival is valid after it.
+const NOBODY: Owner = Owner::from_bytes([0; 16]);
+
+/// The status of an answer that is never posted.
+const GONE: u16 = 410;
+
 /// One delivery.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Record {
@@ -30,7 +36,8 @@ pub(crate) struct Record {
     pub(crate) lease: Lease,
     /// Whether that lease still holds, in force or expired.
     pub(crate) held: bool,
-    /// When another owner may take over: at the end of the lease or the pause.
+    /// When another owner may take over: at the end of the lease or the pause. Of a dead
+    /// delivery: when it was given up.
     pub(crate) due_at: Millis,
     /// When the record expires.
     pub(crate) expires_at: Millis,
@@ -47,7 +54,16 @@ pub(crate) enum Stage {
         posted: Posted,
     },
     CalledBack,
-    Dead(Arc<str>),
+    Dead(Box<Dead>),
+}
+
+/// A promised delivery that was given up.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Dead {
+    pub(crate) promise: Promise,
+    /// If it was stored.
+    pub(crate) answer: Option<(RecordedAnswer, Posted)>,
+    pub(crate) death: Death,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -55,6 +71,8 @@ pub(crate) struct Promise {
     pub(crate) delivery: Bytes,
     /// The callback's deadline.
     pub(crate) until: Millis,
+    /// The number of the last run before it was revived; 0 if it never was.
+    pub(crate) revived_after: u32,
 }
 
 impl fmt::Debug for Promise {
@@ -62,6 +80,7 @@ impl fmt::Debug for Promise {
         f.debug_struct("Promise")
             .field("delivery", &Redacted(&self.delivery))
             .field("until", &self.until)
+            .field("revived_after", &self.revived_after)
             .finish()
     }
 }
@@ -126,7 +145,11 @@ impl Steps {
             Some(record) if record.is_held_by(lease) => match &record.stage {
                 Stage::Running(None) => {
                     let until = self.now.saturating_add(millis(self.retention.callback()));
-                    let promise = Promise { delivery, until };
+                    let promise = Promise {
+                        delivery,
+                        until,
+                        revived_after: 0,
+                    };
                     let stage = Stage::Running(Some(promise));
                     let promised = self.record(lease, true, record.due_at, stage);
                     (Some(promised), Hold::Held)
@@ -243,11 +266,10 @@ impl Steps {
             return (None, None);
         };
         let last = record.lease;
-        let (lease, stage, delivery, work) = match &record.stage {
+        let (lease, stage, promise, work) = match &record.stage {
             Stage::Running(Some(promise)) => {
                 let lease = Lease::new(last.key(), owner, last.run(), 0);
-                let delivery = promise.delivery.clone();
-                (lease, record.stage.clone(), delivery, Work::Run)
+                (lease, record.stage.clone(), promise.clone(), Work::Run)
             }
             Stage::Stored {
                 promise,
@@ -263,20 +285,21 @@ impl Steps {
                     *posted
                 };
                 let (promise, answer) = (promise.clone(), answer.clone());
-                let delivery = promise.delivery.clone();
                 let stage = Stage::Stored {
-                    promise,
+                    promise: promise.clone(),
                     answer: answer.clone(),
                     posted,
                 };
-                (lease, stage, delivery, Work::Send { answer, posted })
+                (lease, stage, promise, Work::Send { answer, posted })
             }
             Stage::Running(None) | Stage::Answered(_) | Stage::CalledBack | Stage::Dead(_) => {
                 return (None, None);
             }
         };
         let taken = self.held(lease, term, stage);
-        (Some(taken), Some(Taken::new(lease, delivery, work)))
+        let mut reply = Taken::new(lease, promise.delivery, work);
+        reply.revived_after = promise.revived_after;
+        (Some(taken), Some(reply))
     }
 
     pub(crate) fn postpone(
@@ -326,18 +349,80 @@ impl Steps {
         }
     }
 
-    pub(crate) fn bury(self, record: Option<&Record>, lease: Lease, reason: &str) -> Step<Hold> {
-        match self.live(record) {
-            Some(record) if record.lease == lease => match &record.stage {
-                Stage::Running(Some(_)) | Stage::Stored { .. } if record.held => {
-                    let dead = self.ended(record, lease, Stage::Dead(reason.into()));
-                    (Some(dead), Hold::Held)
-                }
-                Stage::Dead(known) if **known == *reason => (None, Hold::Held),
-                _ => (None, Hold::Lost),
-            },
-            _ => (None, Hold::Lost),
+    pub(crate) fn bury(self, record: Option<&Record>, lease: Lease, death: Death) -> Step<Hold> {
+        let Some(record) = self.live(record).filter(|record| record.lease == lease) else {
+            return (None, Hold::Lost);
+        };
+        let (mut promise, answer) = match &record.stage {
+            Stage::Running(Some(promise)) if record.held => (promise.clone(), None),
+            Stage::Stored {
+                promise,
+                answer,
+                posted,
+            } if record.held => {
+                let answer = (answer.status() != GONE).then(|| (answer.clone(), *posted));
+                (promise.clone(), answer)
+            }
+            Stage::Dead(dead) if dead.death == death => return (None, Hold::Held),
+            _ => return (None, Hold::Lost),
+        };
+        // The record outlives its last step as any other.
+        promise.until = promise.until.max(self.now);
+        let dead = Dead {
+            promise,
+            answer,
+            death,
+        };
+        // Unlike that of others that ended, its `due_at` is the time of its end.
+        let dead = self.record(lease, false, self.now, Stage::Dead(Box::new(dead)));
+        (Some(dead), Hold::Held)
+    }
+
+    pub(crate) fn dead(self, record: Option<&Record>) -> Option<DeadDelivery> {
+        let record = self.live(record)?;
+        let Stage::Dead(dead) = &record.stage else {
+            return None;
+        };
+        let (lease, death) = (record.lease, dead.death.clone());
+        let until = dead.promise.until;
+        Some(DeadDelivery {
+            has_answer: dead.answer.is_some(),
+            age: Duration::from_millis(self.now.saturating_sub(record.due_at)),
+            time_left: Duration::from_millis(until.saturating_sub(self.now)),
+            ..DeadDelivery::new(lease.key(), lease.run(), death)
+        })
+    }
+
+    pub(crate) fn revive(self, record: Option<&Record>) -> Step<Revival> {
+        let Some(record) = self.live(record) else {
+            return (None, Revival::Unknown);
+        };
+        let Stage::Dead(dead) = &record.stage else {
+            return (None, Revival::NotDead);
+        };
+        if dead.promise.until <= self.now {
+            return (None, Revival::TooLate);
         }
+        let run = record.lease.run();
+        let promise = Promise {
+            revived_after: run,
+            ..dead.promise.clone()
+        };
+        let stage = match dead.answer.clone() {
+            None => Stage::Running(Some(promise)),
+            Some((answer, posted)) => Stage::Stored {
+                promise,
+                answer,
+                posted,
+            },
+        };
+        let revived = Record {
+            lease: Lease::new(record.lease.key(), NOBODY, run, 0),
+            due_at: self.now,
+            stage,
+            ..record.clone()
+        };
+        (Some(revived), Revival::Revived)
     }
 
     /// Ignores a record that has expired and is not deleted yet.
@@ -352,7 +437,7 @@ impl Steps {
             Stage::Running(Some(_)) | Stage::Stored { .. } => Standing::Promised,
             Stage::Answered(answer) => Standing::Answered(answer.clone()),
             Stage::CalledBack => Standing::CalledBack,
-            Stage::Dead(reason) => Standing::Dead(Arc::clone(reason)),
+            Stage::Dead(dead) => Standing::Dead(Arc::clone(&dead.death.reason)),
         }
     }
 
@@ -376,6 +461,7 @@ impl Steps {
         let last = match &stage {
             // It is useless after its deadline, however often it is taken over.
             Stage::Running(Some(promise)) | Stage::Stored { promise, .. } => promise.until,
+            Stage::Dead(dead) => dead.promise.until,
             _ => due_at.max(self.now),
         };
         Record {
@@ -411,7 +497,11 @@ impl Record {
         }
     }
 
-    /// The size of its delivery, answer and reason.
+    pub(crate) fn is_dead(&self) -> bool {
+        matches!(self.stage, Stage::Dead(_))
+    }
+
+    /// The size of its delivery, answer and death.
     pub(crate) fn payload_bytes(&self) -> usize {
         match &self.stage {
             Stage::Running(None) | Stage::CalledBack => 0,
@@ -420,7 +510,11 @@ impl Record {
             Stage::Stored {
                 promise, answer, ..
             } => promise.delivery.len() + answer.document().len(),
-            Stage::Dead(reason) => reason.len(),
+            Stage::Dead(dead) => {
+                let answer = dead.answer.as_ref();
+                let answer = answer.map_or(0, |(answer, _)| answer.document().len());
+                dead.promise.delivery.len() + answer + dead.death.bytes()
+            }
         }
     }
 }

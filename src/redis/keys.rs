@@ -17,6 +17,10 @@ pub(super) struct Shard {
     pub(super) due: String,
     /// The key of an index: the same, by when their records expire.
     pub(super) ends: String,
+    /// The key of an index: the shard's dead deliveries of all layers.
+    pub(super) dead: String,
+    /// The key of an index: the same, by when their records expire.
+    pub(super) dead_ends: String,
 }
 
 impl Shard {
@@ -26,20 +30,27 @@ impl Shard {
         Self {
             due: format!("{prefix}due:{layer}"),
             ends: format!("{prefix}ends:{layer}"),
+            dead: format!("{prefix}dead"),
+            dead_ends: format!("{prefix}dead_ends"),
             prefix,
         }
     }
 
     /// The shard of a delivery.
     pub(super) fn of(prefix: &str, key: DeliveryKey) -> Self {
-        let [first, ..] = key.as_bytes();
-        Self::new(prefix, first % SHARDS, key.layer())
+        Self::new(prefix, number(key), key.layer())
     }
 
     /// The key of the record with this id.
     pub(super) fn record(&self, id: &str) -> String {
         format!("{}{id}", self.prefix)
     }
+}
+
+/// The number of a delivery's shard.
+pub(super) const fn number(key: DeliveryKey) -> u8 {
+    let [first, ..] = key.as_bytes();
+    *first % SHARDS
 }
 
 fn hex(bytes: &[u8]) -> String {

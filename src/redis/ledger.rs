@@ -13,8 +13,8 @@ use super::store::{Store, TIME_LIMIT, describe, is_full, millis};
 use super::{keys, reply};
 use crate::future::BoxFuture;
 use crate::ledger::{
-    Claimed, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError, Name, Owner, Posted,
-    RecordedAnswer, Retention, Standing, Taken,
+    Claimed, DeadPage, Death, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError, Name, Owner,
+    Posted, RecordedAnswer, Retention, Revival, Standing, Taken,
 };
 
 static CLAIM: Script = script!("time", "record", "claim");
@@ -24,12 +24,15 @@ static PROMISE: Script = script!("time", "record", "lease", "promise");
 static FINISH: Script = script!("time", "record", "lease", "finish");
 static RELEASE: Script = script!("time", "record", "lease", "release");
 static REFRESH: Script = script!("time", "record", "refresh");
-static DUE: Script = script!("time", "due");
+static DUE: Script = script!("time", "ended", "due");
 static RESUME: Script = script!("time", "record", "resume");
 static BEGIN: Script = script!("time", "record", "lease", "begin");
 static POSTPONE: Script = script!("time", "record", "lease", "postpone");
 static CALLED_BACK: Script = script!("time", "record", "lease", "called_back");
-static BURY: Script = script!("time", "record", "lease", "bury");
+static BURY: Script = script!("time", "record", "ended", "lease", "bury");
+static DEAD: Script = script!("time", "ended", "dead");
+static DEATHS: Script = script!("time", "deaths");
+static REVIVE: Script = script!("time", "record", "revive");
 
 /// The pause before a due delivery is examined again that could not be taken: its
 /// record was absent or unreadable.
@@ -106,7 +109,14 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisLedger<C> {
         let record = shard.record(&id);
         let retention = digits(self.retention.finished());
         let args = [&[retention.as_bytes(), id.as_bytes()], args].concat();
-        self.run(script, &[&record, &shard.due, &shard.ends], &args)
+        let Shard {
+            due,
+            ends,
+            dead,
+            dead_ends,
+            ..
+        } = &shard;
+        self.run(script, &[&record, due, ends, dead, dead_ends], &args)
             .await
     }
 
@@ -204,6 +214,48 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisLedger<C> {
             }
         }
         Ok(None)
+    }
+
+    async fn dead_after(&self, after: Option<DeliveryKey>) -> Result<DeadPage, LedgerError> {
+        let first = after.map_or(0, keys::number);
+        let mut after = Bytes::from(after.map_or_else(String::new, |key| key.to_string()));
+        for number in first..keys::SHARDS {
+            let shard = Shard::new(&self.store.prefix, number, Name::NONE);
+            loop {
+                let index = [shard.dead.as_str(), shard.dead_ends.as_str()];
+                let ids: Vec<Bytes> = self.run(&DEAD, &index, &[&after]).await?;
+                let Some(last) = ids.last() else { break };
+                let keys: Vec<_> = ids.iter().filter_map(|id| keys::delivery(id)).collect();
+                if let Some(next) = keys.last() {
+                    return self.dead_of(&shard, &keys, *next).await;
+                }
+                after = last.clone();
+            }
+            after.clear();
+        }
+        Ok(DeadPage::default())
+    }
+
+    async fn dead_of(
+        &self,
+        shard: &Shard,
+        keys: &[DeliveryKey],
+        next: DeliveryKey,
+    ) -> Result<DeadPage, LedgerError> {
+        let records: Vec<_> = keys
+            .iter()
+            .map(|key| shard.record(&key.to_string()))
+            .collect();
+        let records: Vec<_> = records.iter().map(String::as_str).collect();
+        let deaths: Vec<Vec<Bytes>> = self.run(&DEATHS, &records, &[]).await?;
+        let read = keys.iter().zip(&deaths).filter_map(|(key, items)| {
+            let dead = reply::dead(items, *key);
+            // An unreadable record does not block the others.
+            dead.inspect_err(|error| tracing::error!(%error, ?key, "cannot list a dead delivery"))
+                .ok()
+                .flatten()
+        });
+        Ok(DeadPage::new(read.collect(), Some(next)))
     }
 
     async fn resume_now(
@@ -339,11 +391,23 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Ledger for RedisLedger<C
         Box::pin(async move { self.hold(&CALLED_BACK, lease, &[]).await })
     }
 
-    fn bury<'a>(
-        &'a self,
-        lease: Lease,
-        reason: &'a str,
-    ) -> BoxFuture<'a, Result<Hold, LedgerError>> {
-        Box::pin(async move { self.hold(&BURY, lease, &[reason.as_bytes()]).await })
+    fn bury(&self, lease: Lease, death: Death) -> BoxFuture<'_, Result<Hold, LedgerError>> {
+        Box::pin(async move {
+            // Cannot fail: it is text.
+            let about = serde_json::to_vec(&death.about).unwrap_or_default();
+            let args = [death.reason.as_bytes(), &about];
+            self.hold(&BURY, lease, &args).await
+        })
+    }
+
+    fn dead(&self, after: Option<DeliveryKey>) -> BoxFuture<'_, Result<DeadPage, LedgerError>> {
+        Box::pin(self.dead_after(after))
+    }
+
+    fn revive(&self, key: DeliveryKey) -> BoxFuture<'_, Result<Revival, LedgerError>> {
+        Box::pin(async move {
+            let word: Bytes = self.step(&REVIVE, key, &[]).await?;
+            reply::revival(&word)
+        })
     }
 }

@@ -1,11 +1,13 @@
 //! Reads the replies of the scripts.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::keys;
 use crate::ledger::{
-    Claimed, DeliveryKey, Finished, Lease, LedgerError, Owner, Posted, RecordedAnswer, Standing,
-    Taken, Work,
+    Claimed, DeadDelivery, Death, DeliveryKey, Finished, Lease, LedgerError, Owner, Posted,
+    RecordedAnswer, Revival, Standing, Taken, Work,
 };
 
 /// A list of words and stored bytes; `None` if the script refused.
@@ -68,7 +70,7 @@ pub(super) fn begun(run: Option<Bytes>, taken: Lease) -> Result<Option<Lease>, L
 
 pub(super) fn taken(reply: Reply, owner: Owner) -> Result<Option<Taken>, LedgerError> {
     let Some(items) = reply else { return Ok(None) };
-    let [id, run, attempt, delivery, work @ ..] = items.as_slice() else {
+    let [id, run, attempt, revived_after, delivery, work @ ..] = items.as_slice() else {
         return Err(unreadable());
     };
     let key = keys::delivery(id).ok_or_else(unreadable)?;
@@ -84,7 +86,35 @@ pub(super) fn taken(reply: Reply, owner: Owner) -> Result<Option<Taken>, LedgerE
         },
         _ => return Err(unreadable()),
     };
-    Ok(Some(Taken::new(lease, delivery.clone(), work)))
+    let mut taken = Taken::new(lease, delivery.clone(), work);
+    taken.revived_after = number(revived_after)?;
+    Ok(Some(taken))
+}
+
+/// `None` if the delivery is not dead.
+pub(super) fn dead(items: &[Bytes], key: DeliveryKey) -> Result<Option<DeadDelivery>, LedgerError> {
+    let [run, reason, about, answer, age, left] = items else {
+        return Ok(None);
+    };
+    let death = Death {
+        reason: text(reason)?.into(),
+        about: serde_json::from_slice(about).map_err(|_| unreadable())?,
+    };
+    let mut dead = DeadDelivery::new(key, number(run)?, death);
+    dead.has_answer = !answer.is_empty();
+    dead.age = Duration::from_millis(number(age)?);
+    dead.time_left = Duration::from_millis(number(left)?);
+    Ok(Some(dead))
+}
+
+pub(super) fn revival(word: &[u8]) -> Result<Revival, LedgerError> {
+    match word {
+        b"revived" => Ok(Revival::Revived),
+        b"unknown" => Ok(Revival::Unknown),
+        b"not_dead" => Ok(Revival::NotDead),
+        b"too_late" => Ok(Revival::TooLate),
+        _ => Err(unreadable()),
+    }
 }
 
 fn answer(status: &Bytes, document: &Bytes) -> Result<RecordedAnswer, LedgerError> {

@@ -8,8 +8,9 @@ use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 use tokio::time::advance;
 use tower_conductorone::ledger::{
-    Claimed, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError, MemoryLedger, Name, Owner,
-    ParseDeliveryKeyError, Posted, RecordedAnswer, Retention, RetentionError, Standing, Work,
+    Claimed, DeadDelivery, Death, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError,
+    MemoryLedger, Name, Owner, ParseDeliveryKeyError, Posted, RecordedAnswer, Retention,
+    RetentionError, Revival, Standing, Work,
 };
 
 const TERM: Duration = Duration::from_secs(45);
@@ -320,11 +321,79 @@ async fn a_ledger_full_of_bytes_refuses_new_deliveries_until_they_go() {
             .await
             .expect("memory");
         let lease = taken.expect("due").lease;
-        let buried = ledger.bury(lease, "no use").await.expect("memory");
+        let buried = ledger
+            .bury(lease, Death::new("no use"))
+            .await
+            .expect("memory");
         assert_eq!(buried, Hold::Held);
     }
-    // The payloads are gone with the work.
+    // The oldest that is dead makes room.
     start(&ledger, 3).await;
+}
+
+async fn start_dead(ledger: &MemoryLedger, number: u64) {
+    let lease = start(ledger, number).await;
+    let held = ledger.promise(lease, Bytes::from_static(b"work")).await;
+    assert_eq!(held.expect("memory"), Hold::Held);
+    let buried = ledger.bury(lease, Death::new("no use")).await;
+    assert_eq!(buried.expect("memory"), Hold::Held);
+}
+
+async fn dead(ledger: &MemoryLedger) -> Vec<DeadDelivery> {
+    ledger.dead(None).await.expect("memory").deliveries
+}
+
+#[tokio::test(start_paused = true)]
+async fn dead_deliveries_make_room_after_those_that_ended_well() {
+    let ledger = MemoryLedger::default().max_records(3);
+    start_dead(&ledger, 1).await;
+    start_dead(&ledger, 2).await;
+    advance(MINUTE).await;
+    start_answered(&ledger, 3, "{}").await;
+    claim(&ledger, 4).await.expect_err("full");
+    advance(HOUR).await;
+    start_answered(&ledger, 4, "{}").await;
+    assert_eq!(dead(&ledger).await.len(), 2);
+    start_answered(&ledger, 5, "{}").await;
+    let left = dead(&ledger).await;
+    assert_eq!((left.len(), left[0].key), (1, key(2)));
+    let revived = ledger.revive(key(1)).await.expect("memory");
+    assert_eq!(revived, Revival::Unknown);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_delivery_can_be_revived_until_its_callbacks_deadline() {
+    let ledger = MemoryLedger::new(Retention::new(HOUR, DAY).expect("in range"));
+    start_dead(&ledger, 1).await;
+    advance(just_under(DAY)).await;
+    let [delivery] = dead(&ledger).await.try_into().expect("one");
+    let moment = Duration::from_millis(1);
+    assert_eq!(
+        (delivery.age, delivery.time_left),
+        (just_under(DAY), moment)
+    );
+    let revived = ledger.revive(key(1)).await.expect("memory");
+    assert_eq!(revived, Revival::Revived);
+    let taken = ledger.resume(key(1), Owner::random(), TERM).await;
+    let lease = taken.expect("memory").expect("due").lease;
+    // It dies again, later than the deadline.
+    advance(MINUTE).await;
+    let buried = ledger.bury(lease, Death::new("too late")).await;
+    assert_eq!(buried.expect("memory"), Hold::Held);
+    let revived = ledger.revive(key(1)).await.expect("memory");
+    assert_eq!(revived, Revival::TooLate);
+    // As any other, it is kept for an hour after its last step.
+    advance(just_under(HOUR)).await;
+    let [delivery] = dead(&ledger).await.try_into().expect("one");
+    assert_eq!(
+        (delivery.time_left, delivery.death.reason()),
+        (Duration::ZERO, "too late")
+    );
+    advance(moment).await;
+    assert_eq!(dead(&ledger).await, []);
+    let revived = ledger.revive(key(1)).await.expect("memory");
+    assert_eq!(revived, Revival::Unknown);
+    start(&ledger, 1).await;
 }
 
 #[tokio::test(start_paused = true)]

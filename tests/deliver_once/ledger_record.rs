@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::{Instant, advance};
-use tower_conductorone::ledger::record::{Change, RecordStore, Step, Stored, Write};
+use tower_conductorone::ledger::record::{Change, Listed, RecordStore, Step, Stored, Write};
 use tower_conductorone::ledger::{
-    Claimed, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError, Name, Owner, Posted,
-    RecordedAnswer, Retention, Standing,
+    Claimed, Death, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError, Name, Owner, Posted,
+    RecordedAnswer, Retention, Revival, Standing,
 };
 use tower_conductorone::testing::conformance;
 
@@ -126,6 +126,18 @@ impl RecordStore for Table {
             .collect())
     }
 
+    async fn dead_keys(&self, after: Option<DeliveryKey>) -> Result<Vec<DeliveryKey>, LedgerError> {
+        let rows = self.rows.lock().expect("no panic");
+        let mut dead: Vec<_> = rows
+            .iter()
+            .filter(|(key, (_, row))| row.listed == Some(Listed::Dead) && Some(**key) > after)
+            .map(|(key, _)| *key)
+            .collect();
+        dead.sort_unstable();
+        dead.truncate(7);
+        Ok(dead)
+    }
+
     fn retention(&self) -> Retention {
         self.retention
     }
@@ -182,8 +194,17 @@ async fn the_state_of_each_stage_is_documented_json() {
     let lease = r#""owner":"01010101010101010101010101010101","run":1,"attempt""#;
     let text = |table: &Table, expected: &str| {
         let state = table.stored().state;
-        assert_eq!(state, expected.replace("LEASE", lease));
-        assert!(state.len() < 250, "{}", state.len());
+        let days = Retention::default().callback().as_millis();
+        let deadline = (1_000_000 + days).to_string();
+        let expected = expected
+            .replace("LEASE", lease)
+            .replace("DEADLINE", &deadline);
+        assert_eq!(state, expected);
+        assert!(
+            state.len() < 250 || state.contains("reason"),
+            "{}",
+            state.len()
+        );
     };
     let table = Table::new(false);
     let run = start(&table).await;
@@ -235,12 +256,72 @@ async fn the_state_of_each_stage_is_documented_json() {
         &table,
         r#"{"version":1,"stage":"promised",LEASE:0,"held":true}"#,
     );
-    let held = table.bury(run, "gone \"\0\"").await.expect("a reply");
+    let death = Death::new("gone \"\0\"").of("a.example", "an.Event");
+    let death = death.id("webhook", "2").id("task", "1");
+    let held = table.bury(run, death).await.expect("a reply");
     assert_eq!(held, Hold::Held);
     text(
         &table,
-        r#"{"version":1,"stage":"dead",LEASE:0,"held":false,"reason":"gone \"\u0000\""}"#,
+        r#"{"version":1,"stage":"dead",LEASE:0,"held":false,"deadline":DEADLINE,"reason":"gone \"\u0000\"","about":{"tenant":"a.example","event":"an.Event","ids":{"task":"1","webhook":"2"}}}"#,
     );
+    assert_eq!(table.revive(KEY).await.expect("a reply"), Revival::Revived);
+    let nobody = "0".repeat(32);
+    text(
+        &table,
+        &format!(
+            r#"{{"version":1,"stage":"promised","owner":"{nobody}","run":1,"attempt":0,"held":false,"revived_after":1}}"#
+        ),
+    );
+
+    let table = Table::new(false);
+    let sending = store(&table).await;
+    let held = table
+        .bury(sending, Death::new("no"))
+        .await
+        .expect("a reply");
+    assert_eq!(held, Hold::Held);
+    text(
+        &table,
+        r#"{"version":1,"stage":"dead",LEASE:1,"held":false,"status":200,"posted":"no","deadline":DEADLINE,"reason":"no","about":{"tenant":"","event":"","ids":{}}}"#,
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_record_keeps_its_deadline_whatever_the_retention_of_who_reads_it() {
+    let mut table = Table::new(true);
+    let (hour, day) = (Duration::from_secs(3_600), Duration::from_secs(86_400));
+    let retention = Retention::new(hour, day).expect("in range");
+    table.retention = retention;
+    let run = promise(&table).await;
+    let held = table.bury(run, Death::new("no")).await.expect("a reply");
+    assert_eq!(held, Hold::Held);
+    let expires_at = table.stored().expires_at;
+    // As with a tool that knows no better.
+    table.retention = Retention::default();
+    advance(hour).await;
+    let page = table.dead(None).await.expect("a reply");
+    let [dead] = page.deliveries.as_slice() else {
+        panic!("one is dead: {page:?}");
+    };
+    assert_eq!((dead.age, dead.time_left), (hour, 23 * hour));
+    assert_eq!(table.revive(KEY).await.expect("a reply"), Revival::Revived);
+    assert_eq!(table.stored().expires_at, expires_at);
+    table.retention = retention;
+    let taken = table
+        .resume(KEY, Owner::random(), TERM)
+        .await
+        .expect("a reply");
+    let lease = taken.expect("due").lease;
+    let held = table.bury(lease, Death::new("no")).await.expect("a reply");
+    assert_eq!(held, Hold::Held);
+    advance(23 * hour).await;
+    assert_eq!(table.revive(KEY).await.expect("a reply"), Revival::TooLate);
+    let page = table.dead(None).await.expect("a reply");
+    assert_eq!(page.deliveries.len(), 1);
+    advance(hour).await;
+    assert_eq!(table.revive(KEY).await.expect("a reply"), Revival::Unknown);
+    let page = table.dead(None).await.expect("a reply");
+    assert_eq!(page.deliveries, []);
 }
 
 #[tokio::test(start_paused = true)]
@@ -252,30 +333,55 @@ async fn secrets_are_kept_no_longer_than_they_are_needed() {
         (
             stored.delivery.is_some(),
             stored.answer.is_some(),
-            stored.is_promised,
+            stored.listed,
         )
     };
+    let promised = Some(Listed::Promised);
     let table = Table::new(true);
     let run = start(&table).await;
-    assert_eq!(secrets(&table), (false, false, false));
+    assert_eq!(secrets(&table), (false, false, None));
     let answer = RecordedAnswer::new(200, "{}");
     let finished = table.finish(run, answer).await.expect("a reply");
     assert_eq!(finished, Finished::Answered);
-    assert_eq!(secrets(&table), (false, true, false));
+    assert_eq!(secrets(&table), (false, true, None));
 
     let table = Table::new(true);
     let sending = store(&table).await;
-    assert_eq!(secrets(&table), (true, true, true));
+    assert_eq!(secrets(&table), (true, true, promised));
     let held = table.called_back(sending).await.expect("a reply");
     assert_eq!(held, Hold::Held);
-    assert_eq!(secrets(&table), (false, false, false));
+    assert_eq!(secrets(&table), (false, false, None));
 
     let table = Table::new(true);
     let run = promise(&table).await;
-    assert_eq!(secrets(&table), (true, false, true));
-    let held = table.bury(run, "too late").await.expect("a reply");
+    assert_eq!(secrets(&table), (true, false, promised));
+    let held = table
+        .bury(run, Death::new("too late"))
+        .await
+        .expect("a reply");
     assert_eq!(held, Hold::Held);
-    assert_eq!(secrets(&table), (false, false, false));
+    assert_eq!(secrets(&table), (true, false, Some(Listed::Dead)));
+
+    let table = Table::new(true);
+    let sending = store(&table).await;
+    let held = table
+        .bury(sending, Death::new("refused"))
+        .await
+        .expect("a reply");
+    assert_eq!(held, Hold::Held);
+    assert_eq!(secrets(&table), (true, true, Some(Listed::Dead)));
+    let page = table.dead(None).await.expect("a reply");
+    assert_eq!(page.deliveries.len(), 1);
+    assert!(!format!("{page:?}").contains("secret"), "{page:?}");
+    assert_eq!(table.revive(KEY).await.expect("a reply"), Revival::Revived);
+    assert_eq!(secrets(&table), (true, true, promised));
+    let taken = table
+        .resume(KEY, Owner::random(), TERM)
+        .await
+        .expect("a reply");
+    let held = table.called_back(taken.expect("due").lease).await;
+    assert_eq!(held.expect("a reply"), Hold::Held);
+    assert_eq!(secrets(&table), (false, false, None));
 
     let step = Step::promise(Retention::default(), run, Bytes::from_static(b"secret"));
     let guess = step.guess().expect("one");
@@ -315,7 +421,7 @@ async fn a_record_of_a_newer_version_is_left_alone() {
         table.release(lease, TERM).await,
         table.postpone(lease, TERM, Posted::No).await,
         table.called_back(lease).await,
-        table.bury(lease, "dead").await,
+        table.bury(lease, Death::new("dead")).await,
     ] {
         assert_eq!(hold.expect("a reply"), Hold::Lost);
     }
@@ -327,6 +433,15 @@ async fn a_record_of_a_newer_version_is_left_alone() {
         table.take(Name::NONE, owner, TERM).await.expect("a reply"),
         None
     );
+    let error = table.revive(KEY).await.expect_err("newer");
+    assert_eq!(
+        error.to_string(),
+        "the delivery's record is of a newer version"
+    );
+    newer.listed = Some(Listed::Dead);
+    table.put(newer.clone());
+    let page = table.dead(None).await.expect("a reply");
+    assert_eq!((page.deliveries, page.next), (vec![], Some(KEY)));
     assert_eq!(table.stored(), newer, "nothing changed");
     // Nor when it seems to have expired.
     advance(30 * 24 * 60 * 60 * Duration::from_secs(1)).await;
@@ -421,7 +536,7 @@ async fn a_record_expires_and_nothing_of_it_is_left_in_the_next() {
     );
     let stored = table.stored();
     assert_eq!(
-        (stored.delivery, stored.answer, stored.is_promised),
-        (None, None, false)
+        (stored.delivery, stored.answer, stored.listed),
+        (None, None, None)
     );
 }

@@ -10,8 +10,8 @@ use redis::aio::ConnectionLike;
 use redis::{Cmd, Pipeline, RedisFuture, Value};
 use tokio::runtime::Runtime;
 use tower_conductorone::ledger::{
-    Claimed, Finished, Hold, Lease, Ledger, MemoryLedger, Name, Owner, Posted, RecordedAnswer,
-    Retention,
+    Claimed, Death, Finished, Hold, Lease, Ledger, MemoryLedger, Name, Owner, Posted,
+    RecordedAnswer, Retention, Revival,
 };
 use tower_conductorone::redis::{RedisConnection, RedisLedger};
 use tower_conductorone::testing::conformance;
@@ -160,12 +160,17 @@ async fn every_key_expires_with_what_it_is_for() {
     assert_eq!(held.expect("a reply"), Hold::Held);
     is_kept(&index, 2 * DAY + HOUR).await;
     is_kept(&ends, 2 * DAY + HOUR).await;
-    let held = ledger.bury(lease, "no use").await;
+    let held = ledger.bury(lease, Death::new("no use")).await;
     assert_eq!(held.expect("a reply"), Hold::Held);
-    let promised: u32 = ask(&server, &["ZCARD", &index]).await;
-    assert_eq!(promised, 1);
+    for index in [&index, &ends] {
+        let promised: u32 = ask(&server, &["ZCARD", index]).await;
+        assert_eq!(promised, 1);
+    }
     let other = format!("app:{{01}}:{names}{}", "11".repeat(32));
-    is_kept(&other, HOUR).await;
+    let (dead, dead_ends) = ("app:{01}:dead".to_owned(), "app:{01}:dead_ends".to_owned());
+    for name in [&other, &dead, &dead_ends] {
+        is_kept(name, DAY + HOUR).await;
+    }
     let lease = start(&ledger, 33).await;
     let finished = ledger.finish(lease, RecordedAnswer::new(200, "{}")).await;
     assert_eq!(finished.expect("a reply"), Finished::Answered);
@@ -174,7 +179,7 @@ async fn every_key_expires_with_what_it_is_for() {
     // And there is nothing else.
     let mut names: Vec<String> = ask(&server, &["KEYS", "*"]).await;
     names.sort();
-    assert_eq!(names, [record, other, third, index, ends]);
+    assert_eq!(names, [record, other, third, dead, dead_ends, index, ends]);
 }
 
 #[tokio::test]
@@ -227,6 +232,107 @@ async fn a_promise_whose_record_seems_absent_is_kept_in_the_index_until_its_end(
     assert_eq!(take().await, None);
     let left: u32 = ask(&server, &["ZCARD", due]).await;
     assert_eq!(left, 2);
+}
+
+#[tokio::test]
+async fn a_dead_delivery_whose_record_has_ended_leaves_the_index() {
+    let server = RedisServer::start(&[]);
+    let ledger = RedisLedger::new(connection(&server));
+    let die = async |number| {
+        let lease = start(&ledger, number).await;
+        let held = ledger.promise(lease, Bytes::from_static(b"work")).await;
+        assert_eq!(held.expect("a reply"), Hold::Held);
+        let held = ledger.bury(lease, Death::new("no use")).await;
+        assert_eq!(held.expect("a reply"), Hold::Held);
+    };
+    let dead = async || {
+        let page = ledger.dead(None).await.expect("a reply");
+        let mut dead: Vec<_> = page.deliveries.iter().map(|dead| dead.key).collect();
+        dead.sort_unstable();
+        dead
+    };
+    let counts = async || {
+        let dead: u32 = ask(&server, &["ZCARD", "c1:{01}:dead"]).await;
+        let ends: u32 = ask(&server, &["ZCARD", "c1:{01}:dead_ends"]).await;
+        (dead, ends)
+    };
+    let record = |number: &str| format!("{}{}", "00".repeat(16), number.repeat(32));
+    for number in [1, 17, 33] {
+        die(number).await;
+    }
+    assert_eq!(dead().await, [key(1), key(17), key(33)]);
+    // It seems absent, as while a cluster moves the slot; it is not listed, but kept.
+    let name = format!("c1:{{01}}:{}", record("11"));
+    let () = ask(&server, &["RENAME", &name, "{01}:elsewhere"]).await;
+    assert_eq!(dead().await, [key(1), key(33)]);
+    assert_eq!(counts().await, (3, 3));
+    // Its record has ended: a look at the list removes it, and so does another death.
+    let () = ask(&server, &["ZADD", "c1:{01}:dead_ends", "1", &record("11")]).await;
+    assert_eq!(dead().await, [key(1), key(33)]);
+    assert_eq!(counts().await, (2, 2));
+    let () = ask(&server, &["ZADD", "c1:{01}:dead_ends", "1", &record("21")]).await;
+    die(49).await;
+    assert_eq!(counts().await, (2, 2));
+    assert_eq!(dead().await, [key(1), key(49)]);
+    // And a revival.
+    for number in [1, 49] {
+        let revived = ledger.revive(key(number)).await.expect("a reply");
+        assert_eq!(revived, Revival::Revived);
+    }
+    assert_eq!(counts().await, (0, 0));
+}
+
+#[tokio::test]
+async fn a_dead_delivery_is_too_late_after_its_callbacks_deadline() {
+    let server = RedisServer::start(&[]);
+    let ledger = RedisLedger::new(connection(&server));
+    let lease = start(&ledger, 1).await;
+    let held = ledger.promise(lease, Bytes::from_static(b"work")).await;
+    assert_eq!(held.expect("a reply"), Hold::Held);
+    let held = ledger.bury(lease, Death::new("no use")).await;
+    assert_eq!(held.expect("a reply"), Hold::Held);
+    let name = format!("c1:{{01}}:{}{}", "00".repeat(16), "01".repeat(32));
+    let deadline: u64 = ask(&server, &["HGET", &name, "deadline"]).await;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("now");
+    let left = Duration::from_millis(deadline).saturating_sub(now);
+    assert!((7 * DAY..=8 * DAY).contains(&left), "{left:?}");
+
+    let passed = now.saturating_sub(HOUR).as_millis().to_string();
+    let () = ask(&server, &["HSET", &name, "deadline", &passed]).await;
+    let () = ask(&server, &["HSET", &name, "due", &passed]).await;
+    let before: Vec<Bytes> = ask(&server, &["HGETALL", &name]).await;
+    let revived = ledger.revive(key(1)).await.expect("a reply");
+    assert_eq!(revived, Revival::TooLate);
+    let after: Vec<Bytes> = ask(&server, &["HGETALL", &name]).await;
+    assert_eq!(before, after);
+    let page = ledger.dead(None).await.expect("a reply");
+    let [dead] = page.deliveries.as_slice() else {
+        panic!("one is dead: {page:?}");
+    };
+    assert_eq!(dead.time_left, Duration::ZERO);
+    assert!((HOUR..2 * HOUR).contains(&dead.age), "{:?}", dead.age);
+
+    // Others are listed beside records that cannot be read, and a newer one is left alone.
+    let () = ask(&server, &["HSET", &name, "version", "2"]).await;
+    ledger.revive(key(1)).await.expect_err("newer");
+    for (number, field, value) in [(17, "about", "{"), (33, "due", "soon"), (49, "run", "")] {
+        let lease = start(&ledger, number).await;
+        let held = ledger.promise(lease, Bytes::from_static(b"work")).await;
+        assert_eq!(held.expect("a reply"), Hold::Held);
+        let held = ledger.bury(lease, Death::new("no use")).await;
+        assert_eq!(held.expect("a reply"), Hold::Held);
+        let digest = format!("{number:02x}").repeat(32);
+        let name = format!("c1:{{01}}:{}{digest}", "00".repeat(16));
+        let () = ask(&server, &["HSET", &name, field, value]).await;
+    }
+    let lease = start(&ledger, 65).await;
+    let held = ledger.promise(lease, Bytes::from_static(b"work")).await;
+    assert_eq!(held.expect("a reply"), Hold::Held);
+    let held = ledger.bury(lease, Death::new("no use")).await;
+    assert_eq!(held.expect("a reply"), Hold::Held);
+    let page = ledger.dead(None).await.expect("a reply");
+    let dead: Vec<_> = page.deliveries.iter().map(|dead| dead.key).collect();
+    assert_eq!(dead, [key(65)]);
 }
 
 #[tokio::test]
@@ -349,7 +455,7 @@ struct Step {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let words = prop::sample::select(vec!["", "same", "other\0\r\n"]);
     let back = prop::sample::select(vec![0, 0, 0, 0, 1, 2]);
-    let step = (0..11_u8, 1..=3_u8, 0..4_u8, any::<bool>(), back, words).prop_map(
+    let step = (0..12_u8, 1..=3_u8, 0..4_u8, any::<bool>(), back, words).prop_map(
         |(what, number, owner, long, back, word)| Step {
             what,
             number,
@@ -420,7 +526,11 @@ async fn replies(ledger: &impl Ledger, steps: &[Step]) -> Vec<String> {
                 None,
             ),
             9 => (format!("{:?}", ledger.called_back(lease).await), None),
-            _ => (format!("{:?}", ledger.bury(lease, step.word).await), None),
+            10 => (format!("{:?}", ledger.revive(key(step.number)).await), None),
+            _ => (
+                format!("{:?}", ledger.bury(lease, Death::new(step.word)).await),
+                None,
+            ),
         };
         replies.push(reply);
         leases.extend(next);

@@ -11,8 +11,8 @@ use tokio::task::yield_now;
 use tokio::time::advance;
 use tower_conductorone::BoxFuture;
 use tower_conductorone::ledger::{
-    Claimed, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError, MemoryLedger, Name, Owner,
-    Posted, RecordedAnswer, Standing, Taken, Work,
+    Claimed, DeadPage, Death, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError,
+    MemoryLedger, Name, Owner, Posted, RecordedAnswer, Revival, Standing, Taken, Work,
 };
 use tower_conductorone::replay::{
     Claim, MemoryReplayStore, ReplayStore, ReplayStoreError, TokenId,
@@ -71,9 +71,13 @@ enum LedgerFault {
     LayersAreMixed,
     BurialsAreIgnored,
     CallbacksAreIgnored,
+    DeathsAreNotListed,
+    PagesAreCutShort,
+    RevivalsAreIgnored,
+    RevivedRunsAreCountedOn,
 }
 
-const LEDGER_FAULTS: [LedgerFault; 21] = [
+const LEDGER_FAULTS: [LedgerFault; 25] = [
     LedgerFault::ClaimsInTwoSteps,
     LedgerFault::ForgetsWhoClaimed,
     LedgerFault::LeasesEndNever,
@@ -95,6 +99,10 @@ const LEDGER_FAULTS: [LedgerFault; 21] = [
     LedgerFault::LayersAreMixed,
     LedgerFault::BurialsAreIgnored,
     LedgerFault::CallbacksAreIgnored,
+    LedgerFault::DeathsAreNotListed,
+    LedgerFault::PagesAreCutShort,
+    LedgerFault::RevivalsAreIgnored,
+    LedgerFault::RevivedRunsAreCountedOn,
 ];
 
 #[test]
@@ -257,6 +265,13 @@ impl Ledger for WeakLedger {
                     }
                     Ok(taken)
                 }
+                LedgerFault::RevivedRunsAreCountedOn => {
+                    let mut taken = self.memory.take(layer, owner, term).await?;
+                    if let Some(taken) = &mut taken {
+                        taken.revived_after = 0;
+                    }
+                    Ok(taken)
+                }
                 _ => self.memory.take(layer, owner, term).await,
             }
         })
@@ -280,10 +295,29 @@ impl Ledger for WeakLedger {
         }
     }
 
-    fn bury<'a>(&'a self, lease: Lease, reason: &'a str) -> Reply<'a, Hold> {
+    fn bury(&self, lease: Lease, death: Death) -> Reply<'_, Hold> {
         match self.fault {
             LedgerFault::BurialsAreIgnored => Box::pin(async { Ok(Hold::Held) }),
-            _ => self.memory.bury(lease, reason),
+            _ => self.memory.bury(lease, death),
+        }
+    }
+
+    fn dead(&self, after: Option<DeliveryKey>) -> Reply<'_, DeadPage> {
+        Box::pin(async move {
+            let mut page = self.memory.dead(after).await?;
+            match self.fault {
+                LedgerFault::DeathsAreNotListed => page.deliveries.clear(),
+                LedgerFault::PagesAreCutShort => page.deliveries.truncate(50),
+                _ => {}
+            }
+            Ok(page)
+        })
+    }
+
+    fn revive(&self, key: DeliveryKey) -> Reply<'_, Revival> {
+        match self.fault {
+            LedgerFault::RevivalsAreIgnored => Box::pin(async { Ok(Revival::Revived) }),
+            _ => self.memory.revive(key),
         }
     }
 }

@@ -9,13 +9,13 @@ CREATE TABLE IF NOT EXISTS c1_deliveries (
     -- One JSON object: the stage, the run, the lease. No secrets.
     state        text NOT NULL,
     -- SECRET: the webhook with its callback URL, with which anyone can answer it.
-    -- Only while the delivery is promised or its answer is not yet posted.
+    -- Only while the delivery is promised, its answer is not yet posted, or it is dead.
     delivery     bytea,
     -- SECRET: the response document.
     answer       bytea,
-    -- Whether the delivery was answered 202 and is not over.
-    promised     boolean NOT NULL,
-    -- When the lease or the pause ends.
+    -- 'promised': it was answered 202 and is not over. 'dead': it was, and was given up.
+    listed       text COLLATE "C",
+    -- When the lease or the pause ends; of a dead delivery: when it was given up.
     due_at       timestamptz NOT NULL,
     -- When the row may be deleted.
     expires_at   timestamptz NOT NULL,
@@ -23,7 +23,10 @@ CREATE TABLE IF NOT EXISTS c1_deliveries (
     revision     bigint NOT NULL
 -- Room for the new versions of rows beside the old ones (heap-only tuples).
 ) WITH (fillfactor = 85);
-CREATE INDEX IF NOT EXISTS c1_deliveries_due ON c1_deliveries (layer, due_at) WHERE promised;
+CREATE INDEX IF NOT EXISTS c1_deliveries_due ON c1_deliveries (layer, due_at)
+    WHERE listed = 'promised';
+CREATE INDEX IF NOT EXISTS c1_deliveries_dead ON c1_deliveries (delivery_key)
+    WHERE listed = 'dead';
 CREATE INDEX IF NOT EXISTS c1_deliveries_expiry ON c1_deliveries (expires_at);
 
 -- One row for each token that was used. `PostgresReplayStore` needs SELECT, INSERT,

@@ -10,20 +10,23 @@ CREATE TABLE IF NOT EXISTS c1_deliveries (
     -- One JSON object: the stage, the run, the lease. No secrets.
     state        TEXT NOT NULL,
     -- SECRET: the webhook with its callback URL, with which anyone can answer it.
-    -- Only while the delivery is promised or its answer is not yet posted.
+    -- Only while the delivery is promised, its answer is not yet posted, or it is dead.
     delivery     BLOB,
     -- SECRET: the response document.
     answer       BLOB,
-    -- Whether the delivery was answered 202 and is not over.
-    promised     INTEGER NOT NULL,
-    -- When the lease or the pause ends.
+    -- 'promised': it was answered 202 and is not over. 'dead': it was, and was given up.
+    listed       TEXT,
+    -- When the lease or the pause ends; of a dead delivery: when it was given up.
     due_at       INTEGER NOT NULL,
     -- When the row may be deleted.
     expires_at   INTEGER NOT NULL,
     -- New with each change.
     revision     INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX IF NOT EXISTS c1_deliveries_due ON c1_deliveries (layer, due_at) WHERE promised;
+CREATE INDEX IF NOT EXISTS c1_deliveries_due ON c1_deliveries (layer, due_at)
+    WHERE listed = 'promised';
+CREATE INDEX IF NOT EXISTS c1_deliveries_dead ON c1_deliveries (delivery_key)
+    WHERE listed = 'dead';
 CREATE INDEX IF NOT EXISTS c1_deliveries_expiry ON c1_deliveries (expires_at);
 
 -- One row for each token that was used.

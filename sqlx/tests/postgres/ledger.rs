@@ -7,7 +7,8 @@ use bytes::Bytes;
 use sqlx::{AssertSqlSafe, PgPool, query, query_as, query_scalar};
 use tokio::task::JoinSet;
 use tower_conductorone::ledger::{
-    Claimed, Finished, Hold, Ledger, Name, Owner, RecordedAnswer, Retention, Standing,
+    Claimed, Death, Finished, Hold, Ledger, Name, Owner, RecordedAnswer, Retention, Revival,
+    Standing,
 };
 use tower_conductorone::replay::{Claim, ReplayStore, TokenId};
 use tower_conductorone::testing::conformance;
@@ -113,16 +114,16 @@ async fn a_row_can_be_read_by_a_person() {
         .promise(lease, Bytes::from_static(b"the callback"))
         .await;
     assert_eq!(held.expect("a reply"), Hold::Held);
-    let (key, layer, stage, delivery, answer, promised): (
+    let (key, layer, stage, delivery, answer, listed): (
         String,
         String,
         String,
         String,
         Option<Vec<u8>>,
-        bool,
+        String,
     ) = query_as(
         "SELECT delivery_key, layer, state::json->>'stage', convert_from(delivery, 'UTF8'), \
-         answer, promised FROM c1_deliveries",
+         answer, listed FROM c1_deliveries",
     )
     .fetch_one(&pool)
     .await
@@ -133,8 +134,8 @@ async fn a_row_can_be_read_by_a_person() {
         ("0000000000000000", "promised")
     );
     assert_eq!(
-        (delivery.as_str(), answer, promised),
-        ("the callback", None, true)
+        (delivery.as_str(), answer, listed.as_str()),
+        ("the callback", None, "promised")
     );
     let (due, expires): (f64, f64) = query_as(
         "SELECT extract(epoch FROM due_at - now())::float8, \
@@ -164,6 +165,57 @@ async fn a_row_can_be_read_by_a_person() {
     .await
     .expect("a count");
     assert_eq!(secrets, 0);
+}
+
+#[tokio::test]
+async fn a_dead_row_can_be_revived_until_its_deadline_and_then_expires() {
+    let pool = pool(2).await;
+    let ledger = ledger(&pool).await;
+    for number in [1, 2] {
+        let lease = start(&ledger, number).await;
+        let held = ledger.promise(lease, Bytes::from_static(b"work")).await;
+        assert_eq!(held.expect("a reply"), Hold::Held);
+        let death = Death::new("no use").of("a.example", "an.Event");
+        let held = ledger.bury(lease, death.id("task", "7")).await;
+        assert_eq!(held.expect("a reply"), Hold::Held);
+    }
+    let (listed, reason, task, left, delivery): (String, String, String, f64, Vec<u8>) = query_as(
+        "SELECT listed, state::json->>'reason', state::json->'about'->'ids'->>'task', \
+         (state::json->>'deadline')::float8 / 1000 - extract(epoch FROM now())::float8, delivery \
+         FROM c1_deliveries LIMIT 1",
+    )
+    .fetch_one(&pool)
+    .await
+    .expect("a row");
+    assert_eq!(
+        (listed, reason, task),
+        ("dead".into(), "no use".into(), "7".into())
+    );
+    assert_eq!(delivery, b"work");
+    let eight_days = 8.0 * 86_400.0;
+    assert!((eight_days - 60.0..=eight_days).contains(&left), "{left}");
+
+    query("UPDATE c1_deliveries SET state = jsonb_set(state::jsonb, '{deadline}', '1')::text")
+        .execute(&pool)
+        .await
+        .expect("rows");
+    let revived = ledger.revive(key(1)).await.expect("a reply");
+    assert_eq!(revived, Revival::TooLate);
+    let page = ledger.dead(None).await.expect("a reply");
+    let left: Vec<_> = page.deliveries.iter().map(|dead| dead.time_left).collect();
+    assert_eq!(left, [Duration::ZERO; 2]);
+
+    query("UPDATE c1_deliveries SET expires_at = now() WHERE delivery_key = $1")
+        .bind(key(1).to_string())
+        .execute(&pool)
+        .await
+        .expect("a row");
+    let revived = ledger.revive(key(1)).await.expect("a reply");
+    assert_eq!(revived, Revival::Unknown);
+    let page = ledger.dead(None).await.expect("a reply");
+    let left: Vec<_> = page.deliveries.iter().map(|dead| dead.key).collect();
+    assert_eq!(left, [key(2)]);
+    assert_eq!(ledger.sweep().await.expect("a sweep"), 1);
 }
 
 #[tokio::test]
@@ -239,7 +291,7 @@ async fn expired_rows_are_deleted_in_batches() {
     let store = PostgresReplayStore::new(pool.clone());
     start(&ledger, 1).await;
     for statement in [
-        "INSERT INTO c1_deliveries SELECT 'old' || n, 'x', '{}', NULL, NULL, false, now(), \
+        "INSERT INTO c1_deliveries SELECT 'old' || n, 'x', '{}', NULL, NULL, 'dead', now(), \
          now() - interval '1 hour', 0 FROM generate_series(1, 1200) AS n",
         "INSERT INTO c1_tokens SELECT 'a.example', n::text::bytea, '', \
          now() - interval '1 hour' FROM generate_series(1, 600) AS n",
@@ -299,7 +351,7 @@ async fn no_step_reads_the_whole_table() {
     let ledger = ledger(&pool).await;
     query(
         "INSERT INTO c1_deliveries SELECT lpad(n::text, 96, '0'), '0000000000000000', '{}', \
-         NULL, NULL, n % 1000 = 0, now() + n * interval '1 second', now() + n * interval '1 day', \
+         NULL, NULL, CASE n % 1000 WHEN 0 THEN 'promised' WHEN 1 THEN 'dead' END, now() + n * interval '1 second', now() + n * interval '1 day', \
          0 FROM generate_series(1, 200000) AS n",
     )
     .execute(&pool)
@@ -330,6 +382,9 @@ async fn no_step_reads_the_whole_table() {
         assert!(taken.expect("a reply").is_some());
         let taken = ledger.take(Name::NONE, Owner::random(), TERM).await;
         assert_eq!(taken.expect("a reply"), None);
+        // What is here has no state that can be read, and is passed over.
+        let page = ledger.dead(None).await;
+        assert!(page.expect("a reply").deliveries.is_empty());
         query("UPDATE c1_deliveries SET expires_at = now() WHERE delivery_key = $1")
             .bind(format!("{number:096}"))
             .execute(&pool)

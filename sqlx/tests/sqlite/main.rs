@@ -190,7 +190,7 @@ async fn expired_rows_are_deleted_in_batches() {
     start(&ledger, 1).await;
     for statement in [
         "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 1200) \
-         INSERT INTO c1_deliveries SELECT 'old' || n, 'x', '{}', NULL, NULL, 0, 0, 0, 0 FROM n",
+         INSERT INTO c1_deliveries SELECT 'old' || n, 'x', '{}', NULL, NULL, 'dead', 0, 0, 0 FROM n",
         "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 600) \
          INSERT INTO c1_tokens SELECT 'a.example', CAST(n AS BLOB), x'', 0 FROM n",
     ] {

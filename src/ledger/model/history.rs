@@ -2,7 +2,7 @@
 
 use super::replica::{Reply, Request};
 use crate::ledger::state::{Record, Stage};
-use crate::ledger::{Finished, RecordedAnswer};
+use crate::ledger::{Finished, Hold, Lease, RecordedAnswer};
 
 /// What happened, to be judged.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -11,6 +11,9 @@ pub(super) struct History {
     /// Leases that ended without a result: released or expired.
     pub(super) ended: u32,
     pub(super) late_refused: bool,
+    /// Under which lease the delivery was given up last.
+    pub(super) buried: Option<Lease>,
+    pub(super) late_burial_refused: bool,
     pub(super) wrong: Option<Wrong>,
 }
 
@@ -26,6 +29,7 @@ pub(super) enum Wrong {
     ToldTwoThings,
     Overwritten,
     LateFinisher,
+    LateBurial,
 }
 
 impl History {
@@ -52,13 +56,27 @@ impl History {
                     !matches!(stage, Stage::Running(None) | Stage::Answered(_))
                 }
                 (Stage::Stored { answer, .. }, Stage::Stored { answer: now, .. }) => answer == now,
-                (Stage::Stored { .. }, stage) => {
-                    matches!(stage, Stage::CalledBack | Stage::Dead(_))
+                (Stage::Stored { answer, .. }, Stage::Dead(dead))
+                | (Stage::Dead(dead), Stage::Stored { answer, .. }) => {
+                    matches!(&dead.answer, Some((kept, _)) if kept == answer)
                 }
+                (Stage::Stored { .. }, stage) => matches!(stage, Stage::CalledBack),
+                (Stage::Dead(dead), Stage::Running(Some(_))) => dead.answer.is_none(),
                 (before, after) => before == after,
             };
             if !kept {
                 self.wrong.get_or_insert(Wrong::Overwritten);
+            }
+        }
+        if let (Request::Bury(lease), Reply::Hold(hold), Some(before)) = (request, reply, before) {
+            // The request of who gave it up before it was revived.
+            let is_late = !before.is_dead() && self.buried == Some(lease);
+            match hold {
+                Hold::Held if is_late => {
+                    self.wrong.get_or_insert(Wrong::LateBurial);
+                }
+                Hold::Held => self.buried = Some(lease),
+                Hold::Lost => self.late_burial_refused |= is_late,
             }
         }
         if let (Request::Finish(lease), Some(before)) = (request, before) {

@@ -43,6 +43,8 @@ struct Bounds {
     owners: u8,
     /// The number of crashes, lost requests, lost replies, and clock jumps.
     faults: u8,
+    /// The number of times that an operator asks to revive the delivery.
+    revivals: u8,
 }
 
 struct Deliveries {
@@ -72,6 +74,7 @@ enum Action {
     ServeStray,
     Crash(usize),
     Jump(usize),
+    Revive,
 }
 
 impl Model for Deliveries {
@@ -88,6 +91,9 @@ impl Model for Deliveries {
         }
         if world.stray.is_some() {
             actions.push(Action::ServeStray);
+        }
+        if world.revivals < self.bounds.revivals && world.may_be_revived(self.bug) {
+            actions.push(Action::Revive);
         }
         let may_fail = world.faults < self.bounds.faults;
         for (index, replica) in world.replicas.iter().enumerate() {
@@ -153,6 +159,10 @@ impl Model for Deliveries {
                 world.replicas[index].doing = Doing::Nothing;
                 world.faults += 1;
             }
+            Action::Revive => {
+                self.serve(&mut world, Request::Revive, 0);
+                world.revivals += 1;
+            }
             Action::Jump(index) => {
                 world.replicas[index].clock_error = millis(TERM);
                 world.faults += 1;
@@ -168,7 +178,7 @@ impl Model for Deliveries {
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        vec![
+        let mut properties = vec![
             Property::<Self>::always("one lease in force", |_, world| {
                 let acting = world.turns().filter(|turn| world.now < turn.until);
                 acting.count() <= 1
@@ -193,6 +203,10 @@ impl Model for Deliveries {
                 let run = world.record.as_ref().map_or(0, |record| record.lease.run());
                 run <= 1 + world.history.ended
             }),
+            Property::<Self>::always(
+                "a late request does not kill a revived delivery",
+                |_, world| world.history.wrong != Some(Wrong::LateBurial),
+            ),
             Property::<Self>::sometimes("an answer", |_, world| {
                 matches!(world.history.told, Some(Told::Answer(_)))
             }),
@@ -212,22 +226,51 @@ impl Model for Deliveries {
                 world.turns().count() == 2
             }),
             Property::<Self>::sometimes("a late finisher", |_, world| world.history.late_refused),
-        ]
+        ];
+        if self.bounds.revivals > 0 {
+            properties.extend([
+                Property::<Self>::sometimes("a callback after a revival", |_, world| {
+                    world.revivals > 0
+                        && world.stage_of_run(2, |stage| matches!(stage, Stage::CalledBack))
+                }),
+                Property::<Self>::sometimes("a revived answer's callback", |_, world| {
+                    world.revivals > 0
+                        && world.stage_of_run(1, |stage| matches!(stage, Stage::CalledBack))
+                }),
+                Property::<Self>::sometimes("a late burial after a revival", |_, world| {
+                    world.history.late_burial_refused
+                }),
+            ]);
+        }
+        properties
     }
+}
+
+fn check(bounds: Bounds) {
+    let model = Deliveries::new(bounds, Bug::None);
+    let checked = model.checker().threads(2).spawn_bfs().join();
+    println!("{} states", checked.unique_state_count());
+    checked.assert_properties();
 }
 
 #[test]
 fn no_order_of_events_breaks_a_promise() {
-    let bounds = Bounds {
+    check(Bounds {
         time: 4,
         owners: 3,
         faults: 2,
-    };
-    let bug = Bug::None;
-    let model = Deliveries::new(bounds, bug);
-    let checked = model.checker().threads(2).spawn_bfs().join();
-    println!("{} states", checked.unique_state_count());
-    checked.assert_properties();
+        revivals: 0,
+    });
+}
+
+#[test]
+fn no_order_of_events_breaks_a_promise_that_is_revived() {
+    check(Bounds {
+        time: 4,
+        owners: 3,
+        faults: 1,
+        revivals: 1,
+    });
 }
 
 #[test]
@@ -236,6 +279,7 @@ fn planted_bugs_are_found() {
         time: 4,
         owners: 3,
         faults: 1,
+        revivals: 1,
     };
     for (bug, expected) in [
         (Bug::SetNotCompareAndSet, "a late finisher is refused"),
@@ -245,6 +289,11 @@ fn planted_bugs_are_found() {
         (Bug::UnrenewedSender, "one lease in force"),
         (Bug::EndlessLease, "no delivery is stuck"),
         (Bug::EndlessLease, "accepted work is never dropped"),
+        (Bug::RevivesTheLiving, "one lease in force"),
+        (
+            Bug::RevivesForItsLastHolder,
+            "a late request does not kill a revived delivery",
+        ),
     ] {
         let wanted = HasDiscoveries::AnyOf([expected].into());
         let model = Deliveries::new(bounds, bug);

@@ -45,6 +45,7 @@ pub(super) enum Request {
     Postpone(Lease, Posted),
     CalledBack(Lease),
     Bury(Lease),
+    Revive,
 }
 
 #[derive(Debug)]
@@ -54,6 +55,7 @@ pub(super) enum Reply {
     Hold(Hold),
     Begun(Option<Lease>),
     Finished(Finished),
+    Revived,
 }
 
 impl Turn {

@@ -6,9 +6,9 @@ use super::record_form;
 use super::replica::{ClockError, Reply, Request, Turn, result_of};
 use super::world::World;
 use super::{Deliveries, KEY, TERM};
-use crate::ledger::Retention;
 use crate::ledger::record::Step;
-use crate::ledger::state::{Millis, Record, Stage, Steps};
+use crate::ledger::state::{Millis, Record, Stage, Steps, millis};
+use crate::ledger::{Death, Retention};
 
 /// The injected bug, which the check must find.
 #[derive(Clone, Copy, PartialEq)]
@@ -20,6 +20,10 @@ pub(super) enum Bug {
     ClientsClock,
     /// Ignores leases: the next claim starts another run at once.
     NoLease,
+    /// Revives a delivery that is not dead.
+    RevivesTheLiving,
+    /// Revives a delivery under the lease of who gave it up.
+    RevivesForItsLastHolder,
     /// Lets leases never expire.
     EndlessLease,
     /// Posts a stored answer for a whole term, without renewing what is left of the
@@ -33,6 +37,28 @@ impl Deliveries {
     fn is_new(&self, record: Option<&Record>, now: Millis, request: Request) -> bool {
         let step = (record.cloned(), now, request);
         self.seen.lock().expect("no panic").insert(step)
+    }
+
+    /// The record that a revival writes.
+    fn revived(
+        &self,
+        write: Option<Record>,
+        before: Option<&Record>,
+        now: Millis,
+    ) -> Option<Record> {
+        match self.bug {
+            Bug::RevivesTheLiving => before.cloned().map(|record| Record {
+                held: false,
+                due_at: now,
+                ..record
+            }),
+            Bug::RevivesForItsLastHolder => write.zip(before).map(|(revived, before)| Record {
+                lease: before.lease,
+                held: true,
+                ..revived
+            }),
+            _ => write,
+        }
     }
 
     /// One atomic step of the store.
@@ -120,13 +146,20 @@ impl Deliveries {
                 hold(step!(form, steps.called_back(record, lease)))
             }
             Request::Bury(lease) => {
-                let form = Step::bury(retention, lease, "dead");
-                hold(step!(form, steps.bury(record, lease, "dead")))
+                let form = Step::bury(retention, lease, death());
+                hold(step!(form, steps.bury(record, lease, death())))
+            }
+            Request::Revive => {
+                step!(Step::dead(retention, KEY), (None, steps.dead(record)));
+                let (write, _) = step!(Step::revive(retention, KEY), steps.revive(record));
+                (self.revived(write, record, now), Reply::Revived)
             }
         };
         if let Some(record) = write {
             let given_up = matches!(request, Request::Release(_) | Request::Postpone(..));
-            world.history.ended += u32::from(given_up);
+            // Its last run ended when it was given up.
+            let ran = request == Request::Revive && matches!(record.stage, Stage::Running(_));
+            world.history.ended += u32::from(given_up || ran);
             world.record = Some(without_expiry(record));
         }
         world
@@ -139,10 +172,21 @@ impl Deliveries {
 /// Without expiry, which is days after everything here.
 fn without_expiry(mut record: Record) -> Record {
     record.expires_at = Millis::MAX;
+    let until = Millis::MAX - millis(Retention::default().finished());
     match &mut record.stage {
-        Stage::Running(Some(promise)) | Stage::Stored { promise, .. } => promise.until = 0,
+        Stage::Running(Some(promise)) | Stage::Stored { promise, .. } => promise.until = until,
         Stage::Running(None) => {}
-        Stage::Answered(_) | Stage::CalledBack | Stage::Dead(_) => record.due_at = 0,
+        Stage::Answered(_) | Stage::CalledBack => record.due_at = 0,
+        Stage::Dead(dead) => {
+            record.due_at = 0;
+            dead.promise.until = until;
+        }
     }
     record
+}
+
+fn death() -> Death {
+    Death::new("dead")
+        .of("example.conductor.one", "an.Event")
+        .id("task", "1")
 }

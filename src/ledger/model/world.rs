@@ -16,6 +16,7 @@ pub(super) struct World {
     pub(super) stray: Option<(Request, ClockError)>,
     pub(super) owners: u8,
     pub(super) faults: u8,
+    pub(super) revivals: u8,
     pub(super) history: History,
 }
 
@@ -34,6 +35,14 @@ impl World {
             requests.push(Request::Take(owner));
         }
         requests
+    }
+
+    /// Whether an operator's request to revive the delivery may do something.
+    pub(super) fn may_be_revived(&self, bug: Bug) -> bool {
+        self.record.as_ref().is_some_and(|record| match bug {
+            Bug::RevivesTheLiving => record.takeable_at().is_some(),
+            _ => record.is_dead(),
+        })
     }
 
     /// Sends a replica's request, and says how far its clock is ahead.

@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::Stored;
-use super::stored::{answer_of, delivery_of, state_of};
+use super::stored::{answer_of, delivery_of, listed, state_of};
+use super::{Listed, Stored};
 use crate::ledger::reply::Redacted;
 use crate::ledger::state::{Millis, Record, millis};
 
@@ -19,8 +19,8 @@ pub struct Change {
     pub delivery: Write,
     /// The change to [`Stored::answer`].
     pub answer: Write,
-    /// The new [`Stored::is_promised`].
-    pub is_promised: bool,
+    /// The new [`Stored::listed`].
+    pub listed: Option<Listed>,
     /// The new [`Stored::due_at`], from now; `None` leaves it.
     pub due_in: Option<Duration>,
     /// The new [`Stored::expires_at`], from now; `None` leaves it.
@@ -55,7 +55,7 @@ impl Change {
             answer: self
                 .answer
                 .onto(stored.and_then(|stored| stored.answer.as_ref())),
-            is_promised: self.is_promised,
+            listed: self.listed,
             due_at: time(self.due_in, |stored| stored.due_at),
             expires_at: time(self.expires_in, |stored| stored.expires_at),
             state: self.state,
@@ -72,7 +72,7 @@ impl Change {
             state: state_of(after),
             delivery: Write::between(before, after, delivery_of),
             answer: Write::between(before, after, answer_of),
-            is_promised: after.takeable_at().is_some(),
+            listed: listed(after),
             due_in: length(|record| record.due_at),
             expires_in: length(|record| record.expires_at),
         }

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use super::{RecordStore, Step};
 use crate::future::BoxFuture;
 use crate::ledger::{
-    Claimed, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError, Name, Owner, Posted,
-    RecordedAnswer, Standing, Taken,
+    Claimed, DeadPage, Death, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError, Name, Owner,
+    Posted, RecordedAnswer, Revival, Standing, Taken,
 };
 
 /// The most due records that one take passes over: others took them meanwhile, or they
@@ -93,13 +93,35 @@ impl<S: RecordStore> Ledger for S {
         Box::pin(self.step(Step::called_back(self.retention(), lease)))
     }
 
-    fn bury<'a>(
-        &'a self,
-        lease: Lease,
-        reason: &'a str,
-    ) -> BoxFuture<'a, Result<Hold, LedgerError>> {
-        Box::pin(self.step(Step::bury(self.retention(), lease, reason)))
+    fn bury(&self, lease: Lease, death: Death) -> BoxFuture<'_, Result<Hold, LedgerError>> {
+        Box::pin(self.step(Step::bury(self.retention(), lease, death)))
     }
+
+    fn dead(&self, after: Option<DeliveryKey>) -> BoxFuture<'_, Result<DeadPage, LedgerError>> {
+        Box::pin(dead(self, after))
+    }
+
+    fn revive(&self, key: DeliveryKey) -> BoxFuture<'_, Result<Revival, LedgerError>> {
+        Box::pin(self.step(Step::revive(self.retention(), key)))
+    }
+}
+
+async fn dead(
+    store: &impl RecordStore,
+    after: Option<DeliveryKey>,
+) -> Result<DeadPage, LedgerError> {
+    let keys = store.dead_keys(after).await?;
+    let mut deliveries = Vec::with_capacity(keys.len());
+    for key in &keys {
+        match store.step(Step::dead(store.retention(), *key)).await {
+            Ok(dead) => deliveries.extend(dead),
+            Err(error) if error.is_unreadable() => {
+                tracing::error!(%error, ?key, "cannot list a dead delivery");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(DeadPage::new(deliveries, keys.last().copied()))
 }
 
 async fn take(

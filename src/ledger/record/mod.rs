@@ -9,7 +9,7 @@
 //! use std::sync::{Mutex, PoisonError};
 //! use std::time::Instant;
 //!
-//! use tower_conductorone::ledger::record::{RecordStore, Step, Stored};
+//! use tower_conductorone::ledger::record::{Listed, RecordStore, Step, Stored};
 //! use tower_conductorone::ledger::{DeliveryKey, LedgerError, Name};
 //!
 //! #[derive(Debug)]
@@ -50,6 +50,22 @@
 //!         due.sort();
 //!         Ok(due.into_iter().skip(skip).map(|(_, key)| key).collect())
 //!     }
+//!
+//!     async fn dead_keys(
+//!         &self,
+//!         after: Option<DeliveryKey>,
+//!     ) -> Result<Vec<DeliveryKey>, LedgerError> {
+//!         let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+//!         let mut dead: Vec<_> = records
+//!             .iter()
+//!             .filter(|(_, stored)| stored.listed == Some(Listed::Dead))
+//!             .map(|(key, _)| *key)
+//!             .filter(|key| Some(*key) > after)
+//!             .collect();
+//!         dead.sort();
+//!         dead.truncate(100);
+//!         Ok(dead)
+//!     }
 //! }
 //! # #[cfg(feature = "testing")]
 //! # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
@@ -62,7 +78,7 @@
 //!
 //! A store has two more duties: it deletes records some time after they
 //! [expire](Stored::expires_at), and its [`due`](RecordStore::due) must be fast, by an
-//! index over [`is_promised`](Stored::is_promised) and [`due_at`](Stored::due_at).
+//! index over [`listed`](Stored::listed) and [`due_at`](Stored::due_at).
 //!
 //! # What is stored
 //!
@@ -77,19 +93,23 @@
 //! | `run` | the number of the run, from 1 |
 //! | `attempt` | the number of the attempt to post the answer, from 1; 0 during a run |
 //! | `held` | whether the lease holds. If not, `due_at` ends the pause before the next run or attempt |
-//! | `status` | of `answered` and `stored`: the answer's HTTP status |
-//! | `posted` | of `stored`: `no`, or `perhaps` if an attempt had no clear outcome |
+//! | `status` | of `answered` and `stored`, and of `dead` if it has an answer: the answer's HTTP status |
+//! | `posted` | of `stored`, and of `dead` if it has an answer: `no`, or `perhaps` if an attempt had no clear outcome |
+//! | `revived_after` | of `promised`, `stored` and `dead`, if it was revived: the last run before |
+//! | `deadline` | of `dead`: the callback's deadline, in milliseconds of the store's clock. `due_at` is when it was given up |
 //! | `reason` | of `dead`: why it was given up |
+//! | `about` | of `dead`: an object with the `tenant`, the `event` and an object of `ids` |
 //!
 //! `state` holds no secret. [`delivery`](Stored::delivery) and
 //! [`answer`](Stored::answer) do: the delivery has the webhook's payload and the
 //! callback URL, with which anyone can answer in the receiver's place; the answer has
 //! the response document, with its comments. A record has a delivery while it is
-//! `promised` or `stored`, and an answer while it is `answered` or `stored`.
+//! `promised`, `stored` or `dead`, and an answer while it is `answered` or `stored`, and
+//! while it is `dead` if the answer could not be posted.
 //!
 //! A record whose `version` is greater than 1 was written by a newer release, and is
-//! never changed: `claim` and `find` return an error, which is answered 503, and all
-//! other steps do nothing.
+//! never changed: `claim`, `find` and `revive` return an error, and all other steps do
+//! nothing.
 
 mod change;
 mod ledger;
@@ -105,7 +125,7 @@ use super::{DeliveryKey, LedgerError, Name, Retention};
 
 pub use self::change::{Change, Write};
 pub use self::step::{Guess, Step};
-pub use self::stored::Stored;
+pub use self::stored::{Listed, Stored};
 
 /// A store of records that is used as a [`Ledger`]. See the [module](self).
 ///
@@ -131,6 +151,14 @@ pub trait RecordStore: fmt::Debug + Send + Sync + 'static {
         &self,
         layer: Name,
         skip: usize,
+    ) -> impl Future<Output = Result<Vec<DeliveryKey>, LedgerError>> + Send;
+
+    /// The keys of the [dead](Listed::Dead) records of all layers, in any order that
+    /// stays the same: those after this key, or the first ones. Return as many as one look
+    /// finds cheaply, at most 100, and none only if there are no more.
+    fn dead_keys(
+        &self,
+        after: Option<DeliveryKey>,
     ) -> impl Future<Output = Result<Vec<DeliveryKey>, LedgerError>> + Send;
 
     /// How long records are kept. Default: [`Retention::default`].

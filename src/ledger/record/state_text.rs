@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ledger::Posted;
+use crate::ledger::dead::About;
 
 /// The version of the format that this release writes, and the newest that it reads.
 pub(super) const VERSION: u32 = 1;
@@ -22,7 +23,13 @@ pub(super) struct State {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) posted: Option<PostedName>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) revived_after: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) deadline: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) about: Option<About>,
 }
 
 #[derive(Clone, Copy, Serialize, Deserialize)]

@@ -8,8 +8,8 @@ use super::stored::{Reads, state_of};
 use super::{Change, Stored};
 use crate::ledger::state::{self, Millis, Record, Stage, Steps};
 use crate::ledger::{
-    Claimed, DeliveryKey, Finished, Hold, Lease, LedgerError, Owner, Posted, RecordedAnswer,
-    Retention, Standing, Taken,
+    Claimed, DeadDelivery, Death, DeliveryKey, Finished, Hold, Lease, LedgerError, Owner, Posted,
+    RecordedAnswer, Retention, Revival, Standing, Taken,
 };
 
 type Act<R> = Box<dyn Fn(Steps, Option<&Record>) -> state::Step<R> + Send + Sync>;
@@ -273,9 +273,9 @@ impl Step<Hold> {
 
     /// [`Ledger::bury`](crate::ledger::Ledger::bury).
     #[must_use]
-    pub fn bury(retention: Retention, lease: Lease, reason: impl Into<String>) -> Self {
-        let reason = reason.into();
-        let act = move |steps: Steps, record: Option<&Record>| steps.bury(record, lease, &reason);
+    pub fn bury(retention: Retention, lease: Lease, death: Death) -> Self {
+        let act =
+            move |steps: Steps, record: Option<&Record>| steps.bury(record, lease, death.clone());
         Self::new("bury", lease.key(), retention, LOST, act)
     }
 }
@@ -287,6 +287,25 @@ impl Step<()> {
         let act =
             move |steps: Steps, record: Option<&Record>| steps.refresh(record, delivery.clone());
         Self::new("refresh", key, retention, || Some(()), act).reading(DELIVERY)
+    }
+}
+
+impl Step<Option<DeadDelivery>> {
+    /// A delivery of a page of [`Ledger::dead`](crate::ledger::Ledger::dead), if it is
+    /// dead.
+    #[must_use]
+    pub fn dead(retention: Retention, key: DeliveryKey) -> Self {
+        let act = |steps: Steps, record: Option<&Record>| (None, steps.dead(record));
+        Self::new("dead", key, retention, || Some(None), act)
+    }
+}
+
+impl Step<Revival> {
+    /// [`Ledger::revive`](crate::ledger::Ledger::revive).
+    #[must_use]
+    pub fn revive(retention: Retention, key: DeliveryKey) -> Self {
+        let act = |steps: Steps, record: Option<&Record>| steps.revive(record);
+        Self::new("revive", key, retention, || None, act)
     }
 }
 

@@ -4,8 +4,8 @@ use bytes::Bytes;
 
 use super::state_text::{PostedName, StageName, State, Unread, VERSION};
 use crate::ledger::reply::Redacted;
-use crate::ledger::state::{LONGEST, Promise, Record, Stage, millis};
-use crate::ledger::{DeliveryKey, Lease, Owner, Posted, RecordedAnswer, Retention};
+use crate::ledger::state::{Dead, LONGEST, Promise, Record, Stage, millis};
+use crate::ledger::{Death, DeliveryKey, Lease, Owner, Posted, RecordedAnswer, Retention};
 
 /// One delivery's record, as a store keeps it.
 ///
@@ -14,19 +14,29 @@ use crate::ledger::{DeliveryKey, Lease, Owner, Posted, RecordedAnswer, Retention
 #[non_exhaustive]
 pub struct Stored {
     /// A JSON object without secrets: see the [module](super#what-is-stored). It is
-    /// shorter than 250 bytes, plus the reason if the delivery was given up.
+    /// shorter than 250 bytes, plus the [`Death`] if the delivery was given up.
     pub state: String,
-    /// What is needed to repeat a promised delivery: a secret.
+    /// What is needed to repeat a promised or dead delivery: a secret.
     pub delivery: Option<Bytes>,
     /// The response document: a secret.
     pub answer: Option<Bytes>,
-    /// Whether the delivery is promised and not over: then
-    /// [`due`](super::RecordStore::due) finds it.
-    pub is_promised: bool,
-    /// When another owner may take over: at the end of the lease or the pause.
+    /// Which list the delivery is in.
+    pub listed: Option<Listed>,
+    /// When another owner may take over: at the end of the lease or the pause. Of a dead
+    /// delivery: when it was given up.
     pub due_at: u64,
     /// From when the record counts as absent and may be deleted.
     pub expires_at: u64,
+}
+
+/// The list that a delivery is in, if it is in one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Listed {
+    /// Promised and not over: [`due`](super::RecordStore::due) finds it.
+    Promised,
+    /// Given up: [`dead_keys`](super::RecordStore::dead_keys) finds it.
+    Dead,
 }
 
 /// The secrets that a step reads. The others may be left out.
@@ -44,7 +54,7 @@ impl Stored {
             state: state.into(),
             delivery: None,
             answer: None,
-            is_promised: false,
+            listed: None,
             due_at,
             expires_at,
         }
@@ -56,7 +66,8 @@ impl Stored {
     /// the clock was set back, and counts as over.
     #[must_use]
     pub const fn is_due(&self, now: u64) -> bool {
-        self.is_promised && (self.due_at <= now || self.due_at > now.saturating_add(LONGEST))
+        let is_over = self.due_at <= now || self.due_at > now.saturating_add(LONGEST);
+        matches!(self.listed, Some(Listed::Promised)) && is_over
     }
 
     pub(super) fn read(
@@ -69,20 +80,24 @@ impl Stored {
         let delivery = || Promise {
             delivery: self.delivery.clone().unwrap_or_default(),
             // Whatever the retention was: it determines when the record expires.
-            until: self.expires_at.saturating_sub(millis(retention.finished())),
+            until: read.deadline.unwrap_or_else(|| {
+                let finished = millis(retention.finished());
+                self.expires_at.saturating_sub(finished)
+            }),
+            revived_after: read.revived_after.unwrap_or(0),
         };
         let answer = || {
             let document = self.answer.clone().unwrap_or_default();
             Some(RecordedAnswer::new(read.status?, document))
         };
+        let has_delivery = self.delivery.is_some() || !reads.delivery;
+        let has_answer = self.answer.is_some() || !reads.answer;
         let is_complete = match read.stage {
-            StageName::Promised => self.delivery.is_some() || !reads.delivery,
-            StageName::Answered => self.answer.is_some() || !reads.answer,
-            StageName::Stored => {
-                (self.delivery.is_some() || !reads.delivery)
-                    && (self.answer.is_some() || !reads.answer)
-            }
-            StageName::Running | StageName::CalledBack | StageName::Dead => true,
+            StageName::Promised => has_delivery,
+            StageName::Answered => has_answer,
+            StageName::Stored => has_delivery && has_answer,
+            StageName::Dead => has_delivery && (has_answer || read.status.is_none()),
+            StageName::Running | StageName::CalledBack => true,
         };
         let stage = match read.stage {
             StageName::Running => Some(Stage::Running(None)),
@@ -96,10 +111,20 @@ impl Stored {
                     posted: Posted::from(posted),
                 }),
             StageName::CalledBack => Some(Stage::CalledBack),
-            StageName::Dead => read
-                .reason
-                .as_deref()
-                .map(|reason| Stage::Dead(reason.into())),
+            StageName::Dead => {
+                read.reason
+                    .as_deref()
+                    .zip(read.about.clone())
+                    .map(|(reason, about)| {
+                        let posted = read.posted.map(Posted::from);
+                        let (reason, answer) = (reason.into(), answer().zip(posted));
+                        Stage::Dead(Box::new(Dead {
+                            promise: delivery(),
+                            answer,
+                            death: Death { reason, about },
+                        }))
+                    })
+            }
         };
         let owner = owner(&read.owner);
         let (Some(stage), Some(owner), true) = (stage, owner, is_complete) else {
@@ -120,27 +145,24 @@ impl Stored {
             state: state_of(record),
             delivery: delivery_of(record).cloned(),
             answer: answer_of(record).cloned(),
-            is_promised: record.takeable_at().is_some(),
+            listed: listed(record),
             due_at: record.due_at,
             expires_at: record.expires_at,
         }
     }
 }
 
+pub(super) fn listed(record: &Record) -> Option<Listed> {
+    if record.is_dead() {
+        return Some(Listed::Dead);
+    }
+    record.takeable_at().map(|_| Listed::Promised)
+}
+
 pub(super) fn state_of(record: &Record) -> String {
-    let (stage, status, posted) = match &record.stage {
-        Stage::Running(None) => (StageName::Running, None, None),
-        Stage::Running(Some(_)) => (StageName::Promised, None, None),
-        Stage::Answered(answer) => (StageName::Answered, Some(answer.status()), None),
-        Stage::Stored { answer, posted, .. } => {
-            let posted = PostedName::from(*posted);
-            (StageName::Stored, Some(answer.status()), Some(posted))
-        }
-        Stage::CalledBack => (StageName::CalledBack, None, None),
-        Stage::Dead(_) => (StageName::Dead, None, None),
-    };
-    let reason = match &record.stage {
-        Stage::Dead(reason) => Some(reason.to_string()),
+    let (stage, promise, answer, posted) = parts(&record.stage);
+    let dead = match &record.stage {
+        Stage::Dead(dead) => Some(dead),
         _ => None,
     };
     let text = State {
@@ -150,25 +172,57 @@ pub(super) fn state_of(record: &Record) -> String {
         run: record.lease.run(),
         attempt: record.lease.attempt(),
         held: record.held,
-        status,
-        posted,
-        reason,
+        status: answer.map(RecordedAnswer::status),
+        posted: posted.map(PostedName::from),
+        revived_after: promise
+            .map(|promise| promise.revived_after)
+            .filter(|run| *run > 0),
+        deadline: dead.map(|dead| dead.promise.until),
+        reason: dead.map(|dead| dead.death.reason.to_string()),
+        about: dead.map(|dead| dead.death.about.clone()),
     };
     text.text()
 }
 
-pub(super) fn delivery_of(record: &Record) -> Option<&Bytes> {
-    match &record.stage {
-        Stage::Running(Some(promise)) | Stage::Stored { promise, .. } => Some(&promise.delivery),
-        _ => None,
+type Parts<'a> = (
+    StageName,
+    Option<&'a Promise>,
+    Option<&'a RecordedAnswer>,
+    Option<Posted>,
+);
+
+fn parts(stage: &Stage) -> Parts<'_> {
+    match stage {
+        Stage::Running(None) => (StageName::Running, None, None, None),
+        Stage::Running(Some(promise)) => (StageName::Promised, Some(promise), None, None),
+        Stage::Answered(answer) => (StageName::Answered, None, Some(answer), None),
+        Stage::Stored {
+            promise,
+            answer,
+            posted,
+        } => (
+            StageName::Stored,
+            Some(promise),
+            Some(answer),
+            Some(*posted),
+        ),
+        Stage::CalledBack => (StageName::CalledBack, None, None, None),
+        Stage::Dead(dead) => {
+            let answer = dead.answer.as_ref().map(|(answer, _)| answer);
+            let posted = dead.answer.as_ref().map(|(_, posted)| *posted);
+            (StageName::Dead, Some(&dead.promise), answer, posted)
+        }
     }
 }
 
+pub(super) fn delivery_of(record: &Record) -> Option<&Bytes> {
+    let (_, promise, ..) = parts(&record.stage);
+    promise.map(|promise| &promise.delivery)
+}
+
 pub(super) fn answer_of(record: &Record) -> Option<&Bytes> {
-    match &record.stage {
-        Stage::Answered(answer) | Stage::Stored { answer, .. } => Some(answer.document()),
-        _ => None,
-    }
+    let (_, _, answer, _) = parts(&record.stage);
+    answer.map(RecordedAnswer::document)
 }
 
 /// Reads the hexadecimal digits that `Debug` writes.
@@ -185,7 +239,7 @@ impl fmt::Debug for Stored {
             .field("state", &self.state)
             .field("delivery", &self.delivery.as_deref().map(Redacted))
             .field("answer", &self.answer.as_deref().map(Redacted))
-            .field("is_promised", &self.is_promised)
+            .field("listed", &self.listed)
             .field("due_at", &self.due_at)
             .field("expires_at", &self.expires_at)
             .finish()

@@ -6,10 +6,7 @@
 -- that is absent, unreadable or of a newer version does not block the others.
 
 local index, ends, pause = KEYS[1], KEYS[2], tonumber(ARGV[1])
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', ends, '-inf', now, 'LIMIT', 0, 100)) do
-  redis.call('ZREM', index, id)
-  redis.call('ZREM', ends, id)
-end
+remove_ended(index, ends)
 local due = redis.call('ZRANGEBYSCORE', index, '-inf', now, 'LIMIT', 0, 1)
 if not due[1] then
   local far = string.format('(%.0f', now + longest)

@@ -1,8 +1,9 @@
 -- Common to all steps on a record: reads and writes it.
 
 -- The record, and two indexes of its shard and layer: the promised deliveries by
--- when they are due, and by when their records expire.
-local key, index, ends = KEYS[1], KEYS[2], KEYS[3]
+-- when they are due, and by when their records expire. And two of its shard alone: the
+-- dead deliveries, and by when their records expire.
+local key, index, ends, dead, dead_ends = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 -- How long a record is kept after its last step, and its id in the indexes.
 local retention, id = tonumber(ARGV[1]), ARGV[2]
 -- The version of the record's format.
@@ -25,6 +26,10 @@ local function read()
   record.held = record.held == '1'
   record.due = tonumber(record.due)
   record.deadline = tonumber(record.deadline)
+  if record.stage == 'dead' then
+    -- It is not promised any more, but can be revived until then.
+    record.revivable, record.deadline = record.deadline, nil
+  end
   -- Then nothing else in it can be interpreted.
   record.newer = tonumber(record.version) > version
   return record

@@ -15,8 +15,9 @@ else
 end
 record.owner, record.held, record.due = owner, true, after_pause(term)
 write(record)
-local kept = redis.call('HMGET', key, 'delivery', 'status', 'document')
+local kept = redis.call('HMGET', key, 'delivery', 'revived_after', 'status', 'document')
+local delivery, revived_after = kept[1], kept[2] or '0'
 if record.stage == 'running' then
-  return {id, record.run, record.attempt, kept[1]}
+  return {id, record.run, record.attempt, revived_after, delivery}
 end
-return {id, record.run, record.attempt, kept[1], kept[2], kept[3], record.posted}
+return {id, record.run, record.attempt, revived_after, delivery, kept[3], kept[4], record.posted}

@@ -8,7 +8,7 @@ use fastrand::Rng;
 
 use super::trial::{LONG, OVER, answer, key};
 use crate::ledger::{
-    Claimed, Finished, Lease, Ledger, LedgerError, MemoryLedger, Name, Owner, Posted, Taken,
+    Claimed, Death, Finished, Lease, Ledger, LedgerError, MemoryLedger, Name, Owner, Posted, Taken,
 };
 
 const SEQUENCES: u64 = 60;
@@ -30,6 +30,8 @@ enum Step {
     Postpone(Lease, Duration, Posted),
     CalledBack(Lease),
     Bury(Lease, &'static str),
+    Dead,
+    Revive,
 }
 
 pub(super) async fn random_steps<L: Ledger>(make: &impl AsyncFn() -> L) {
@@ -62,7 +64,7 @@ fn random_step(random: &mut Rng, leases: &[Lease]) -> Step {
     };
     let word = if random.u8(..4) == 0 { "other" } else { "same" };
     let posted = [Posted::No, Posted::Perhaps][random.usize(..2)];
-    match random.u8(..18) {
+    match random.u8(..21) {
         0..=2 => Step::Claim(owner, wait),
         3 => Step::Find,
         4..=5 => Step::Renew(lease, wait),
@@ -75,7 +77,9 @@ fn random_step(random: &mut Rng, leases: &[Lease]) -> Step {
         14 => Step::CalledBack(lease),
         15 => Step::Begin(lease, wait),
         16 => Step::Refresh(word),
-        _ => Step::Bury(lease, word),
+        17..=18 => Step::Bury(lease, word),
+        19 => Step::Dead,
+        _ => Step::Revive,
     }
 }
 
@@ -134,7 +138,15 @@ async fn take_step(
             format!("{:?}", ledger.postpone(lease, pause, posted).await?)
         }
         Step::CalledBack(lease) => format!("{:?}", ledger.called_back(lease).await?),
-        Step::Bury(lease, reason) => format!("{:?}", ledger.bury(lease, reason).await?),
+        Step::Bury(lease, word) => format!("{:?}", ledger.bury(lease, Death::new(word)).await?),
+        Step::Dead => {
+            // Not the times: they differ by moments.
+            let page = ledger.dead(None).await?;
+            let dead = page.deliveries.into_iter();
+            let dead = dead.map(|dead| (dead.key, dead.run, dead.death, dead.has_answer));
+            format!("{:?}", dead.collect::<Vec<_>>())
+        }
+        Step::Revive => format!("{:?}", ledger.revive(key(1)).await?),
     };
     Ok((told, None))
 }

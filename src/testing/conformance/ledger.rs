@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::trial::Test;
-use super::{Rule, against_memory, callback, deduplication};
+use super::{Rule, against_memory, callback, dead, deduplication};
 use crate::ledger::Ledger;
 
 /// Tests all rules of a [`Ledger`], except for how long it keeps its records.
@@ -42,6 +42,10 @@ pub async fn ledger<L: Ledger>(make: impl AsyncFn() -> L, pass: impl AsyncFn(Dur
         "an answer that may have arrived is marked" => callback::sent;
         "a delivery that was called back is over" => callback::called_back;
         "a delivery that was given up is over" => callback::bury;
+        "dead deliveries are listed, and nothing else" => dead::listed;
+        "a revived delivery runs again" => dead::run_again;
+        "a revived delivery's answer is posted again" => dead::post_again;
+        "each dead delivery is in one page" => dead::pages;
         "each step belongs to its state" => callback::wrong_state;
         "promised work waits out its pause" => callback::time, &pass;
     }

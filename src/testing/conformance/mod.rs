@@ -20,6 +20,7 @@
 
 mod against_memory;
 mod callback;
+mod dead;
 mod deduplication;
 mod ledger;
 mod replay;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::ledger::{
-    Claimed, DeliveryKey, Finished, Hold, Lease, Ledger, Name, Owner, Posted, RecordedAnswer,
-    Standing, Taken,
+    Claimed, DeadDelivery, Death, DeliveryKey, Finished, Hold, Lease, Ledger, Name, Owner, Posted,
+    RecordedAnswer, Revival, Standing, Taken,
 };
 
 /// A lease or a pause that does not end during a test.
@@ -108,7 +108,29 @@ impl<L: Ledger> Test<L> {
     }
 
     pub(super) async fn bury(&self, lease: Lease, reason: &str) -> Hold {
-        self.0.bury(lease, reason).await.expect("a reply")
+        self.bury_as(lease, Death::new(reason)).await
+    }
+
+    pub(super) async fn bury_as(&self, lease: Lease, death: Death) -> Hold {
+        self.0.bury(lease, death).await.expect("a reply")
+    }
+
+    /// All pages.
+    pub(super) async fn dead(&self) -> Vec<DeadDelivery> {
+        let mut dead = Vec::new();
+        let mut after = None;
+        loop {
+            let page = self.0.dead(after).await.expect("a reply");
+            dead.extend(page.deliveries);
+            after = page.next;
+            if after.is_none() {
+                return dead;
+            }
+        }
+    }
+
+    pub(super) async fn revive(&self, key: DeliveryKey) -> Revival {
+        self.0.revive(key).await.expect("a reply")
     }
 
     /// Asserts that no step succeeds under this lease.

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use tokio::time::{advance, sleep};
 use tower_conductorone::BoxFuture;
 use tower_conductorone::ledger::{
-    Claimed, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError, MemoryLedger, Name, Owner,
-    Posted, RecordedAnswer, Standing, Taken,
+    Claimed, DeadPage, Death, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError,
+    MemoryLedger, Name, Owner, Posted, RecordedAnswer, Revival, Standing, Taken,
 };
 
 /// A replica's way to the ledger; clones are the same way.
@@ -197,11 +197,15 @@ impl Ledger for Shared {
         self.step(|ledger| ledger.called_back(lease))
     }
 
-    fn bury<'a>(
-        &'a self,
-        lease: Lease,
-        reason: &'a str,
-    ) -> BoxFuture<'a, Result<Hold, LedgerError>> {
-        self.step(|ledger| ledger.bury(lease, reason))
+    fn bury(&self, lease: Lease, death: Death) -> BoxFuture<'_, Result<Hold, LedgerError>> {
+        self.step(|ledger| ledger.bury(lease, death))
+    }
+
+    fn dead(&self, after: Option<DeliveryKey>) -> BoxFuture<'_, Result<DeadPage, LedgerError>> {
+        self.step(|ledger| ledger.dead(after))
+    }
+
+    fn revive(&self, key: DeliveryKey) -> BoxFuture<'_, Result<Revival, LedgerError>> {
+        self.step(|ledger| ledger.revive(key))
     }
 }
