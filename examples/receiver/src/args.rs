@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use tower_conductorone::callback::CallbackClient;
-use tower_conductorone::redis::{RedisConnection, RedisLedger, RedisReplayStore};
 use tower_conductorone::{DeliverOnceLayer, Tenant, VerifyWebhookLayer};
 
 use crate::BoxError;
+use crate::store::Store;
 
 /// Receives ConductorOne webhooks, verifies them and grants what they ask for,
 /// once for each delivery.
@@ -70,11 +70,26 @@ pub(crate) struct Args {
 
     /// The Redis that stores deliveries and used tokens: redis://[USER:PASSWORD@]HOST:PORT
     ///
-    /// Receivers that share the traffic must share a Redis. The default is this
+    /// Receivers that share the traffic must share a store. The default is this
     /// process's memory, which a restart loses. Set a password through the
     /// environment.
     #[arg(long, value_name = "URL", env = "C1_REDIS_URL", hide_env_values = true)]
     pub(crate) redis_url: Option<String>,
+
+    /// The database that stores them instead: postgres://[USER:PASSWORD@]HOST:PORT/NAME,
+    /// or sqlite://FILE
+    ///
+    /// The receiver creates its tables, and the SQLite file, unless they exist. A SQLite
+    /// file is for one receiver; it survives a restart and a power cut. Percent-encode
+    /// a password.
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "C1_DATABASE_URL",
+        hide_env_values = true,
+        conflicts_with = "redis_url"
+    )]
+    pub(crate) database_url: Option<String>,
 
     /// sync answers with the document; async answers 202 at once and posts the
     /// document to the callback URL
@@ -106,17 +121,18 @@ pub(crate) struct Args {
     pub(crate) callback_origins: Vec<String>,
 
     /// Milliseconds after which another receiver takes over the work of one that
-    /// has crashed, hangs, or cannot reach Redis
+    /// has crashed, hangs, or cannot reach their store
     ///
-    /// From 1000 to 600000. The other receiver repeats the interrupted work.
+    /// From 1000 to 600000. The other receiver, or this one after a restart, repeats the
+    /// interrupted work.
     #[arg(long, value_name = "N", env = "C1_LEASE_MS", default_value_t = 45_000)]
     pub(crate) lease_ms: u64,
 
     /// Milliseconds for which a stop waits for accepted work and its callbacks
     ///
-    /// The time starts when all open requests are answered. With --redis-url,
-    /// another receiver finishes the rest; without, the rest is lost. The exit code
-    /// is then 1.
+    /// The time starts when all open requests are answered. With --redis-url or
+    /// --database-url, another receiver finishes the rest, or this one after a restart;
+    /// without, the rest is lost. The exit code is then 1.
     #[arg(long, value_name = "N", env = "C1_DRAIN_MS", default_value_t = 25_000)]
     pub(crate) drain_ms: u64,
 
@@ -145,19 +161,7 @@ pub(crate) enum Respond {
 }
 
 impl Args {
-    /// The Redis, not yet connected.
-    pub(crate) fn redis(&self) -> Result<Option<RedisConnection>, BoxError> {
-        let connection = self.redis_url.as_deref().map(RedisConnection::to_server);
-        // Not the URL itself: it may hold a password.
-        connection
-            .transpose()
-            .map_err(|error| format!("--redis-url: {error}").into())
-    }
-
-    pub(crate) fn verify_layer(
-        &self,
-        redis: Option<&RedisConnection>,
-    ) -> Result<VerifyWebhookLayer, BoxError> {
+    pub(crate) fn verify_layer(&self, store: &Store) -> Result<VerifyWebhookLayer, BoxError> {
         let mut builder = VerifyWebhookLayer::builder()
             .public_url(&self.public_url)
             .max_body_bytes(self.max_body);
@@ -165,9 +169,7 @@ impl Args {
         if is_http(&self.jwks_urls) || self.public_url.contains("http://") {
             builder = builder.dangerous_allow_http_on_loopback();
         }
-        if let Some(redis) = redis {
-            builder = builder.replay_store(RedisReplayStore::new(redis.clone()));
-        }
+        builder = store.replays(builder);
         let urls = self.by_tenant("--jwks-url", &self.jwks_urls)?;
         for domain in &self.tenants {
             let mut tenant = Tenant::new(domain);
@@ -179,10 +181,7 @@ impl Args {
         Ok(builder.build()?)
     }
 
-    pub(crate) fn once_layer(
-        &self,
-        redis: Option<&RedisConnection>,
-    ) -> Result<DeliverOnceLayer, BoxError> {
+    pub(crate) fn once_layer(&self, store: &Store) -> Result<DeliverOnceLayer, BoxError> {
         let mut callbacks = CallbackClient::builder();
         if is_http(&self.callback_origins) {
             callbacks = callbacks.dangerous_allow_http_on_loopback();
@@ -195,9 +194,7 @@ impl Args {
             .answer_within(Duration::from_millis(self.answer_within_ms))
             .lease(Duration::from_millis(self.lease_ms))
             .drain_timeout(Duration::from_millis(self.drain_ms));
-        if let Some(redis) = redis {
-            once = once.ledger("receiver", RedisLedger::new(redis.clone()));
-        }
+        once = store.deliveries(once);
         if self.respond == Respond::Async {
             once = once.always_by_callback();
         }

@@ -11,12 +11,13 @@
 //!
 //! On SIGTERM or SIGINT it answers open requests and finishes accepted work,
 //! callbacks included, within `--drain-ms`. On a second signal it stops at once.
-//! Another receiver finishes the rest if they share a Redis; otherwise the rest is
-//! lost.
+//! With `--redis-url` or `--database-url`, another receiver finishes the rest, or this one
+//! after a restart; otherwise the rest is lost.
 
 mod args;
 mod handler;
 mod serve;
+mod store;
 
 use std::io::IsTerminal;
 use std::iter;
@@ -36,6 +37,7 @@ use tracing_subscriber::EnvFilter;
 
 use self::args::Args;
 use self::handler::Work;
+use self::store::Store;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -71,9 +73,9 @@ fn with_causes(error: &dyn std::error::Error) -> String {
 }
 
 async fn run(args: Args) -> Result<(), BoxError> {
-    let redis = args.redis()?;
-    let verify = args.verify_layer(redis.as_ref())?;
-    let once = args.once_layer(redis.as_ref())?;
+    let store = Store::open(&args).await?;
+    let verify = args.verify_layer(&store)?;
+    let once = args.once_layer(&store)?;
     let stops = serve::stops()?;
     let listener = TcpListener::bind(args.listen)
         .await
@@ -87,8 +89,8 @@ async fn run(args: Args) -> Result<(), BoxError> {
     });
 
     let work: MethodRouter = any(handler::handle).with_state(Arc::new(Work::new(&args)));
-    if redis.is_some() {
-        // Resumes accepted work of receivers that have crashed.
+    if store.outlives_the_process() {
+        // Resumes accepted work of receivers that have crashed, or stopped.
         tokio::spawn(once.recover(work.clone()));
     }
     // The outer layer is added last: verify first, then deliver once.

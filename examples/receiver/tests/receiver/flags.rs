@@ -27,6 +27,7 @@ async fn help_names_every_flag_with_its_variable_and_its_default() {
             Some("https://TENANT/auth/v1/jwks"),
         ),
         ("--redis-url <URL>", "C1_REDIS_URL", None),
+        ("--database-url <URL>", "C1_DATABASE_URL", None),
         ("--respond <HOW>", "C1_RESPOND", Some("sync")),
         (
             "--answer-within-ms <N>",
@@ -51,7 +52,8 @@ async fn help_names_every_flag_with_its_variable_and_its_default() {
             .unwrap_or_else(|| panic!("{flag} in {help}"));
         let text = text.split("\n      --").next().unwrap_or_default();
         // Of one that may hold a password, the value is never shown.
-        let value = if variable == "C1_REDIS_URL" { "" } else { "=" };
+        let hidden = ["C1_REDIS_URL", "C1_DATABASE_URL"].contains(&variable);
+        let value = if hidden { "" } else { "=" };
         assert!(
             text.contains(&format!("[env: {variable}{value}]")),
             "{flag}: {text}"
@@ -198,6 +200,48 @@ async fn wrong_use_of_what_is_done_once_ends_it_at_once_with_a_message() {
             GOOD,
             "--redis-url http://u:p4ss@localhost",
             &["--redis-url"],
+        ),
+        (
+            GOOD,
+            "--database-url hooks.db",
+            &["postgres://", "sqlite://"],
+        ),
+        (
+            GOOD,
+            "--database-url mysql://u:p4ss@localhost/hooks",
+            &["--database-url", "postgres://", "sqlite://"],
+        ),
+        (
+            GOOD,
+            "--database-url postgres://u:p4ss@localhost:port/hooks",
+            &["--database-url", "port"],
+        ),
+        (
+            GOOD,
+            "--database-url postgres://u:p4ss@127.0.0.1:1/hooks?sslmode=p4ss",
+            &["--database-url", "sslmode"],
+        ),
+        (
+            GOOD,
+            "--database-url postgres://u:p4ss@127.0.0.1:1/hooks",
+            &["--database-url", "Connection refused"],
+        ),
+        (
+            GOOD,
+            "--database-url sqlite:///no/such/folder/hooks.db",
+            &["--database-url", "/no/such/folder/hooks.db", "No such file"],
+        ),
+        (GOOD, "--database-url sqlite://", &["without a file"]),
+        (GOOD, "--database-url sqlite:///", &["--database-url"]),
+        (
+            GOOD,
+            "--database-url sqlite://:memory:",
+            &["--database-url", "memory"],
+        ),
+        (
+            GOOD,
+            "--database-url sqlite://hooks.db --redis-url redis://u:p4ss@localhost",
+            &["--database-url", "cannot be used with", "--redis-url"],
         ),
         (GOOD, "--respond later", &["'later'", "sync, async"]),
         (

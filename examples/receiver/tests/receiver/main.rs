@@ -3,8 +3,11 @@
 #![cfg(unix)]
 
 mod attacks;
+mod databases;
 mod flags;
 mod once;
 mod process;
+mod readme;
 mod replicas;
 mod server;
+mod world;

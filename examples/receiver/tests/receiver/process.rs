@@ -27,6 +27,7 @@ pub(crate) fn command() -> Command {
         "C1_TENANT",
         "C1_JWKS_URL",
         "C1_REDIS_URL",
+        "C1_DATABASE_URL",
         "C1_RESPOND",
         "C1_ANSWER_WITHIN_MS",
         "C1_CALLBACK_ORIGIN",

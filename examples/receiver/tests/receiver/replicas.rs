@@ -3,22 +3,22 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use support::DOMAIN;
 use support::redis_server::RedisServer;
 use support::wire::{Protocol, attempt, within};
 use tokio::process::Child;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 use tower::service_fn;
-use tower_conductorone::testing::simulator::{CallbackServer, DeliveryReport, End, Simulator};
-use tower_conductorone::testing::{EVENTS, FakeTenant, JwksServer};
+use tower_conductorone::testing::EVENTS;
+use tower_conductorone::testing::simulator::{DeliveryReport, End};
 
-use crate::process::{PUBLIC_URL, Receiver, command, serve};
+use crate::world::World;
 
 const PROVISION: &str = EVENTS[1];
 const HTTP1: Protocol = Protocol::Http1;
@@ -29,60 +29,42 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long the receivers have for a delivery, whatever crashes.
 const GIVEN_UP: Duration = Duration::from_secs(90);
 
-/// The work on a delivery, and for how long a receiver may be silent.
+/// The work on a delivery.
 const WORK: Duration = Duration::from_millis(200);
-const LEASE: Duration = Duration::from_secs(3);
-
 /// How soon after its end a run is recorded, even where the processor is short.
 const RECORDED: Duration = Duration::from_secs(1);
 
 /// What the replicas have in common.
-struct World {
-    tenant: FakeTenant,
-    jwks: JwksServer,
-    simulator: Simulator,
-    callbacks: CallbackServer,
+struct Replicas {
+    world: World,
     redis: Mutex<RedisServer>,
 }
 
-impl World {
+impl Deref for Replicas {
+    type Target = World;
+
+    fn deref(&self) -> &World {
+        &self.world
+    }
+}
+
+impl Replicas {
     async fn new() -> Self {
-        let tenant = FakeTenant::new(DOMAIN);
-        let pauses = Duration::from_millis(300)..=Duration::from_millis(1500);
-        let simulator = Simulator::new(&tenant).pauses(pauses);
+        let redis = RedisServer::start(&["appendonly yes"]);
         Self {
-            jwks: serve(&tenant).await,
-            callbacks: simulator.callbacks().serve().await.expect("a port"),
-            redis: Mutex::new(RedisServer::start(&["appendonly yes"])),
-            simulator,
-            tenant,
+            world: World::on(&["--redis-url", &redis.url()]).await,
+            redis: Mutex::new(redis),
         }
     }
 
     fn redis(&self) -> MutexGuard<'_, RedisServer> {
         self.redis.lock().expect("no panic")
     }
-
-    async fn receiver(&self, flags: &str) -> Receiver {
-        let mut command = command();
-        command
-            .env("RUST_LOG", "info")
-            .args(PUBLIC_URL)
-            .args(["--listen", "127.0.0.1:0", "--tenant", DOMAIN, "--log-json"])
-            .args(["--jwks-url", &self.jwks.url()])
-            .args(["--redis-url", &self.redis().url()])
-            .args(["--callback-origin", &self.callbacks.origin()])
-            .args(["--lease-ms", &LEASE.as_millis().to_string()])
-            .args(flags.split_whitespace());
-        let mut receiver = Receiver::run(command).await;
-        receiver.wait_for_log("keys of every tenant").await;
-        receiver
-    }
 }
 
 #[tokio::test]
 async fn one_replica_knows_what_another_has_done() {
-    let world = World::new().await;
+    let world = Replicas::new().await;
     let (one, other) = (world.receiver("").await, world.receiver("").await);
     let delivery = world.tenant.delivery(PROVISION);
     let first = one.send(HTTP1, &delivery).await;
@@ -99,7 +81,7 @@ async fn one_replica_knows_what_another_has_done() {
 
 #[tokio::test]
 async fn what_a_killed_replica_has_accepted_is_finished_by_another() {
-    let world = World::new().await;
+    let world = Replicas::new().await;
     let mut one = world.receiver("--respond async --work-ms 60000").await;
     let address = one.address;
     let over_the_wire = service_fn(move |request| attempt(address, request, ATTEMPT_TIMEOUT));
@@ -116,7 +98,7 @@ async fn what_a_killed_replica_has_accepted_is_finished_by_another() {
 
 #[tokio::test]
 async fn while_redis_hangs_the_answer_is_503_and_then_all_is_well_by_itself() {
-    let world = World::new().await;
+    let world = Replicas::new().await;
     let receiver = world.receiver("").await;
     let delivery = world.tenant.delivery(PROVISION);
     world.redis().pause();
@@ -165,13 +147,13 @@ struct Replica {
 }
 
 impl Replica {
-    async fn start(world: &World, seen: &Arc<Seen>, flags: &'static str) -> Self {
+    async fn start(world: &Replicas, seen: &Arc<Seen>, flags: &'static str) -> Self {
         let address = Arc::new(Mutex::new(SocketAddr::from(([127, 0, 0, 1], 0))));
         Self::launch(world, seen, flags, address).await
     }
 
     async fn launch(
-        world: &World,
+        world: &Replicas,
         seen: &Arc<Seen>,
         flags: &'static str,
         address: Arc<Mutex<SocketAddr>>,
@@ -204,7 +186,7 @@ impl Replica {
     }
 
     /// Kills its process, and starts another one somewhat later.
-    async fn crash(self, world: &World, seen: &Arc<Seen>) -> Self {
+    async fn crash(self, world: &Replicas, seen: &Arc<Seen>) -> Self {
         let Self {
             flags,
             address,
@@ -230,7 +212,7 @@ impl Replica {
 
 /// Delivers so many, some at a time, each attempt to any of the replicas.
 async fn deliver(
-    world: Arc<World>,
+    world: Arc<Replicas>,
     Load { count, at_once }: Load,
     replicas: Vec<Arc<Mutex<SocketAddr>>>,
     done: Arc<AtomicUsize>,
@@ -286,7 +268,7 @@ struct Tally {
 /// has cut off, after its process has died, and what could not be recorded while
 /// Redis was away.
 async fn crash_under(load: Load) -> Tally {
-    let world = Arc::new(World::new().await);
+    let world = Arc::new(Replicas::new().await);
     let seen = Arc::new(Seen::default());
     let mut replicas = Vec::new();
     for flags in ["", "--answer-within-ms 100", "--respond async"] {
