@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::state::{Millis, Record, Step, Steps};
+use super::state::{Millis, Record, Step, Steps, millis};
 use super::{
     Claimed, DeadPage, Death, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError, Name, Owner,
     Posted, RecordedAnswer, Retention, Revival, Standing, Taken,
@@ -74,8 +74,7 @@ struct Share {
     records: usize,
     /// The sum of all payloads.
     bytes: usize,
-    /// The deliveries that are neither promised nor dead, by when they ended or may run
-    /// again.
+    /// The deliveries that are neither promised nor dead, by when they expire.
     idle: BTreeSet<(Millis, DeliveryKey)>,
     /// The dead ones, by when they were given up.
     dead: BTreeSet<(Millis, DeliveryKey)>,
@@ -200,12 +199,15 @@ impl MemoryLedger {
             if share.records < self.max_records && share.bytes < self.max_bytes {
                 return None;
             }
-            let oldest = [&share.idle, &share.dead].into_iter().find_map(|over| {
-                let (since, key) = *over.first()?;
-                (since.saturating_add(MIN_FINISHED) <= now).then_some(key)
-            });
+            let is_old = |since: Millis| since.saturating_add(MIN_FINISHED) <= now;
+            // Such a record expires this long after it ended or may run again.
+            let kept = millis(self.retention.finished());
+            let idle = share.idle.first();
+            let oldest = idle
+                .filter(|(expires_at, _)| is_old(expires_at.saturating_sub(kept)))
+                .or_else(|| share.dead.first().filter(|(since, _)| is_old(*since)));
             match oldest {
-                Some(key) => book.remove(key),
+                Some(&(_, key)) => book.remove(key),
                 None => break,
             }
         }
@@ -277,7 +279,7 @@ impl Book {
                 self.dead.insert(key);
                 share.dead.insert((places.due_at, key))
             }
-            None => share.idle.insert((places.due_at, key)),
+            None => share.idle.insert((places.expires_at, key)),
         };
     }
 
@@ -292,7 +294,7 @@ impl Book {
                 self.dead.remove(&key);
                 share.dead.remove(&(places.due_at, key))
             }
-            None => share.idle.remove(&(places.due_at, key)),
+            None => share.idle.remove(&(places.expires_at, key)),
         };
     }
 
