@@ -12,7 +12,7 @@ use axum::routing::post;
 use axum::{Extension, Router};
 use http_body_util::BodyExt;
 use serde_json::json;
-use support::callback::{Act, PROVISION, Script, own_url, status};
+use support::callback::{Act, PROVISION, SECRET, Script, own_url, status};
 use support::{DOMAIN, builder, ledger, now};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
@@ -20,7 +20,8 @@ use tower::ServiceExt;
 use tower_conductorone::deliver_once::DeliverOnceBuilder;
 use tower_conductorone::event::Outcome;
 use tower_conductorone::ledger::{
-    Claimed, DeliveryKey, Finished, Hold, Ledger, Name, Owner, RecordedAnswer, Standing, Work,
+    Claimed, DeadDelivery, DeliveryKey, Finished, Hold, Ledger, MemoryLedger, Name, Owner,
+    RecordedAnswer, Revival, Standing, Work,
 };
 use tower_conductorone::testing::{Delivery, FakeTenant};
 use tower_conductorone::{
@@ -341,6 +342,109 @@ async fn a_promised_run_that_always_fails_is_given_up_after_fifty() {
     assert_eq!((receiver.runs(), script.posts().len()), (50, 0));
     assert_eq!(receiver.ask(&delivery).await, given_up());
     assert_eq!(receiver.runs(), 50);
+}
+
+/// The one dead delivery, which shows no secret.
+async fn dead(ledger: &impl Ledger) -> DeadDelivery {
+    let page = ledger.dead(None).await.expect("a reply");
+    let shown = format!("{page:?}");
+    for secret in [SECRET, "https://", "done", "@type"] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+    let [dead] = page.deliveries.try_into().expect("one is dead");
+    dead
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_delivery_that_is_revived_has_fifty_more_runs() {
+    for (good_run, runs, documents) in [(60, 60, vec![COMPLETE]), (101, 100, vec![])] {
+        let script = Script::new([status(200)]);
+        let ledger = Arc::new(MemoryLedger::default());
+        let once = once(&script).always_by_callback();
+        let once = once.ledger("hooks", Arc::clone(&ledger));
+        let receiver = Receiver::new(once, move |run| async move {
+            if run < good_run {
+                return axum::http::StatusCode::BAD_GATEWAY.into_response();
+            }
+            document(COMPLETE)
+        });
+        let task = json!({ "taskView": { "task": { "id": "2task", "numericId": "7" } } });
+        let delivery = receiver.delivery().payload(task);
+        tokio::spawn(receiver.once.recover(receiver.handlers.clone()));
+        assert_eq!(receiver.ask(&delivery).await, accepted());
+        sleep(seconds(3600)).await;
+        let dead_one = dead(&ledger).await;
+        assert_eq!((dead_one.run, dead_one.has_answer), (50, false));
+        let death = &dead_one.death;
+        assert_eq!((death.tenant(), death.event()), (DOMAIN, PROVISION));
+        assert_eq!(death.reason(), "the handler failed too many times");
+        let ids: Vec<_> = death.ids().collect();
+        let [task, number, webhook] = ids.as_slice() else {
+            panic!("{ids:?}");
+        };
+        assert_eq!((*task, *number), (("task", "2task"), ("task_number", "7")));
+        assert_eq!(webhook.0, "webhook");
+        assert!(dead_one.age < seconds(3600), "{:?}", dead_one.age);
+        assert!(dead_one.time_left > seconds(7 * 24 * 3600));
+
+        let revived = ledger.revive(dead_one.key).await.expect("a reply");
+        assert_eq!(revived, Revival::Revived);
+        sleep(seconds(3600)).await;
+        assert_eq!(receiver.runs(), runs);
+        assert_eq!(script.documents(), documents);
+        if documents.is_empty() {
+            assert_eq!(dead(&ledger).await.run, 100);
+        } else {
+            assert_eq!(receiver.ask(&delivery).await, accepted());
+            let page = ledger.dead(None).await.expect("a reply");
+            assert_eq!(page.deliveries, []);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_delivery_whose_callback_was_refused_is_only_posted_again() {
+    let script = Script::new([status(422), status(503), status(200)]);
+    let ledger = Arc::new(MemoryLedger::default());
+    let once = once(&script).always_by_callback();
+    let once = once.ledger("hooks", Arc::clone(&ledger));
+    let receiver = Receiver::new(once, async |_| document(COMPLETE));
+    tokio::spawn(receiver.once.recover(receiver.handlers.clone()));
+    let delivery = receiver.delivery();
+    assert_eq!(receiver.ask(&delivery).await, accepted());
+    sleep(seconds(60)).await;
+    let dead = dead(&ledger).await;
+    assert_eq!((dead.run, dead.has_answer), (1, true));
+    assert_eq!(receiver.ask(&delivery).await, given_up());
+    let revived = ledger.revive(dead.key).await.expect("a reply");
+    assert_eq!(revived, Revival::Revived);
+    sleep(seconds(60)).await;
+    assert_eq!(script.documents(), [COMPLETE; 3]);
+    assert_eq!(receiver.runs(), 1);
+    assert_eq!(receiver.ask(&delivery).await, accepted());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_delivery_that_its_handler_answered_410_runs_again() {
+    let script = Script::new([status(200)]);
+    let ledger = Arc::new(MemoryLedger::default());
+    let once = once(&script).always_by_callback();
+    let once = once.ledger("hooks", Arc::clone(&ledger));
+    let receiver = Receiver::new(once, async |run| match run {
+        1 => Outcome::gone_for_good().into_response(),
+        _ => document(COMPLETE),
+    });
+    tokio::spawn(receiver.once.recover(receiver.handlers.clone()));
+    assert_eq!(receiver.ask(&receiver.delivery()).await, accepted());
+    sleep(seconds(60)).await;
+    let dead = dead(&ledger).await;
+    assert_eq!(dead.death.reason(), "the handler answered 410");
+    assert!(!dead.has_answer);
+    let revived = ledger.revive(dead.key).await.expect("a reply");
+    assert_eq!(revived, Revival::Revived);
+    sleep(seconds(60)).await;
+    assert_eq!(script.documents(), [COMPLETE]);
+    assert_eq!(receiver.runs(), 2);
 }
 
 #[tokio::test(start_paused = true)]
