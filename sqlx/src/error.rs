@@ -8,6 +8,10 @@ use tower_conductorone::replay::ReplayStoreError;
 /// How long a step may take in all: its caller waits no longer.
 pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(5);
 
+/// What is wrong if a prepared statement is unknown, or known already.
+const BOUNCER: &str =
+    "; PgBouncer in transaction mode must be 1.21 or newer, with max_prepared_statements";
+
 /// A schema or a prefix must begin with a lower-case letter or an underscore, and
 /// consist of at most 40 lower-case letters, digits and underscores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -66,8 +70,12 @@ impl Failure {
             Self::Late => format!("no reply of the database within {TIME_LIMIT:?}"),
             Self::Database(sqlx::Error::Database(error)) => {
                 let code = error.code().unwrap_or_default();
+                let hint = match &*code {
+                    "26000" | "42P05" => BOUNCER,
+                    _ => "",
+                };
                 format!(
-                    "the database refused a statement: {} ({code})",
+                    "the database refused a statement: {}{hint} ({code})",
                     error.message()
                 )
             }

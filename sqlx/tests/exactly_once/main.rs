@@ -6,6 +6,7 @@
 //! random numbers of another run, though not what the processes make of them.
 #![cfg(all(feature = "postgres", feature = "sqlite"))]
 
+mod fail_over;
 mod receiver;
 
 use std::collections::HashMap;
@@ -163,12 +164,15 @@ impl World {
     }
 }
 
+fn deliveries() -> usize {
+    let count = env::var("C1_TEST_DELIVERIES");
+    count.map_or(1_000, |count| count.parse().expect("a number"))
+}
+
 type Reports = HashMap<String, DeliveryReport>;
 
 /// Kills the receivers at random until all is delivered.
-async fn crash_under_load(world: &Arc<World>, replicas: usize) -> Reports {
-    let count = env::var("C1_TEST_DELIVERIES");
-    let count: usize = count.map_or(1_000, |count| count.parse().expect("a number"));
+async fn crash_under_load(world: &Arc<World>, replicas: usize, count: usize) -> Reports {
     let begun = Instant::now();
     let mut running = Vec::new();
     for _ in 0..replicas {
@@ -238,7 +242,7 @@ async fn check(world: &World, reports: Reports) {
 async fn on_postgres_while_receivers_are_killed() {
     let server = PostgresServer::start();
     let world = World::new(server.url("postgres")).await;
-    let reports = crash_under_load(&world, 3).await;
+    let reports = crash_under_load(&world, 3, deliveries()).await;
     check(&world, reports).await;
 }
 
@@ -247,7 +251,7 @@ async fn on_sqlite_while_the_receiver_is_killed() {
     let folder = env::temp_dir().join(format!("c1-exactly-once-{}", std::process::id()));
     fs::create_dir(&folder).expect("a folder");
     let world = World::new(format!("sqlite://{}/hooks.db", folder.display())).await;
-    let reports = crash_under_load(&world, 1).await;
+    let reports = crash_under_load(&world, 1, deliveries()).await;
     check(&world, reports).await;
     fs::remove_dir_all(&folder).expect("it is there");
 }
@@ -277,7 +281,7 @@ async fn on_postgres_while_receivers_and_the_server_are_killed() {
             (kills, server)
         })
     };
-    let reports = crash_under_load(&world, 3).await;
+    let reports = crash_under_load(&world, 3, deliveries()).await;
     is_over.store(true, Ordering::Relaxed);
     let (kills, _server) = killing.await.expect("no panic");
     let ended = ending.await.expect("no panic");

@@ -395,6 +395,48 @@ async fn no_step_reads_the_whole_table() {
     assert_eq!(scans().await, before);
 }
 
+#[tokio::test]
+async fn no_claim_of_a_token_reads_the_whole_table() {
+    let pool = pool(1).await;
+    ledger(&pool).await;
+    let store = PostgresReplayStore::new(pool.clone());
+    query(
+        "INSERT INTO c1_tokens SELECT 'a.example', sha256(n::text::bytea), '', \
+         now() + n * interval '1 minute' FROM generate_series(1, 50000) AS n",
+    )
+    .execute(&pool)
+    .await
+    .expect("rows");
+    query("ANALYZE c1_tokens")
+        .execute(&pool)
+        .await
+        .expect("statistics");
+    let scans = async || -> i64 {
+        let flush = query("SELECT pg_stat_force_next_flush()");
+        flush.execute(&pool).await.expect("Postgres 15 or newer");
+        let scans = "SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 'c1_tokens'";
+        query_scalar(scans)
+            .fetch_one(&pool)
+            .await
+            .expect("a number")
+    };
+    let before = scans().await;
+    let now = std::time::SystemTime::now();
+    for number in 0..20 {
+        let jti = number.to_string();
+        for claim in [Claim::First, Claim::Seen] {
+            let claimed = store.claim(TokenId::new("b.example", &jti), now, now + TERM);
+            assert_eq!(claimed.await.expect("a reply"), claim);
+        }
+        query("UPDATE c1_tokens SET expires_at = now() WHERE tenant = 'b.example'")
+            .execute(&pool)
+            .await
+            .expect("rows");
+        assert!(store.sweep().await.expect("a sweep") >= 1);
+    }
+    assert_eq!(scans().await, before);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn claims_of_many_replicas_start_one_run() {
     let pool = pool(32).await;

@@ -1,6 +1,7 @@
 //! The ledger and the replay store in a real Postgres.
 #![cfg(feature = "postgres")]
 
+mod bouncer;
 mod ledger;
 mod pool;
 mod trouble;

@@ -9,6 +9,7 @@ pub mod events;
 pub mod host;
 pub mod ledger;
 pub mod log;
+pub mod pgbouncer;
 pub mod postgres_server;
 pub mod redis_server;
 pub mod refused;

@@ -1,7 +1,7 @@
 //! Postgres servers of the tests' own, on loopback.
 
 use std::os::unix::fs::{MetadataExt, chown};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
@@ -9,11 +9,13 @@ use std::{env, fs};
 
 use crate::redis_server::free_port;
 
-/// A running Postgres with a folder of its own. Both end with the test's process, if not before.
+/// A running Postgres with a folder of its own. Both end with the test's process, if not
+/// before.
 #[derive(Debug)]
 pub struct PostgresServer {
     port: u16,
     folder: PathBuf,
+    settings: Vec<String>,
     process: Mutex<Option<Child>>,
 }
 
@@ -24,7 +26,36 @@ impl PostgresServer {
         SHARED.get_or_init(Self::start)
     }
 
+    /// Survives its own crashes, but not a power cut.
     pub fn start() -> Self {
+        Self::start_with(&["fsync=off"])
+    }
+
+    pub fn start_with(settings: &[&str]) -> Self {
+        Self::launch(settings, |data| {
+            let mut initdb = as_other_user(&program("initdb"));
+            initdb
+                .args(["--username=c1", "--auth=trust", "--no-sync"])
+                .args(["--encoding=UTF8", "--locale=C", "--pgdata"])
+                .arg(data);
+            initdb
+        })
+    }
+
+    /// A hot standby that streams from this one.
+    pub fn standby(&self) -> Self {
+        let primary = format!("host=127.0.0.1 port={} user=c1", self.port);
+        Self::launch(&["fsync=off"], |data| {
+            let mut backup = as_other_user(&program("pg_basebackup"));
+            backup
+                .args(["--checkpoint=fast", "--write-recovery-conf", "--no-sync"])
+                .args(["--dbname", &primary, "--pgdata"])
+                .arg(data);
+            backup
+        })
+    }
+
+    fn launch(settings: &[&str], fill: impl FnOnce(&Path) -> Command) -> Self {
         let port = free_port();
         let folder = env::temp_dir().join(format!("c1-postgres-{port}"));
         let _ = fs::remove_dir_all(&folder);
@@ -32,24 +63,13 @@ impl PostgresServer {
         if let Some((user, group)) = other_user() {
             chown(&folder, Some(user), Some(group)).expect("this is root");
         }
-        let data = folder.join("data");
-        let made = as_other_user(&program("initdb"))
-            .args([
-                "--username=c1",
-                "--auth=trust",
-                "--no-sync",
-                "--encoding=UTF8",
-            ])
-            .args(["--locale=C", "--pgdata"])
-            .arg(&data)
-            .stdout(Stdio::null())
-            .status();
-        assert!(made.expect("initdb starts").success(), "initdb failed");
-        let process = Mutex::default();
+        let filled = fill(&folder.join("data")).stdout(Stdio::null()).status();
+        assert!(filled.expect("it starts").success(), "there is no data");
         let server = Self {
             port,
             folder,
-            process,
+            settings: settings.iter().map(ToString::to_string).collect(),
+            process: Mutex::default(),
         };
         server.run();
         server
@@ -59,12 +79,17 @@ impl PostgresServer {
     pub fn run(&self) {
         // It ends with this process, even if that is killed.
         let script = r#"
-            "$0" -D "$1/data" -p "$2" -c listen_addresses=127.0.0.1 -c fsync=off \
-                -c unix_socket_directories= -c max_connections=200 >>"$1/log" 2>&1 </dev/null &
+            program="$0" folder="$1" port="$2" parent="$3"
+            shift 3
+            "$program" -D "$folder/data" -p "$port" -c listen_addresses=127.0.0.1 \
+                -c unix_socket_directories= -c max_connections=200 "$@" \
+                >>"$folder/log" 2>&1 </dev/null &
             pid=$!
-            echo $pid >"$1/pid"
+            echo $pid >"$folder/pid"
             while [ -d "/proc/$pid" ]; do
-                [ -d "/proc/$3" ] || { kill -QUIT $pid; wait $pid; rm -rf "$1"; exit; }
+                [ -d "/proc/$parent" ] || {
+                    kill -QUIT $pid; wait $pid; rm -rf "$folder"; exit
+                }
                 sleep 0.2
             done
         "#;
@@ -73,6 +98,7 @@ impl PostgresServer {
             .arg(&self.folder)
             .arg(self.port.to_string())
             .arg(std::process::id().to_string())
+            .args(self.settings.iter().flat_map(|it| ["-c", it]))
             .stdin(Stdio::null())
             .spawn();
         let former = self
@@ -164,7 +190,7 @@ fn program(name: &str) -> String {
 }
 
 /// Postgres refuses to run as root.
-fn other_user() -> Option<(u32, u32)> {
+pub(crate) fn other_user() -> Option<(u32, u32)> {
     let is_root = fs::metadata("/proc/self").expect("Linux").uid() == 0;
     is_root.then(|| {
         let id = |flag| {
@@ -176,7 +202,7 @@ fn other_user() -> Option<(u32, u32)> {
     })
 }
 
-fn as_other_user(program: &str) -> Command {
+pub(crate) fn as_other_user(program: &str) -> Command {
     let Some((user, group)) = other_user() else {
         return Command::new(program);
     };
