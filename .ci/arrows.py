@@ -10,9 +10,9 @@ import sys
 
 # Innermost first.
 RINGS = [
-    "config_error domain error_chain excerpt future header http_client json random url",  # helpers
+    "config_error domain error_chain excerpt future header http_client json random readable url",  # helpers
     "callback clock event keys ledger replay",  # the typed model, and ports with defaults
-    "rejection typed verify",  # the core
+    "observe rejection typed verify",  # the core
     "deliver_once event_router tenant verify_webhook",  # the Tower edge
     "axum jsonwebtoken redis testing",  # adapters, which nothing else uses
 ]
@@ -25,6 +25,8 @@ ALSO = {
     ("callback", "clock"): "a callback must be posted before its deadline",
     ("callback", "event"): "a callback posts the reply to an event",
     ("verify", "rejection"): "verify/rejections.rs turns the errors of the steps into rejections",
+    ("observe", "rejection"): "the log tells why a request was refused",
+    ("verify", "observe"): "the log tells how each request was answered",
     ("typed", "verify"): "`Typed` is made from a webhook",
     ("event_router", "deliver_once"): "a handler may take the `DeliveryRun` or the `DeliveryHandle`",
     ("verify_webhook", "tenant"): "the builder takes tenants",

@@ -45,8 +45,8 @@
 #![doc = include_str!("verify_webhook/checks.md")]
 //!
 //! Each check that fails is a [`RejectionKind`], which documents its cause and
-//! remedy. The log ([`tracing`](https://docs.rs/tracing)) says what was expected and
-//! what was received. See [`verify_webhook`] for an example of a request that is
+//! remedy. The log ([`tracing`](https://docs.rs/tracing)) has one [line](observe) for
+//! each request, which says what was expected and what was received. See [`verify_webhook`] for an example of a request that is
 //! accepted and one that is rejected.
 //!
 //! # Deployment
@@ -124,7 +124,9 @@ mod http_client;
 mod json;
 pub mod keys;
 pub mod ledger;
+pub mod observe;
 mod random;
+mod readable;
 #[cfg(feature = "redis")]
 pub mod redis;
 mod rejection;

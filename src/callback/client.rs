@@ -7,7 +7,8 @@ use std::time::Duration;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, Request, Response, Uri};
 use tokio::time::{sleep, timeout};
-use tracing::{info, warn};
+use tracing::field::Empty;
+use tracing::{Instrument, Span, info_span};
 
 use super::attempt::{AttemptOutcome, Delivered, Progress, Verdict};
 use super::backoff::{early_pause, pause};
@@ -17,6 +18,7 @@ use super::{Callback, CallbackError, TypedCallback};
 use crate::event::{Event, Reply};
 use crate::excerpt::one_line;
 use crate::header::read_retry_after;
+use crate::readable::Readable;
 
 /// How long after the firing ConductorOne may still be delivering the webhook, and
 /// refuse the document with 400 because it has not received the 202: 50 attempts of
@@ -104,6 +106,19 @@ impl CallbackClient {
         reply: &Reply,
         progress: &mut Progress,
     ) -> Result<AttemptOutcome, CallbackError> {
+        let span = attempt_span(callback, *progress);
+        let attempt = self.attempt_in(&span, callback, reply, progress);
+        attempt.instrument(span.clone()).await
+    }
+
+    /// An attempt that records its result in this span.
+    pub(crate) async fn attempt_in(
+        &self,
+        span: &Span,
+        callback: &Callback,
+        reply: &Reply,
+        progress: &mut Progress,
+    ) -> Result<AttemptOutcome, CallbackError> {
         let uri = self
             .ready(callback, reply, *progress)
             .inspect_err(|error| {
@@ -124,7 +139,11 @@ impl CallbackClient {
         progress.uncertain = earlier.uncertain;
         let outcome = self.judge(callback, &answer, progress);
         match &answer {
-            Ok(answer) => log(callback, *progress, &answer.status(), &outcome),
+            Ok(answer) => {
+                let status = answer.status();
+                span.record("http.response.status_code", status.as_u16());
+                log(callback, *progress, &status, &outcome);
+            }
             Err(error) => log(callback, *progress, error, &outcome),
         }
         outcome
@@ -212,6 +231,19 @@ impl CallbackClient {
     }
 }
 
+/// The span of the next attempt.
+pub(crate) fn attempt_span(callback: &Callback, progress: Progress) -> Span {
+    info_span!(
+        target: "tower_conductorone",
+        "webhook.callback",
+        c1.tenant = callback.tenant(),
+        c1.webhook.id = one_line(callback.webhook_id()),
+        c1.event = one_line(callback.event()),
+        c1.callback.attempt = progress.attempts.saturating_add(1),
+        http.response.status_code = Empty,
+    )
+}
+
 /// Logs the outcome of an attempt, without the URL and the document.
 fn log(
     callback: &Callback,
@@ -219,17 +251,25 @@ fn log(
     answer: &dyn fmt::Display,
     outcome: &Result<AttemptOutcome, CallbackError>,
 ) {
-    let (tenant, event) = (callback.tenant(), one_line(callback.event()));
-    let (webhook_id, attempt) = (one_line(callback.webhook_id()), progress.attempts);
+    macro_rules! line {
+        ($level:ident, $($field:tt)+) => {
+            tracing::$level!(
+                c1.tenant = callback.tenant(),
+                c1.webhook.id = one_line(callback.webhook_id()),
+                c1.event = one_line(callback.event()),
+                c1.callback.attempt = progress.attempts,
+                %answer,
+                $($field)+
+            )
+        };
+    }
     match outcome {
         Ok(AttemptOutcome::Delivered(delivered)) => {
-            info!(tenant, webhook_id, event, attempt, %answer, ?delivered, "callback delivered");
+            line!(info, ?delivered, "callback delivered");
         }
         Ok(AttemptOutcome::Retry { after }) => {
-            warn!(tenant, webhook_id, event, attempt, %answer, ?after, "callback is retried");
+            line!(warn, after = %Readable(*after), "callback is retried");
         }
-        Err(error) => {
-            warn!(tenant, webhook_id, event, attempt, %answer, %error, "callback failed permanently");
-        }
+        Err(error) => line!(warn, %error, "callback failed permanently"),
     }
 }

@@ -86,6 +86,7 @@ mod url;
 pub use self::attempt::{AttemptOutcome, Delivered, Progress};
 pub use self::builder::CallbackClientBuilder;
 pub use self::client::CallbackClient;
+pub(crate) use self::client::attempt_span;
 pub use self::error::CallbackError;
 pub use self::handle::Callback;
 #[cfg(feature = "reqwest")]

@@ -1,5 +1,6 @@
 //! Claims a delivery: decides whether this process runs its handler.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
@@ -16,6 +17,10 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// How long an unreachable ledger is retried before the caller gets a rejection. 50
 /// attempts with the shortest pause of 3 s then outlast an outage of 18 minutes.
 const LEDGER_PATIENCE: Duration = Duration::from_secs(20);
+
+#[derive(Debug, thiserror::Error)]
+#[error("the delivery was answered 202 and then given up: {0}")]
+struct GivenUp(Arc<str>);
 
 /// Claims the delivery. Retries for as long as the callers can wait while another replica
 /// works on it or the ledger cannot be reached. (A sooner answer would use up
@@ -55,8 +60,8 @@ pub(super) async fn claim(
                 Standing::Answered(answer) => return Err(Ending::Recorded(answer)),
                 Standing::Promised | Standing::CalledBack => return Err(Ending::Promised),
                 Standing::Dead(reason) => {
-                    tracing::error!(%reason, "a delivery that was given up was sent again");
-                    let given_up = Rejection::new(RejectionKind::DeliveryGivenUp);
+                    let given_up =
+                        Rejection::because(RejectionKind::DeliveryGivenUp, GivenUp(reason));
                     return Err(Ending::Refused(given_up));
                 }
                 Standing::Running | Standing::Released => {
@@ -81,14 +86,17 @@ pub(super) async fn claim(
 }
 
 fn too_many_running(shared: &Shared) -> Ending {
-    tracing::warn!(
-        max_running = shared.policy.max_running,
-        "a new delivery is refused: max_running handlers are running"
-    );
-    Ending::Refused(Rejection::new(RejectionKind::TooManyRunning))
+    #[derive(Debug, thiserror::Error)]
+    #[error("{max_running} handlers are running, the limit")]
+    struct Full {
+        max_running: usize,
+    }
+
+    let max_running = shared.policy.max_running;
+    let kind = RejectionKind::TooManyRunning;
+    Ending::Refused(Rejection::because(kind, Full { max_running }))
 }
 
 fn unavailable(error: LedgerError) -> Rejection {
-    tracing::warn!(%error, "the ledger cannot be reached");
     Rejection::because(RejectionKind::LedgerUnavailable, error)
 }

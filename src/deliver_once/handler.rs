@@ -9,6 +9,7 @@ use http_body::Body;
 use http_body_util::Full;
 use tokio::time::Instant;
 use tower_service::Service;
+use tracing::span::Id;
 
 use super::verdict::Verdict;
 use crate::error_chain::error_chain;
@@ -22,6 +23,8 @@ pub(super) struct Job<H> {
     pub(super) service: H,
     /// When the request arrived.
     pub(super) arrived: Instant,
+    /// The request's span.
+    pub(super) span: Option<Id>,
 }
 
 /// A service that a separate task can call, repeatedly.
@@ -52,8 +55,8 @@ where
             Ok(response) => Verdict::judge(&webhook, response).await,
             Err(error) => {
                 tracing::error!(
-                    tenant = webhook.tenant(),
-                    webhook_id = webhook.id_for_log(),
+                    c1.tenant = webhook.tenant(),
+                    c1.webhook.id = webhook.id_for_log(),
                     // It may quote the payload.
                     error = one_line(&error_chain(&*error)),
                     "the inner service failed"

@@ -12,6 +12,7 @@ use super::answer::{accepted, answered};
 use super::body::{DocumentBody, HandedOver};
 use super::verdict::{Failure, Verdict};
 use crate::ledger::{DeliveryKey, RecordedAnswer};
+use crate::observe::How;
 use crate::rejection::{Rejection, RejectionKind};
 use crate::verify::Webhook;
 
@@ -19,16 +20,17 @@ use crate::verify::Webhook;
 #[derive(Clone)]
 pub(super) enum Stage {
     Working,
-    /// The work continues, and the answer is 202. The sender signals when it was written.
-    Promised(watch::Sender<Option<Instant>>),
+    /// The work continues, in this run or a later one, and the answer is 202. The sender
+    /// signals when it was written.
+    Promised(watch::Sender<Option<Instant>>, u32),
     /// This process has an answer.
     Over(Ending),
 }
 
 #[derive(Clone)]
 pub(super) enum Ending {
-    /// The handler ran in this process.
-    Ran(Verdict),
+    /// The handler ran in this process, for this time.
+    Ran(Verdict, u32),
     /// The ledger has the answer of an earlier run or another process.
     Recorded(RecordedAnswer),
     /// Another process, or an earlier run, has promised it.
@@ -46,38 +48,68 @@ pub(super) struct Waiting {
     pub(super) latest: Instant,
 }
 
+/// The answer to a request, how it came about, and the run that gave it.
+pub(super) struct Answer {
+    pub(super) how: How,
+    pub(super) run: Option<u32>,
+    pub(super) response: Result<Response<DocumentBody>, Rejection>,
+}
+
+impl Answer {
+    fn new(how: How, run: Option<u32>, response: Response<DocumentBody>) -> Self {
+        let response = Ok(response);
+        Self { how, run, response }
+    }
+
+    pub(super) fn refused(rejection: Rejection) -> Self {
+        Self {
+            how: How::Refused,
+            run: None,
+            response: Err(rejection),
+        }
+    }
+}
+
 impl Waiting {
-    /// Waits for the answer. After `latest`, calls `overdue` for the first request, and
-    /// gives up.
-    pub(super) async fn answer(
-        mut self,
-        overdue: impl FnOnce(),
-    ) -> Result<Response<DocumentBody>, Rejection> {
+    /// Waits for the answer, until `latest`. The first request is then `overdue`.
+    pub(super) async fn answer(mut self, overdue: impl FnOnce() -> Rejection) -> Answer {
         let arrived = (self.stage).wait_for(|stage| !matches!(stage, Stage::Working));
         let stage = match timeout_at(self.latest, arrived).await {
             Ok(Ok(stage)) => stage.clone(),
             // The work has ended without an answer.
             Ok(Err(_)) => Stage::Working,
-            Err(_elapsed) => {
-                if self.is_first {
-                    overdue();
-                }
-                Stage::Working
-            }
+            Err(_elapsed) if self.is_first => return Answer::refused(overdue()),
+            Err(_elapsed) => Stage::Working,
         };
         match stage {
-            Stage::Working => Err(Rejection::new(RejectionKind::DeliveryRunning)),
-            Stage::Promised(written) => Ok(accepted(DocumentBody::telling(HandedOver(written)))),
-            Stage::Over(Ending::Ran(Verdict::Answered(answer) | Verdict::Recorded(answer, _))) => {
-                Ok(answered(&answer, !self.is_first))
+            Stage::Working => Answer::refused(Rejection::new(RejectionKind::DeliveryRunning)),
+            Stage::Promised(written, run) => {
+                let body = DocumentBody::telling(HandedOver(written));
+                Answer::new(How::Promised, Some(run), accepted(body))
             }
-            Stage::Over(Ending::Ran(Verdict::Failed(failure))) => match failure {
-                Failure::Response(response) => Ok(response.into_response()),
-                Failure::Rejected(rejection) => Err(rejection),
-            },
-            Stage::Over(Ending::Recorded(answer)) => Ok(answered(&answer, true)),
-            Stage::Over(Ending::Promised) => Ok(accepted(DocumentBody::default())),
-            Stage::Over(Ending::Refused(rejection)) => Err(rejection),
+            Stage::Over(Ending::Ran(verdict, run)) => {
+                let how = if self.is_first { How::Ran } else { How::Joined };
+                match verdict {
+                    Verdict::Answered(answer) | Verdict::Recorded(answer, _) => {
+                        Answer::new(how, Some(run), answered(&answer, !self.is_first))
+                    }
+                    Verdict::Failed(Failure::Response(response)) => {
+                        Answer::new(how, Some(run), response.into_response())
+                    }
+                    Verdict::Failed(Failure::Rejected(rejection)) => Answer {
+                        how,
+                        run: Some(run),
+                        response: Err(rejection),
+                    },
+                }
+            }
+            Stage::Over(Ending::Recorded(answer)) => {
+                Answer::new(How::Replayed, None, answered(&answer, true))
+            }
+            Stage::Over(Ending::Promised) => {
+                Answer::new(How::Promised, None, accepted(DocumentBody::default()))
+            }
+            Stage::Over(Ending::Refused(rejection)) => Answer::refused(rejection),
         }
     }
 }
@@ -190,10 +222,10 @@ impl Seat {
         live.get(&self.key).map(|live| live.webhook.clone())
     }
 
-    /// Answers the callers 202. The channel tells when that was written.
-    pub(super) fn tell_promised(&self) -> watch::Receiver<Option<Instant>> {
+    /// Answers the callers 202 in this run. The channel tells when that was written.
+    pub(super) fn tell_promised(&self, run: u32) -> watch::Receiver<Option<Instant>> {
         let (tell, written) = watch::channel(None);
-        self.tell(Stage::Promised(tell));
+        self.tell(Stage::Promised(tell, run));
         written
     }
 

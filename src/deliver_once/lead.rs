@@ -14,6 +14,7 @@ use super::promised::{Accepted, PromisedDelivery, Step};
 use super::shared::Shared;
 use super::verdict::Verdict;
 use crate::ledger::{Finished, Lease};
+use crate::observe::run_span;
 use crate::verify::Webhook;
 
 /// Works on the delivery until it is answered or given up.
@@ -36,12 +37,19 @@ pub(super) async fn lead<H: Handler>(
     let again = shared.may_promise(&webhook);
     let again = again.then(|| (job.request.clone(), job.service.clone()));
     let mut promise = Promise::NotMade;
+    let span = run_span(
+        webhook.subject(),
+        lease.key(),
+        lease.run(),
+        job.span.clone(),
+    );
     let first = FirstRun {
         shared: &shared,
         seat: &seat,
         webhook: &webhook,
         may_promise: again.is_some(),
         lease,
+        span: &span,
     };
     let run = async |alive| first.run(job, (alive, place), &mut promise).await;
     let verdict = under_lease(&shared, lease, run).await.flatten();
@@ -71,6 +79,7 @@ pub(super) async fn lead<H: Handler>(
         promised_in: lease.run(),
         run: lease.run(),
         place: None,
+        ran: Some(span),
         seat: Some(seat),
     };
     // Boxed: few deliveries get here, and the future is large.
@@ -93,5 +102,5 @@ async fn record(shared: &Shared, seat: &Seat, lease: Lease, verdict: Verdict) {
         Verdict::Recorded(_, Finished::Stored(_) | Finished::Lost) => return,
         Verdict::Failed(_) => release(shared, lease, Duration::ZERO).await,
     }
-    seat.end(Ending::Ran(verdict));
+    seat.end(Ending::Ran(verdict, lease.run()));
 }

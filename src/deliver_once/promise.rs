@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::Uri;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
+use tracing::Span;
 
 use super::ask::{ask, persist};
 use super::handler::{Handler, Job};
@@ -22,6 +23,7 @@ pub(super) struct FirstRun<'a> {
     pub(super) webhook: &'a Webhook,
     pub(super) may_promise: bool,
     pub(super) lease: Lease,
+    pub(super) span: &'a Span,
 }
 
 impl FirstRun<'_> {
@@ -39,11 +41,13 @@ impl FirstRun<'_> {
             webhook,
             may_promise,
             lease,
+            span,
         } = *self;
         let uri = job.request.uri().clone();
         let start = || {
             let run = (lease.run(), lease);
-            Run::start(shared, job.service, job.request, webhook, run, held)
+            let service = job.service;
+            Run::start(shared, service, job.request, webhook, run, held, span)
         };
         if !may_promise {
             return Some(start().end().await);
@@ -97,7 +101,7 @@ impl Promise {
         let promised = persist(shared, || shared.ledger.promise(lease, delivery.clone()));
         match promised.await? {
             Hold::Held => {
-                *self = Self::Made(seat.tell_promised());
+                *self = Self::Made(seat.tell_promised(lease.run()));
                 Some(())
             }
             Hold::Lost => None,

@@ -10,6 +10,7 @@ use http::{Request, StatusCode};
 use http_body_util::Full;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tracing::{Instrument, Span};
 
 use super::ask::{LEDGER_PAUSE, persist};
 use super::backoff;
@@ -20,13 +21,15 @@ use super::lease::{leave, release, under_lease};
 use super::run::Run;
 use super::shared::{Phase, Place, Shared};
 use super::verdict::Verdict;
-use crate::callback::{AttemptOutcome, Callback, CallbackClient, Progress};
+use crate::callback::{AttemptOutcome, Callback, CallbackClient, Progress, attempt_span};
 use crate::event::Reply;
 use crate::excerpt::one_line;
 use crate::ledger::{
     Claimed, DeliveryKey, Finished, Hold, Lease, Owner, Posted, RecordedAnswer, Standing, Taken,
     Work,
 };
+use crate::observe::run_span;
+use crate::readable::Readable;
 use crate::rejection::RejectionKind;
 use crate::verify::{Remembered, Webhook};
 
@@ -59,6 +62,8 @@ pub(super) struct PromisedDelivery<H> {
     pub(super) run: u32,
     /// The place for the next run, if already taken.
     pub(super) place: Option<Place>,
+    /// The span of the run that has just ended, from which the callback's follows.
+    pub(super) ran: Option<Span>,
 }
 
 pub(super) enum Accepted {
@@ -102,7 +107,7 @@ impl<H: Handler> PromisedDelivery<H> {
         loop {
             if let (Accepted::Unheard, Step::Begin(_) | Step::Send(..)) = (&self.accepted, &step) {
                 self.accepted = match &self.seat {
-                    Some(seat) => Accepted::Here(seat.tell_promised()),
+                    Some(seat) => Accepted::Here(seat.tell_promised(self.run)),
                     None => Accepted::At(Instant::now()),
                 };
             }
@@ -145,6 +150,7 @@ impl<H: Handler> PromisedDelivery<H> {
         let service = self.service.clone();
         let request = self.request.clone();
         let place = self.place.take();
+        let span = run_span(self.webhook.subject(), lease.key(), self.run, None);
         let work = async |alive| {
             let place = match place {
                 Some(place) => Some(place),
@@ -155,11 +161,14 @@ impl<H: Handler> PromisedDelivery<H> {
             };
             let (shared, webhook, held) = (&self.shared, &self.webhook, (alive, place));
             let numbered = (self.run, lease);
-            let mut run = Run::start(shared, service, request, webhook, numbered, held);
+            let mut run = Run::start(shared, service, request, webhook, numbered, held, &span);
             run.end().await
         };
         match under_lease(&self.shared, lease, work).await {
-            Some(verdict) => ControlFlow::Continue(Step::Settle(lease, verdict)),
+            Some(verdict) => {
+                self.ran = Some(span);
+                ControlFlow::Continue(Step::Settle(lease, verdict))
+            }
             None => LATER,
         }
     }
@@ -181,12 +190,12 @@ impl<H: Handler> PromisedDelivery<H> {
             Verdict::Failed(failure) => {
                 let pause = backoff::failed_run();
                 tracing::warn!(
-                    tenant = self.webhook.tenant(),
-                    webhook_id = self.webhook.id_for_log(),
-                    event = self.webhook.event_for_log(),
-                    run = lease.run(),
+                    c1.tenant = self.webhook.tenant(),
+                    c1.webhook.id = self.webhook.id_for_log(),
+                    c1.event = self.webhook.event_for_log(),
+                    c1.run = lease.run(),
                     status = failure.status().as_u16(),
-                    ?pause,
+                    pause = %Readable(pause),
                     "a promised delivery's run failed and will be repeated"
                 );
                 release(&self.shared, lease, pause).await;
@@ -208,7 +217,7 @@ impl<H: Handler> PromisedDelivery<H> {
             // It was never promised.
             Some(Finished::Answered) => {
                 if let Some(seat) = &self.seat {
-                    seat.end(Ending::Ran(Verdict::Answered(answer)));
+                    seat.end(Ending::Ran(Verdict::Answered(answer), lease.run()));
                 }
                 ControlFlow::Break(())
             }
@@ -225,9 +234,9 @@ impl<H: Handler> PromisedDelivery<H> {
     /// route it to a handler, but another replica's may. This does not count as a run.
     async fn leave_unhandled(&mut self, lease: Lease, status: StatusCode) -> Next {
         tracing::error!(
-            tenant = self.webhook.tenant(),
-            webhook_id = self.webhook.id_for_log(),
-            event = self.webhook.event_for_log(),
+            c1.tenant = self.webhook.tenant(),
+            c1.webhook.id = self.webhook.id_for_log(),
+            c1.event = self.webhook.event_for_log(),
             uri = one_line(&self.request.uri().to_string()),
             status = status.as_u16(),
             "a promised delivery did not reach its handler: pass recover the service inside \
@@ -266,7 +275,12 @@ impl<H: Handler> PromisedDelivery<H> {
             attempts: lease.attempt().saturating_sub(1),
             uncertain: posted == Posted::Perhaps,
         };
-        let attempt = callbacks.attempt(&callback, &reply, &mut progress);
+        let span = attempt_span(&callback, progress);
+        if let Some(ran) = self.ran.take() {
+            span.follows_from(&ran);
+        }
+        let attempt = callbacks.attempt_in(&span, &callback, &reply, &mut progress);
+        let attempt = attempt.instrument(span.clone());
         let Some(outcome) = under_lease(&self.shared, lease, |_| attempt).await else {
             return LATER;
         };
@@ -286,6 +300,7 @@ impl<H: Handler> PromisedDelivery<H> {
 
     /// Resumes the delivery after a pause, unless another process has it.
     async fn wait(&mut self, key: DeliveryKey, pause: Duration) -> Next {
+        self.ran = None;
         tokio::select! {
             () = sleep(pause) => {}
             () = self.shared.reached(Phase::Stopped) => return ControlFlow::Break(()),
@@ -308,7 +323,7 @@ impl<H: Handler> PromisedDelivery<H> {
             Some(Some(Standing::Promised)) => {
                 let pause = shared.policy.lease / 3;
                 if let (Accepted::Unheard, Some(seat)) = (&self.accepted, &self.seat) {
-                    self.accepted = Accepted::Here(seat.tell_promised());
+                    self.accepted = Accepted::Here(seat.tell_promised(self.run));
                 }
                 ControlFlow::Continue(Step::Wait(pause))
             }
@@ -400,18 +415,18 @@ impl<H: Handler> PromisedDelivery<H> {
 
     fn log_forgotten(&self) {
         tracing::error!(
-            tenant = self.webhook.tenant(),
-            webhook_id = self.webhook.id_for_log(),
-            event = self.webhook.event_for_log(),
+            c1.tenant = self.webhook.tenant(),
+            c1.webhook.id = self.webhook.id_for_log(),
+            c1.event = self.webhook.event_for_log(),
             "the ledger has lost a promised delivery, which continues here"
         );
     }
 
     fn log_left(&self, reason: &str) {
         tracing::warn!(
-            tenant = self.webhook.tenant(),
-            webhook_id = self.webhook.id_for_log(),
-            event = self.webhook.event_for_log(),
+            c1.tenant = self.webhook.tenant(),
+            c1.webhook.id = self.webhook.id_for_log(),
+            c1.event = self.webhook.event_for_log(),
             reason,
             "this replica cannot post a stored answer and leaves it to others"
         );
@@ -425,10 +440,10 @@ impl<H: Handler> PromisedDelivery<H> {
 
     async fn bury(&mut self, lease: Lease, reason: &str) -> Next {
         tracing::error!(
-            tenant = self.webhook.tenant(),
-            webhook_id = self.webhook.id_for_log(),
-            event = self.webhook.event_for_log(),
-            run = lease.run(),
+            c1.tenant = self.webhook.tenant(),
+            c1.webhook.id = self.webhook.id_for_log(),
+            c1.event = self.webhook.event_for_log(),
+            c1.run = lease.run(),
             reason,
             "a promised delivery is given up"
         );

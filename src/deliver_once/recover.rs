@@ -108,19 +108,19 @@ async fn take_up<H: Handler>(
     };
     if let Err(rejection) = shared.check_callback(&webhook) {
         tracing::warn!(
-            tenant = webhook.tenant(),
-            webhook_id = webhook.id_for_log(),
-            event = webhook.event_for_log(),
+            c1.tenant = webhook.tenant(),
+            c1.webhook.id = webhook.id_for_log(),
+            c1.event = webhook.event_for_log(),
             cause = rejection.cause(),
             "this replica cannot answer a promised delivery and leaves it to others"
         );
         return leave(&shared, taken.lease, backoff::other_replica()).await;
     }
     tracing::info!(
-        tenant = webhook.tenant(),
-        webhook_id = webhook.id_for_log(),
-        event = webhook.event_for_log(),
-        run = taken.lease.run(),
+        c1.tenant = webhook.tenant(),
+        c1.webhook.id = webhook.id_for_log(),
+        c1.event = webhook.event_for_log(),
+        c1.run = taken.lease.run(),
         "a promised delivery is resumed"
     );
     let promised = PromisedDelivery {
@@ -134,6 +134,7 @@ async fn take_up<H: Handler>(
         promised_in: run.max(first_run(&taken)),
         run: taken.lease.run(),
         place,
+        ran: None,
         shared,
     };
     promised.pursue(taken.lease.key(), Step::of(taken)).await;

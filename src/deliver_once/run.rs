@@ -7,7 +7,7 @@ use http::Request;
 use http_body_util::Full;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use super::handle::DeliveryHandle;
 use super::handler::Handler;
@@ -15,6 +15,7 @@ use super::shared::{Phase, Place, Shared};
 use super::verdict::Verdict;
 use crate::future::within;
 use crate::ledger::Lease;
+use crate::readable::Readable;
 use crate::rejection::RejectionKind;
 use crate::verify::Webhook;
 
@@ -66,6 +67,7 @@ impl Run {
         webhook: &Webhook,
         (number, lease): (u32, Lease),
         held: (Alive, Place),
+        span: &Span,
     ) -> Self {
         let run = DeliveryRun::new(number);
         let handle = DeliveryHandle::new(run, lease, webhook, shared);
@@ -81,18 +83,18 @@ impl Run {
             let _held = held;
             let Some(verdict) = within(limit, handled).await else {
                 tracing::error!(
-                    tenant = called_with.tenant(),
-                    webhook_id = called_with.id_for_log(),
-                    event = called_with.event_for_log(),
-                    run = number,
-                    ?limit,
+                    c1.tenant = called_with.tenant(),
+                    c1.webhook.id = called_with.id_for_log(),
+                    c1.event = called_with.event_for_log(),
+                    c1.run = number,
+                    limit = %Readable(limit),
                     "the handler exceeded the run limit and is cut off"
                 );
                 return Verdict::rejected(RejectionKind::HandlerFailed);
             };
             verdict.with_callback(&called_with, || shared.may_be_called_back(&called_with))
         };
-        task.spawn(work.in_current_span());
+        task.spawn(work.instrument(span.clone()));
         Self { task, handle }
     }
 
@@ -127,7 +129,7 @@ impl Run {
                 () = shared.reached(Phase::Stopped) => {}
             }
         };
-        tokio::spawn(rest.in_current_span());
+        tokio::spawn(rest);
     }
 
     async fn returned(&mut self) -> Verdict {
@@ -137,9 +139,9 @@ impl Run {
                 let webhook = self.handle.webhook();
                 // The panic hook has printed the message.
                 tracing::error!(
-                    tenant = webhook.tenant(),
-                    webhook_id = webhook.id_for_log(),
-                    event = webhook.event_for_log(),
+                    c1.tenant = webhook.tenant(),
+                    c1.webhook.id = webhook.id_for_log(),
+                    c1.event = webhook.event_for_log(),
                     panicked = error.is_panic(),
                     "the handler panicked or was cancelled"
                 );

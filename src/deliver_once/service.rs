@@ -9,18 +9,18 @@ use http_body::Body;
 use http_body_util::Full;
 use tokio::time::Instant;
 use tower_service::Service;
-use tracing::{Instrument, Span};
+use tracing::Span;
 
 use super::body::DocumentBody;
 use super::future::ResponseFuture;
 use super::handler::{Handler, Job};
-use super::in_progress::{Joined, Stage, Waiting};
+use super::in_progress::{Answer, Joined, Stage, Waiting};
 use super::lead::lead;
 use super::promise::keep_latest;
 use super::run::DeliveryRun;
 use super::shared::{Phase, Shared};
 use crate::rejection::{Rejection, RejectionKind};
-use crate::verify::Webhook;
+use crate::verify::{Answering, Webhook};
 
 /// Headers that ask for another representation of the answer. The handler does not see
 /// them, since its answer is kept and returned to every request.
@@ -87,21 +87,23 @@ where
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let called = Instant::now();
         let webhook = request.extensions().get::<Webhook>().cloned();
+        // In case no layer outside tells how the request is answered.
+        let mut answering = Answering::begin(webhook.as_ref(), &Span::none());
         let shared = Arc::clone(&self.shared);
         let begun = begin(&shared, &self.inner, request, webhook.as_ref(), called);
         ResponseFuture::new(async move {
             let answer = match begun {
-                Ok(waiting) => {
-                    let overdue = || {
-                        if let Some(webhook) = &webhook {
-                            shared.log_overdue(webhook);
-                        }
-                    };
-                    waiting.answer(overdue).await
-                }
-                Err(rejection) => Err(rejection),
+                Ok(waiting) => waiting.answer(|| shared.overdue(webhook.as_ref())).await,
+                Err(rejection) => Answer::refused(rejection),
             };
-            answer.unwrap_or_else(|rejection| shared.refuse(webhook.as_ref(), rejection))
+            let Answer { how, run, response } = answer;
+            let response =
+                response.unwrap_or_else(|rejection| shared.refuse(webhook.as_ref(), rejection));
+            if let Some(webhook) = &webhook {
+                webhook.handling().answered(how, run);
+            }
+            answering.answered(&response);
+            response
         })
     }
 }
@@ -119,16 +121,16 @@ fn begin<H: Handler, B>(
     }
     let webhook = webhook.ok_or_else(Rejection::missing_webhook)?;
     if shared.policy.by_callback {
-        let checked = shared.check_callback(webhook);
-        checked.inspect_err(|rejection| log_refused(webhook, rejection))?;
+        shared.check_callback(webhook)?;
     }
     let arrived = webhook.arrived().unwrap_or(called);
     let latest = arrived + shared.policy.latest_answer;
     let key = shared.key_of(webhook);
+    webhook.handling().belongs_to(key);
     let supersedes = |later: &_, known: &_| shared.supersedes(later, known);
     match shared.in_progress.join(key, webhook.clone(), supersedes) {
         Joined::Live(stage) => {
-            if matches!(*stage.borrow(), Stage::Promised(_)) {
+            if matches!(*stage.borrow(), Stage::Promised(..)) {
                 let (shared, webhook) = (Arc::clone(shared), webhook.clone());
                 let uri = request.uri().clone();
                 tokio::spawn(async move { keep_latest(&shared, key, &webhook, &uri).await });
@@ -150,11 +152,12 @@ fn begin<H: Handler, B>(
                 request: request.map(|_| Full::new(webhook.body().clone())),
                 service: service.clone(),
                 arrived,
+                span: Span::current().id(),
             };
             let work = lead(Arc::clone(shared), seat, webhook.clone(), job);
             // The work continues if the caller disconnects.
             // Boxed: spawning moves a future several times, and this one is large.
-            tokio::spawn(Box::pin(work).instrument(span(webhook)));
+            tokio::spawn(Box::pin(work));
             Ok(Waiting {
                 stage,
                 is_first: true,
@@ -162,29 +165,4 @@ fn begin<H: Handler, B>(
             })
         }
     }
-}
-
-/// The span of a delivery's work. It follows from the request's span but is not its
-/// child, since it may last days longer.
-pub(super) fn span(webhook: &Webhook) -> Span {
-    let span = tracing::info_span!(
-        parent: None,
-        "delivery",
-        tenant = webhook.tenant(),
-        webhook_id = webhook.id_for_log(),
-        event = webhook.event_for_log(),
-    );
-    span.follows_from(Span::current());
-    span
-}
-
-fn log_refused(webhook: &Webhook, rejection: &Rejection) {
-    tracing::warn!(
-        tenant = webhook.tenant(),
-        webhook_id = webhook.id_for_log(),
-        event = webhook.event_for_log(),
-        code = rejection.code(),
-        cause = rejection.cause(),
-        "webhook refused: its callback URL cannot be used"
-    );
 }

@@ -188,21 +188,24 @@ impl Shared {
         }
     }
 
-    /// Logs that the handler is slower than ConductorOne waits and no 202 was answered.
-    pub(super) fn log_overdue(&self, webhook: &Webhook) {
-        let reason = match (&self.callbacks, self.check_callback(webhook)) {
+    /// The rejection if the handler is slower than ConductorOne waits and no 202 was
+    /// answered.
+    pub(super) fn overdue(&self, webhook: Option<&Webhook>) -> Rejection {
+        #[derive(Debug, thiserror::Error)]
+        #[error("the handler exceeded {after:?} and no callback can be used: {reason}")]
+        struct Overdue {
+            after: Duration,
+            reason: String,
+        }
+
+        let checked = webhook.map_or(Ok(()), |webhook| self.check_callback(webhook));
+        let reason = match (&self.callbacks, checked) {
             (None, _) => "no callback client is configured".to_owned(),
             (Some(_), Err(rejection)) => rejection.cause().unwrap_or_default(),
             (Some(_), Ok(())) => "the ledger cannot be reached".to_owned(),
         };
-        tracing::warn!(
-            tenant = webhook.tenant(),
-            webhook_id = webhook.id_for_log(),
-            event = webhook.event_for_log(),
-            after = ?self.policy.latest_answer,
-            %reason,
-            "the handler exceeded the limit and no callback can be used: answered 503"
-        );
+        let after = self.policy.latest_answer;
+        Rejection::because(RejectionKind::DeliveryRunning, Overdue { after, reason })
     }
 
     pub(super) fn phase(&self) -> Phase {

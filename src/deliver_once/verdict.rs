@@ -32,7 +32,7 @@ pub(super) enum Verdict {
 #[derive(Clone)]
 pub(super) enum Failure {
     /// The handler, or a layer inside, responded with an error status.
-    Response(FailureResponse),
+    Response(Box<FailureResponse>),
     /// There is no usable response.
     Rejected(Rejection),
 }
@@ -96,13 +96,13 @@ impl Verdict {
                 None => Err(Unusable::Body),
             },
             status if status.is_client_error() || status.is_server_error() => {
-                return Self::Failed(Failure::Response(FailureResponse {
+                return Self::Failed(Failure::Response(Box::new(FailureResponse {
                     status,
                     rejection: parts.extensions.get::<Rejection>().cloned(),
                     retry_after: parts.headers.get(RETRY_AFTER).cloned(),
                     content_type: parts.headers.get(CONTENT_TYPE).cloned(),
                     body: read(body, REASON).await.unwrap_or_default(),
-                }));
+                })));
             }
             status => Err(Unusable::Status(status)),
         };
@@ -128,9 +128,9 @@ impl Verdict {
 
     fn unusable(webhook: &Webhook, unusable: Unusable) -> Self {
         tracing::error!(
-            tenant = webhook.tenant(),
-            webhook_id = webhook.id_for_log(),
-            event = webhook.event_for_log(),
+            c1.tenant = webhook.tenant(),
+            c1.webhook.id = webhook.id_for_log(),
+            c1.event = webhook.event_for_log(),
             cause = unusable.source().map(|cause| one_line(&error_chain(cause))),
             "the handler's answer cannot be used: {unusable}"
         );
@@ -155,16 +155,13 @@ impl Failure {
     /// Whether the request apparently did not reach the handler, because a layer or a
     /// router inside answered it.
     pub(super) fn never_handled(&self) -> bool {
-        let Self::Response(FailureResponse {
-            status, rejection, ..
-        }) = self
-        else {
+        let Self::Response(response) = self else {
             return false;
         };
-        let by_layer = rejection.as_ref();
+        let by_layer = response.rejection.as_ref();
         by_layer.is_some_and(|rejection| rejection.status() != StatusCode::UNPROCESSABLE_ENTITY)
             || matches!(
-                *status,
+                response.status,
                 StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED
             )
     }

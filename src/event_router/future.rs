@@ -27,9 +27,9 @@ impl ResponseFuture {
         Self(Box::pin(async move {
             let outcome = answering.await.unwrap_or_else(|error| {
                 tracing::error!(
-                    tenant = webhook.tenant(),
-                    webhook_id = webhook.id_for_log(),
-                    event = webhook.event_for_log(),
+                    c1.tenant = webhook.tenant(),
+                    c1.webhook.id = webhook.id_for_log(),
+                    c1.event = webhook.event_for_log(),
                     // It may quote the payload.
                     error = one_line(&error_chain(&*error)),
                     "the handler failed"

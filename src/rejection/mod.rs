@@ -37,6 +37,8 @@ pub struct Rejection {
     retry_after: Option<Duration>,
     tenant: Option<Arc<str>>,
     webhook_id: Option<Arc<str>>,
+    token_id: Option<Arc<str>>,
+    remedy: Option<Arc<str>>,
     source: Option<Source>,
 }
 
@@ -54,6 +56,8 @@ impl Rejection {
             retry_after: None,
             tenant: None,
             webhook_id: None,
+            token_id: None,
+            remedy: None,
             source: None,
         }
     }
@@ -111,6 +115,17 @@ impl Rejection {
         self
     }
 
+    /// Adds the id of a token whose signature has verified.
+    pub(crate) fn of_token(mut self, id: &str) -> Self {
+        self.token_id = Some(id.into());
+        self
+    }
+
+    pub(crate) fn with_remedy(mut self, remedy: impl Into<Arc<str>>) -> Self {
+        self.remedy = Some(remedy.into());
+        self
+    }
+
     /// What was wrong.
     #[must_use]
     pub fn kind(&self) -> RejectionKind {
@@ -134,6 +149,21 @@ impl Rejection {
     #[must_use]
     pub fn webhook_id(&self) -> Option<&str> {
         self.webhook_id.as_deref()
+    }
+
+    /// The token's `jti`: `None` unless the signature has verified. Any text that the
+    /// tenant chose: escape it where you write it.
+    #[must_use]
+    pub fn token_id(&self) -> Option<&str> {
+        self.token_id.as_deref()
+    }
+
+    /// What to do about it, in a sentence for logs: that of its
+    /// [kind](RejectionKind::remedy), or a better one, such as the public URL that would
+    /// have let the request pass.
+    #[must_use]
+    pub fn remedy(&self) -> &str {
+        self.remedy.as_deref().unwrap_or(self.kind.remedy())
     }
 
     /// How long the caller is asked to wait, with 503: at least 1 s, in whole seconds,

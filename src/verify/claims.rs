@@ -55,6 +55,14 @@ pub(crate) enum MismatchError {
     Target(#[from] TargetError),
 }
 
+/// Signed claims that do not match the request.
+#[derive(Debug)]
+pub(super) struct Mismatch {
+    pub(super) error: MismatchError,
+    /// What would have let a request for another URL pass.
+    pub(super) remedy: Option<String>,
+}
+
 impl SignedClaims<'_> {
     /// Checks the signed claims against the request and the current time.
     pub(super) fn validate(
@@ -63,10 +71,23 @@ impl SignedClaims<'_> {
         method: &Method,
         path: &str,
         now: SystemTime,
-    ) -> Result<Claims, MismatchError> {
+    ) -> Result<Claims, Mismatch> {
         let (tenant, claims) = self.into_parts();
-        claims.check(policy, method, path, now)?;
-        Ok(Claims::new(tenant, claims))
+        match claims.check(policy, method, path, now) {
+            Ok(()) => Ok(Claims::new(tenant, claims)),
+            Err(error) => {
+                let is_of_url = matches!(
+                    error,
+                    MismatchError::Audience { .. } | MismatchError::Target(_)
+                );
+                let fitting = is_of_url.then(|| claims.fitting_public_url(path)).flatten();
+                let remedy = fitting.map(|url| {
+                    let target = for_log(&claims.target);
+                    format!("if {target:?} is the webhook's URL in ConductorOne, set the public URL to {url}")
+                });
+                Err(Mismatch { error, remedy })
+            }
+        }
     }
 }
 
@@ -131,6 +152,16 @@ impl UnverifiedClaims<'_> {
         path: &str,
     ) -> Result<(), MismatchError> {
         Ok(policy.public_url.check_target(&self.target, path)?)
+    }
+
+    /// The public URL with which a request to this path would match the token, in normal
+    /// form, which is printable ASCII.
+    pub(crate) fn fitting_public_url(&self, path: &str) -> Option<String> {
+        let htu = self.target.split(['?', '#']).next()?;
+        let origin = htu.strip_suffix(path).or((path == "/").then_some(htu))?;
+        let url = PublicUrl::parse(origin, true).ok()?;
+        let fits = url.is_audience(&self.audience) && url.check_target(htu, path).is_ok();
+        fits.then(|| for_log(&url.to_string()))
     }
 }
 

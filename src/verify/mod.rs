@@ -2,6 +2,7 @@
 //! ones, pure steps before those with effects. Each step has its own file and error
 //! type; `rejections.rs` maps the errors to a [`Rejection`].
 
+mod answering;
 mod bearer;
 mod body;
 #[cfg(feature = "testing")]
@@ -37,6 +38,7 @@ use http_body::Body;
 use http_body_util::Full;
 use tokio::time::Instant;
 
+pub(crate) use self::answering::Answering;
 pub(crate) use self::body::BodyPolicy;
 #[cfg(feature = "testing")]
 pub use self::check::Check;
@@ -77,27 +79,42 @@ impl Verifier {
         if parts.extensions.get::<Webhook>().is_some() {
             return Err(Rejection::installed_twice("VerifyWebhookLayer"));
         }
-        let webhook = self.prove(parts, path, body).await;
+        let arrived = Instant::now();
+        let webhook = self.prove(parts, path, body, arrived).await;
         match &webhook {
             Ok(webhook) => log::verified(webhook),
-            Err(rejection) => log::refused(rejection),
+            Err(rejection) => log::refused(rejection, path, arrived.elapsed(), &self.unsigned),
         }
         webhook
     }
 
-    async fn prove<B>(&self, parts: &Parts, path: &str, body: B) -> Result<Webhook, Rejection>
+    async fn prove<B>(
+        &self,
+        parts: &Parts,
+        path: &str,
+        body: B,
+        arrived: Instant,
+    ) -> Result<Webhook, Rejection>
     where
         B: Body,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
-        let arrived = Instant::now();
         preconditions::check(parts)?;
         body::check_declared(&parts.headers, &self.body)?;
         let claims = self.authenticate(parts, path).await?;
         let tenant = Arc::clone(claims.tenant());
-        match self.prove_body(parts, body, claims).await {
-            Ok(proven) => Ok(Webhook::new(proven, Some(arrived))),
-            Err(rejection) => Err(rejection.of_tenant(tenant)),
+        match self.prove_body(parts, body, &claims).await {
+            Ok((body, envelope, replay)) => {
+                let proven = Proven {
+                    tenant,
+                    claims,
+                    body,
+                    envelope,
+                    replay,
+                };
+                Ok(Webhook::new(proven, Some(arrived)))
+            }
+            Err(rejection) => Err(rejection.of_tenant(tenant).of_token(claims.token_id())),
         }
     }
 
@@ -108,20 +125,21 @@ impl Verifier {
         let jws = CompactJws::decode(token)?;
         let token = UntrustedToken::parse(&jws)?;
         let signed = signature::verify(token, &self.tenants).await?;
-        let tenant = Arc::clone(signed.tenant());
+        let (tenant, token_id) = (Arc::clone(signed.tenant()), signed.token_id());
         let now = self.clock.now();
         let claims = signed.validate(&self.claims, &parts.method, path, now);
-        claims.map_err(|error| Rejection::from(error).of_tenant(tenant))
+        claims.map_err(|error| Rejection::from(error).of_tenant(tenant).of_token(&token_id))
     }
 
     /// Checks that the body is the one that the claims are about, and that the token has
-    /// not been used before.
+    /// not been used before. Returns the body, its envelope, and whether the policy
+    /// accepts a token that was.
     async fn prove_body<B>(
         &self,
         parts: &Parts,
         body: B,
-        claims: Claims,
-    ) -> Result<Proven, Rejection>
+        claims: &Claims,
+    ) -> Result<(Bytes, Envelope, bool), Rejection>
     where
         B: Body,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -137,18 +155,12 @@ impl Verifier {
         let replay = match &self.replay {
             Some(guard) => {
                 let leeway = self.claims.leeway;
-                let claim = guard.claim(&claims, &envelope, now, leeway).await;
+                let claim = guard.claim(claims, &envelope, now, leeway).await;
                 claim.map_err(|error| Rejection::from(error).of_webhook(&envelope.webhook_id))?
             }
             None => false,
         };
-        Ok(Proven {
-            tenant: Arc::clone(claims.tenant()),
-            claims,
-            body,
-            envelope,
-            replay,
-        })
+        Ok((body, envelope, replay))
     }
 }
 

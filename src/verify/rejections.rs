@@ -6,7 +6,7 @@ use tracing::warn;
 
 use super::bearer::BearerError;
 use super::body::BodyError;
-use super::claims::MismatchError;
+use super::claims::{Mismatch, MismatchError};
 use super::digest::DigestError;
 use super::envelope::EnvelopeError;
 use super::preconditions::PreconditionError;
@@ -90,6 +90,16 @@ impl From<SignatureError> for Rejection {
     }
 }
 
+impl From<Mismatch> for Rejection {
+    fn from(Mismatch { error, remedy }: Mismatch) -> Self {
+        let rejection = Self::from(error);
+        match remedy {
+            Some(remedy) => rejection.with_remedy(remedy),
+            None => rejection,
+        }
+    }
+}
+
 impl From<MismatchError> for Rejection {
     fn from(error: MismatchError) -> Self {
         let kind = match error {
@@ -164,9 +174,9 @@ impl Webhook {
     /// Logs and returns the rejection of a payload that does not match its event's type.
     pub(crate) fn unreadable_payload(&self, error: PayloadError) -> Rejection {
         warn!(
-            tenant = self.tenant(),
-            webhook_id = self.id_for_log(),
-            event = self.event_for_log(),
+            c1.tenant = self.tenant(),
+            c1.webhook.id = self.id_for_log(),
+            c1.event = self.event_for_log(),
             path = error.path(),
             "the payload does not match its event's type"
         );
@@ -177,9 +187,9 @@ impl Webhook {
     #[cfg(feature = "axum")]
     pub(crate) fn unexpected_event(&self, expected: &'static str) -> Rejection {
         warn!(
-            tenant = self.tenant(),
-            webhook_id = self.id_for_log(),
-            event = self.event_for_log(),
+            c1.tenant = self.tenant(),
+            c1.webhook.id = self.id_for_log(),
+            c1.event = self.event_for_log(),
             expected,
             "the route does not take this event"
         );

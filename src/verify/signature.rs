@@ -1,5 +1,6 @@
 //! Verifies the token's signature with the tenant's keys.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -44,6 +45,10 @@ pub(super) struct SignedClaims<'t> {
 impl<'t> SignedClaims<'t> {
     pub(super) fn tenant(&self) -> &Arc<str> {
         &self.tenant
+    }
+
+    pub(super) fn token_id(&self) -> Cow<'t, str> {
+        self.claims.token_id.clone()
     }
 
     pub(super) fn into_parts(self) -> (Arc<str>, UnverifiedClaims<'t>) {

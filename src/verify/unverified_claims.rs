@@ -118,10 +118,6 @@ impl UnverifiedClaims<'_> {
         &self.issuer
     }
 
-    pub(crate) fn audience(&self) -> &str {
-        &self.audience
-    }
-
     pub(crate) fn token_id(&self) -> &str {
         &self.token_id
     }

@@ -7,6 +7,7 @@ use super::claims::ClaimPolicy;
 use super::replay::ReplayGuard;
 use super::signature::Tenants;
 use crate::clock::Clock;
+use crate::observe::Burst;
 
 /// A receiver's settings, which the builder has validated.
 pub(crate) struct Verifier {
@@ -19,6 +20,8 @@ pub(crate) struct Verifier {
     /// `None` if the replay guard is disabled.
     pub(crate) replay: Option<ReplayGuard>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// The log of refusals of unsigned requests.
+    pub(crate) unsigned: Burst,
 }
 
 impl fmt::Debug for Verifier {
@@ -38,6 +41,6 @@ impl fmt::Debug for Verifier {
             .field("replay_store", &replay.map(|guard| &guard.store))
             .field("replay_store_timeout", &replay.map(|guard| guard.timeout))
             .field("clock", &self.clock)
-            .finish()
+            .finish_non_exhaustive()
     }
 }

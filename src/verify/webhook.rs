@@ -12,6 +12,7 @@ use super::envelope::{self, Envelope};
 use crate::callback::{Callback, CallbackUrl};
 use crate::event::{Payload, PayloadError};
 use crate::excerpt::one_line;
+use crate::observe::{Handling, Subject};
 
 /// A verified webhook: ConductorOne sent it to this receiver, with this body.
 ///
@@ -38,6 +39,8 @@ struct Inner {
     payload: Bytes,
     replay: bool,
     arrived: Option<Instant>,
+    /// How its request is answered.
+    handling: Handling,
     /// Parsed on first use.
     typed: OnceLock<Result<Payload, PayloadError>>,
 }
@@ -71,6 +74,7 @@ impl Webhook {
             payload: envelope.payload,
             replay,
             arrived,
+            handling: Handling::default(),
             typed: OnceLock::new(),
         }))
     }
@@ -100,6 +104,18 @@ impl Webhook {
     /// request.
     pub(crate) fn arrived(&self) -> Option<Instant> {
         self.0.arrived
+    }
+
+    pub(crate) fn handling(&self) -> &Handling {
+        &self.0.handling
+    }
+
+    pub(crate) fn subject(&self) -> Subject<'_> {
+        Subject {
+            tenant: self.tenant(),
+            webhook_id: self.id(),
+            event: self.event(),
+        }
     }
 
     pub(crate) fn id_for_log(&self) -> String {

@@ -10,6 +10,7 @@ use http_body_util::Full;
 use crate::clock::{Clock, SystemClock};
 use crate::config_error::ConfigError;
 use crate::keys::Fetch;
+use crate::observe::Burst;
 use crate::rejection::{Rejection, RejectionHooks};
 use crate::replay::{MemoryReplayStore, ReplayStore};
 use crate::tenant::{Fetching, Tenant, key_sources};
@@ -309,6 +310,7 @@ impl VerifyWebhookBuilder {
                 max_bytes: self.max_body_bytes,
                 timeout: self.body_timeout,
             },
+            unsigned: Burst::default(),
             replay: self.replay_policy.map(|policy| ReplayGuard {
                 store: self.replay_store,
                 policy,

@@ -8,9 +8,11 @@ use http::{Request, Response};
 use http_body_util::Full;
 use pin_project_lite::pin_project;
 use tower_service::Service;
+use tracing::Span;
 
 use super::body::ResponseBody;
 use crate::future::BoxFuture;
+use crate::verify::{Answering, Webhook};
 
 /// The request that the inner service gets, or the answer if it gets none.
 pub(super) type Verification =
@@ -28,6 +30,7 @@ pin_project! {
     {
         #[pin]
         state: State<S, S::Future>,
+        span: Span,
     }
 }
 
@@ -37,10 +40,14 @@ pin_project! {
         Before {
             verification: Verification,
             // While the inner service is not ready for it.
-            proven: Option<Request<Full<Bytes>>>,
+            proven: Option<(Request<Full<Bytes>>, Answering)>,
             inner: S,
         },
-        Inner { #[pin] future: F },
+        Inner {
+            #[pin]
+            future: F,
+            answering: Answering,
+        },
     }
 }
 
@@ -48,13 +55,14 @@ impl<S> ResponseFuture<S>
 where
     S: Service<Request<Full<Bytes>>>,
 {
-    pub(super) fn new(verification: Verification, inner: S) -> Self {
+    pub(super) fn new(verification: Verification, inner: S, span: Span) -> Self {
         Self {
             state: State::Before {
                 verification,
                 proven: None,
                 inner,
             },
+            span,
         }
     }
 }
@@ -66,37 +74,57 @@ where
     type Output = Result<Response<ResponseBody<B>>, S::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut state = self.project().state;
+        let this = self.project();
+        let (mut state, span) = (this.state, this.span);
         loop {
-            let future = match state.as_mut().project() {
+            let entered = span.enter();
+            let (future, answering) = match state.as_mut().project() {
                 StateProj::Before {
                     verification,
                     proven,
                     inner,
                 } => {
-                    let verified = match proven.take() {
-                        Some(request) => Ok(request),
-                        None => ready!(verification.as_mut().poll(cx)),
-                    };
-                    let request = match verified {
-                        Ok(request) => request,
-                        Err(response) => {
-                            return Poll::Ready(Ok(response.map(ResponseBody::rejection)));
-                        }
+                    let (request, mut answering) = match proven.take() {
+                        Some(proven) => proven,
+                        None => match ready!(verification.as_mut().poll(cx)) {
+                            Ok(request) => {
+                                let webhook = request.extensions().get::<Webhook>();
+                                let answering = Answering::begin(webhook, span);
+                                (request, answering)
+                            }
+                            Err(response) => {
+                                return Poll::Ready(Ok(response.map(ResponseBody::rejection)));
+                            }
+                        },
                     };
                     let Poll::Ready(is_ready) = inner.poll_ready(cx) else {
-                        *proven = Some(request);
+                        *proven = Some((request, answering));
                         return Poll::Pending;
                     };
-                    is_ready?;
-                    inner.call(request)
+                    if let Err(error) = is_ready {
+                        drop(entered);
+                        answering.failed();
+                        return Poll::Ready(Err(error));
+                    }
+                    (inner.call(request), answering)
                 }
-                StateProj::Inner { future } => {
-                    let response = ready!(future.poll(cx))?;
-                    return Poll::Ready(Ok(response.map(ResponseBody::inner)));
+                StateProj::Inner { future, answering } => {
+                    let answered = ready!(future.poll(cx));
+                    // The line of the log is none of the span's, whose fields it repeats.
+                    drop(entered);
+                    return Poll::Ready(match answered {
+                        Ok(response) => {
+                            answering.answered(&response);
+                            Ok(response.map(ResponseBody::inner))
+                        }
+                        Err(error) => {
+                            answering.failed();
+                            Err(error)
+                        }
+                    });
                 }
             };
-            state.set(State::Inner { future });
+            state.set(State::Inner { future, answering });
         }
     }
 }

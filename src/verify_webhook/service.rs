@@ -7,11 +7,14 @@ use http::{Request, Response};
 use http_body::Body;
 use http_body_util::Full;
 use tower_service::Service;
+use tracing::Span;
 
 use super::body::ResponseBody;
 use super::future::ResponseFuture;
 use super::shared::Shared;
-use crate::verify::let_through;
+use crate::observe::{Attempt, request_span};
+use crate::rejection::Rejection;
+use crate::verify::{Webhook, let_through};
 
 /// Middleware that lets only proven webhooks through to the inner service:
 /// made by [`VerifyWebhookLayer`](super::VerifyWebhookLayer).
@@ -62,12 +65,23 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let shared = Arc::clone(&self.shared);
         let (head, body) = request.into_parts();
+        let span = request_span();
+        let of_request = span.clone();
         let verification = Box::pin(async move {
-            match shared.verify(&head, body).await {
+            let verified = shared.verify(&head, body).await;
+            record(&of_request, &verified);
+            match verified {
                 Ok(webhook) => Ok(let_through(head, webhook)),
                 Err(rejection) => Err(shared.refuse(head, &rejection)),
             }
         });
-        ResponseFuture::new(verification, self.inner.clone())
+        ResponseFuture::new(verification, self.inner.clone(), span)
+    }
+}
+
+fn record(span: &Span, verified: &Result<Webhook, Rejection>) {
+    match verified {
+        Ok(webhook) => webhook.subject().record(span),
+        Err(rejection) => Attempt::refused(rejection).record(span),
     }
 }

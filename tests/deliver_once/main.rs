@@ -1,5 +1,6 @@
 //! `DeliverOnceLayer`, and what it is made of: the ledger and the callbacks.
 
+mod attempt_log;
 mod callback;
 mod callback_client;
 mod callback_retries;

@@ -1,6 +1,7 @@
 //! The way of a request through `VerifyWebhookLayer`, from its token to the handler.
 
 mod acceptance;
+mod attempt_log;
 mod axum_extractor;
 mod body;
 mod claims;

@@ -16,6 +16,7 @@ use crate::error_chain::error_chain;
 use crate::excerpt::one_line;
 use crate::header::read_retry_after;
 use crate::keys::KeySet;
+use crate::readable::Readable;
 
 /// The least lifetime of keys, even if the server declares less.
 pub(super) const MIN_LIFETIME: Duration = Duration::from_secs(30);
@@ -209,7 +210,7 @@ impl Shared {
             source = %self.config.name,
             %reason,
             failures,
-            next_attempt_in = ?pause,
+            next_attempt_in = %Readable(pause),
             usable = self.in_force(now).is_some(),
             "cannot fetch the key set",
         );

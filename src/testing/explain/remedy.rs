@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::rewritten;
 use crate::excerpt::for_log;
 use crate::rejection::RejectionKind as Kind;
-use crate::verify::{Check, PublicUrl, UnverifiedClaims, Verifier, header_agrees};
+use crate::verify::{Check, UnverifiedClaims, Verifier, header_agrees};
 
 /// The facts on which remedies are based.
 pub(super) struct Context<'a> {
@@ -140,17 +140,8 @@ impl Context<'_> {
         }
     }
 
-    /// The public URL that makes token and request match, in normal form, which is
-    /// printable ASCII.
     fn fitting_public_url(&self) -> Option<String> {
-        let claims = self.claims?;
-        let htu = claims.target().split(['?', '#']).next()?;
-        let origin = htu
-            .strip_suffix(self.path())
-            .or((self.path() == "/").then_some(htu))?;
-        let url = PublicUrl::parse(origin, true).ok()?;
-        let fits = url.is_audience(claims.audience()) && url.check_target(htu, self.path()).is_ok();
-        fits.then(|| for_log(&url.to_string()))
+        self.claims?.fitting_public_url(self.path())
     }
 
     fn times(&self, kind: Kind, claims: &UnverifiedClaims<'_>) -> String {

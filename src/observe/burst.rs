@@ -1,0 +1,131 @@
+//! The log of what anybody can provoke: a few lines in a second, and a count of the rest.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::time::{Instant, sleep_until};
+use tracing::{Level, info, warn};
+
+use super::attempt::UNSIGNED;
+use crate::rejection::Rejection;
+
+/// How many refusals are lines of their own within each [`WINDOW`].
+const LINES: u32 = 5;
+
+const WINDOW: Duration = Duration::from_secs(1);
+
+/// Writes refusals of unsigned requests to the log. Clones share the limit.
+#[derive(Clone, Default)]
+pub(crate) struct Burst(Arc<Mutex<Window>>);
+
+#[derive(Default)]
+struct Window {
+    ends: Option<Instant>,
+    lines: u32,
+    rest: Rest,
+}
+
+/// How many were not written, by their codes.
+#[derive(Default)]
+struct Rest(BTreeMap<&'static str, u64>);
+
+impl Burst {
+    /// Writes the refusal, or counts it. `is_ours`: the fault is this receiver's.
+    pub(crate) fn log(&self, rejection: &Rejection, is_ours: bool) {
+        let is_enabled = if is_ours {
+            tracing::enabled!(target: UNSIGNED, Level::WARN)
+        } else {
+            tracing::enabled!(target: UNSIGNED, Level::INFO)
+        };
+        if !is_enabled || !self.has_a_line_for(rejection.code()) {
+            return;
+        }
+        let (code, status) = (rejection.code(), rejection.status().as_u16());
+        let (cause, remedy) = (rejection.cause(), rejection.remedy());
+        if is_ours {
+            warn!(
+                target: UNSIGNED,
+                {
+                error.type = code,
+                http.response.status_code = status,
+                c1.cause = cause,
+                c1.remedy = remedy,
+                },
+                "webhook refused"
+            );
+        } else {
+            info!(
+                target: UNSIGNED,
+                {
+                error.type = code,
+                http.response.status_code = status,
+                c1.cause = cause,
+                c1.remedy = remedy,
+                },
+                "webhook refused"
+            );
+        }
+    }
+
+    fn has_a_line_for(&self, code: &'static str) -> bool {
+        let now = Instant::now();
+        let mut window = self.window();
+        let ends = match window.ends {
+            Some(ends) if now < ends => ends,
+            _ => {
+                std::mem::take(&mut window.rest).log();
+                window.lines = 0;
+                *window.ends.insert(now + WINDOW)
+            }
+        };
+        if window.lines < LINES {
+            window.lines += 1;
+            return true;
+        }
+        if window.rest.0.is_empty()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            let burst = self.clone();
+            runtime.spawn(async move {
+                sleep_until(ends).await;
+                let mut window = burst.window();
+                // Unless another request has told it, and begun the next window.
+                if window.ends == Some(ends) {
+                    std::mem::take(&mut window.rest).log();
+                }
+            });
+        }
+        *window.rest.0.entry(code).or_default() += 1;
+        false
+    }
+
+    fn window(&self) -> MutexGuard<'_, Window> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Rest {
+    fn log(self) {
+        let count: u64 = self.0.values().sum();
+        if count == 0 {
+            return;
+        }
+        let mut by_code = String::new();
+        for (code, count) in &self.0 {
+            let comma = if by_code.is_empty() { "" } else { ", " };
+            // Writing to a string cannot fail.
+            let _ = write!(by_code, "{comma}{code} {count}");
+        }
+        info!(
+            target: UNSIGNED,
+            {
+            c1.count = count,
+            c1.by_code = by_code,
+            },
+            "more webhooks refused within a second"
+        );
+    }
+}

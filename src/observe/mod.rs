@@ -1,0 +1,69 @@
+//! What operators see of each request that arrives: a line of the log and a span.
+//!
+//! # The log
+//!
+//! Each request is one line when it is answered, under the target
+//! `tower_conductorone::attempt`:
+//!
+//! ```text
+//! INFO tower_conductorone::attempt: webhook answered c1.how="ran" c1.duration=12.4ms
+//!   http.response.status_code=200 c1.tenant="example.conductor.one" c1.webhook.id="2fCj…"
+//!   c1.event="c1.webhooks.v1.PayloadProvisionStep" c1.delivery=5ae0… c1.run=1
+//! ```
+//!
+//! | field | what it is |
+//! | --- | --- |
+//! | `c1.tenant` | the tenant's domain |
+//! | `c1.webhook.id` | `webhookId` of the envelope |
+//! | `c1.event` | the event's full name |
+//! | `c1.delivery` | the delivery's key in the ledger, with `DeliverOnceLayer` |
+//! | `c1.run` | the number of the handler's run that gave the answer, with `DeliverOnceLayer` |
+//! | `c1.how` | how it was answered: see below |
+//! | `c1.duration` | from the arrival of its headers to its answer |
+//! | `c1.jti` | the token's id, on refusals after the signature |
+//! | `c1.cause`, `c1.remedy` | what was expected and what came; what to do about it |
+//! | `http.response.status_code` | the answer's status |
+//! | `url.path` | the path that was called, on refusals after the signature |
+//! | `error.type` | a rejection's [code](crate::Rejection::code), or the status of a failed handler's answer |
+//!
+//! | `c1.how` | meaning |
+//! | --- | --- |
+//! | `ran` | the handler ran for this request |
+//! | `joined` | a duplicate got the answer of a run that it found at work |
+//! | `replayed` | the ledger had the answer already |
+//! | `promised` | 202, in the handler's stead: the answer goes to the callback URL |
+//! | `refused` | a layer or an extractor refused it: `error.type` is the code |
+//! | `abandoned` | the caller hung up before there was an answer; the run continues |
+//!
+//! The level is `INFO`; `WARN` for a request that a tenant signed and that was refused or
+//! abandoned, and for a refusal that is this receiver's own trouble.
+//!
+//! What anybody can provoke without a tenant's signature has the target
+//! `tower_conductorone::unsigned`, and is limited: a layer writes ten lines in a second,
+//! then one that counts the others by their codes. A filter such as
+//! `tower_conductorone=info,tower_conductorone::unsigned=off` leaves them out.
+//!
+//! A request that [`verify`](crate::VerifyWebhookLayer::verify) lets through is answered
+//! elsewhere, and has no line.
+//!
+//! # Spans
+//!
+//! | span | what it encloses | parent |
+//! | --- | --- | --- |
+//! | `webhook` | a request, from its verification to its answer | the current one, such as that of tower-http's `TraceLayer` |
+//! | `webhook.run` | one run of the handler, with `DeliverOnceLayer` | none; the first run follows from the request's span |
+//! | `webhook.callback` | one attempt to post an answer to a callback URL | the current one, if any |
+//!
+//! A run may end days after its request, so its span is no child of the request's, which
+//! would otherwise stay open as long: it follows from it, which tracing-opentelemetry
+//! exports as a link. All of them have the level `INFO`, and the fields above that are
+//! known; so the handler's own lines, which are written in one of them, tell which webhook
+//! they are of.
+
+mod attempt;
+mod burst;
+mod span;
+
+pub(crate) use self::attempt::{Attempt, Handling, How};
+pub(crate) use self::burst::Burst;
+pub(crate) use self::span::{Subject, request_span, run_span};

@@ -1,0 +1,93 @@
+//! Tells how a verified webhook's request was answered.
+
+use http::Response;
+use tokio::time::Instant;
+use tracing::Span;
+
+use super::webhook::Webhook;
+use crate::observe::{Attempt, How};
+use crate::rejection::Rejection;
+
+/// A verified request until its answer. Dropped without one, it was abandoned.
+pub(crate) struct Answering(Option<Open>);
+
+struct Open {
+    webhook: Webhook,
+    began: Instant,
+    span: Span,
+}
+
+impl Answering {
+    /// The outermost layer tells; what the others begin tells nothing.
+    pub(crate) fn begin(webhook: Option<&Webhook>, span: &Span) -> Self {
+        let webhook = webhook.filter(|webhook| webhook.handling().is_first_layer());
+        Self(webhook.map(|webhook| Open {
+            webhook: webhook.clone(),
+            began: webhook.arrived().unwrap_or_else(Instant::now),
+            span: span.clone(),
+        }))
+    }
+
+    /// The request was answered.
+    pub(crate) fn answered<B>(&mut self, response: &Response<B>) {
+        if let Some(open) = self.0.take() {
+            let rejection = response.extensions().get::<Rejection>();
+            open.tell(&Attempt {
+                status: Some(response.status()),
+                rejection,
+                ..open.attempt(if rejection.is_some() {
+                    How::Refused
+                } else {
+                    How::Ran
+                })
+            });
+        }
+    }
+
+    /// The inner service failed, and the server closes the connection.
+    pub(crate) fn failed(&mut self) {
+        if let Some(open) = self.0.take() {
+            open.tell(&Attempt {
+                failure: Some("service_error"),
+                ..open.attempt(How::Ran)
+            });
+        }
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        if let Some(open) = self.0.take() {
+            let is_panic = std::thread::panicking();
+            open.tell(&Attempt {
+                failure: is_panic.then_some("panic"),
+                ..open.attempt(if is_panic { How::Ran } else { How::Abandoned })
+            });
+        }
+    }
+}
+
+impl Open {
+    fn attempt(&self, how: How) -> Attempt<'_> {
+        let handling = self.webhook.handling();
+        let (how, run) = match handling.answer() {
+            Some((known, run)) if how == How::Ran => (known, run),
+            _ => (how, None),
+        };
+        Attempt {
+            how,
+            duration: self.began.elapsed(),
+            tenant: Some(self.webhook.tenant()),
+            webhook_id: Some(self.webhook.id()),
+            event: Some(self.webhook.event()),
+            delivery: handling.delivery(),
+            run,
+            ..Attempt::default()
+        }
+    }
+
+    fn tell(&self, attempt: &Attempt<'_>) {
+        attempt.record(&self.span);
+        attempt.log();
+    }
+}
