@@ -18,9 +18,10 @@ pub(crate) struct Found {
     pub(crate) index: usize,
 }
 
-/// The most names: half as many as the table has places, so that few have the same one.
-pub(crate) const MOST: u8 = 64;
-const SIZE: usize = 2 * MOST as usize;
+/// The most names: the table has twice as many places and more, so that few have the same
+/// one, and a search ends.
+pub(crate) const MOST: u8 = 63;
+const SIZE: usize = 2 * (MOST as usize + 1);
 
 impl Names {
     #[allow(
@@ -49,15 +50,15 @@ impl Names {
     }
 
     pub(crate) fn find(&self, name: &[u8]) -> Option<Found> {
-        let first = hash(name);
-        for place in (first..SIZE).chain(0..first) {
+        let mut place = hash(name);
+        loop {
             let number = self.table.get(place)?.checked_sub(1)?;
             let found = self.at(number)?;
             if found.name.as_bytes() == name {
                 return Some(found);
             }
+            place = (place + 1) % SIZE;
         }
-        None
     }
 
     /// The name with this number.

@@ -156,7 +156,7 @@ pub(crate) struct Members<'a>(pub(crate) &'a mut dyn Message, pub(crate) &'a Rea
 
 /// The known members that have occurred.
 #[derive(Default)]
-struct Seen(u128);
+struct Seen(u64);
 
 const AT_TYPE: u8 = names::MOST;
 
