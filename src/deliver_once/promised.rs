@@ -335,6 +335,13 @@ impl<H: Handler> PromisedDelivery<H> {
                 Some(Standing::Answered(answer)) => self.send_once(answer).await,
                 _ => ControlFlow::Break(()),
             },
+            // Before it was promised: by the handler itself, or by another process.
+            Some(Some(Standing::Answered(answer))) => {
+                if let Some(seat) = &self.seat {
+                    seat.end(Ending::Recorded(answer));
+                }
+                ControlFlow::Break(())
+            }
             _ => ControlFlow::Break(()),
         }
     }

@@ -1439,3 +1439,38 @@ async fn an_answer_that_the_handler_recorded_after_the_202_is_posted() {
     assert_eq!(script.documents().len(), 1);
     assert_eq!(runs.load(Ordering::SeqCst), 1);
 }
+
+/// The handler commits just when its 202 is due, and does not know yet that it did.
+#[tokio::test(start_paused = true)]
+async fn an_answer_recorded_before_the_promise_is_told_in_time() {
+    let tenant = FakeTenant::new(DOMAIN);
+    let script = Script::new([status(200)]);
+    let ledger = ledger::Shared::default();
+    let way = ledger.clone();
+    let handler = move |delivery: DeliveryHandle, _: Webhook| {
+        let ledger = way.clone();
+        async move {
+            sleep(Duration::from_millis(24_900)).await;
+            let answer = RecordedAnswer::new(200, COMPLETE);
+            let finished = ledger.finish(delivery.lease(), answer).await;
+            assert_eq!(finished.expect("a reply"), Finished::Answered);
+            sleep(seconds(60)).await;
+            Outcome::failed()
+        }
+    };
+    let once = once(&script).ledger("hooks", ledger.clone());
+    let verify = builder(&tenant).replay_policy(ReplayPolicy::Mark);
+    let mut app = Router::new()
+        .route("/webhooks", post(handler))
+        .layer(once.build().expect("a good configuration"))
+        .layer(verify.build().expect("a good configuration"));
+    let delivery = tenant.delivery(PROVISION).issued_at(now());
+    let delivery = delivery.callback_url(Some(&own_url()));
+    let asked = Instant::now();
+    let answer = delivery.call(&mut app).await;
+    let told = (answer.status(), &answer.body()[..]);
+    assert_eq!(told, (StatusCode::OK, COMPLETE.as_bytes()));
+    assert!(asked.elapsed() < seconds(28), "{:?}", asked.elapsed());
+    sleep(seconds(600)).await;
+    assert_eq!(script.documents().len(), 0);
+}
