@@ -11,9 +11,15 @@ use tokio::time::timeout;
 use tower_layer::Layer;
 use tower_service::Service;
 
+#[cfg(feature = "testing")]
+use super::handle::DeliveryHandle;
+#[cfg(feature = "testing")]
+use super::run::DeliveryRun;
 use super::service::DeliverOnce;
 use super::shared::{Phase, Shared};
 use crate::ledger::DeliveryKey;
+#[cfg(feature = "testing")]
+use crate::ledger::Lease;
 use crate::verify::Webhook;
 
 /// The longest wait for the last leases to be released.
@@ -77,6 +83,13 @@ impl DeliverOnceLayer {
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         super::recover::recover(Arc::clone(&self.shared), service)
+    }
+
+    /// The handle of a delivery that this layer does not work on.
+    #[cfg(feature = "testing")]
+    pub(crate) fn handle(&self, webhook: &Webhook, lease: Lease) -> DeliveryHandle {
+        let run = DeliveryRun::new(lease.run());
+        DeliveryHandle::new(run, lease, webhook, &self.shared)
     }
 
     /// The key of a webhook's delivery in this layer's ledger: derived from the layer's

@@ -89,7 +89,8 @@
 //! # What it costs
 //!
 //! Two ledger steps for a delivery that is answered in time and one for each duplicate;
-//! with Redis, each is a round trip. In addition, on a server core, about 5 µs plus 1 to
+//! with Redis, each is a round trip. The second step is the handler's own if it records
+//! its answer itself ([`DeliveryHandle::recorded`]). In addition, on a server core, about 5 µs plus 1 to
 //! 1.5 µs per KB of payload to canonicalize and hash it: the less, the more of its members
 //! are in alphabetical order (`cargo bench --bench deliver_once`).
 

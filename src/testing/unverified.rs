@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use super::Delivery;
-use crate::deliver_once::DeliveryRun;
+use crate::deliver_once::{DeliverOnceLayer, DeliveryHandle, DeliveryRun};
 use crate::event::Event;
+use crate::ledger::Lease;
 use crate::typed::Typed;
 use crate::verify::Webhook;
 
@@ -73,5 +74,42 @@ impl DeliveryRun {
     pub const fn for_test(number: u32) -> Self {
         assert!(number > 0, "runs are counted from 1");
         Self::new(number)
+    }
+}
+
+impl DeliveryHandle {
+    /// The handle of this webhook's delivery under this lease: for a unit test that
+    /// calls a handler. A ledger that has given the lease lets the handler commit.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use tower_conductorone::DeliveryHandle;
+    /// use tower_conductorone::ledger::{Claimed, DeliveryKey, Ledger, MemoryLedger, Owner};
+    /// use tower_conductorone::testing::FakeTenant;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let ledger = MemoryLedger::default(); // or the one that the handler commits to
+    /// let tenant = FakeTenant::new("example.conductor.one");
+    /// let webhook = tenant.delivery("c1.webhooks.v1.PayloadTest").unverified_webhook();
+    /// let key = DeliveryKey::of(&webhook);
+    /// let claimed = ledger.claim(key, Owner::random(), Duration::from_secs(45)).await?;
+    /// let Claimed::Started(lease) = claimed else {
+    ///     panic!("another test has claimed it");
+    /// };
+    /// let delivery = DeliveryHandle::for_test(&webhook, lease);
+    /// assert_eq!(delivery.run().number(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    #[allow(
+        clippy::missing_panics_doc,
+        reason = "the default configuration is good"
+    )]
+    pub fn for_test(webhook: &Webhook, lease: Lease) -> Self {
+        let layer = DeliverOnceLayer::builder().build();
+        layer.expect("the default is good").handle(webhook, lease)
     }
 }

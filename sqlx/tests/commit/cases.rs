@@ -2,8 +2,13 @@
 
 use std::time::Duration;
 
-use support::callback::{Script, status};
+use support::DOMAIN;
+use support::callback::{PROVISION, Script, status};
 use tokio::time::{sleep, timeout};
+use tower_conductorone::DeliveryHandle;
+use tower_conductorone::event::Outcome;
+use tower_conductorone::ledger::{Claimed, DeliveryKey, Ledger, Owner, RecordedAnswer, Standing};
+use tower_conductorone::testing::FakeTenant;
 use tower_conductorone_sqlx::CommitError;
 
 use crate::books::{Books, Fate};
@@ -17,6 +22,7 @@ macro_rules! cases {
             cases::work_that_was_committed_is_never_done_again,
             cases::a_handler_that_lost_its_lease_cannot_commit,
             cases::the_answer_of_a_promised_delivery_goes_to_its_callback,
+            cases::a_unit_test_can_call_a_handler_that_commits,
             crash::a_crash_before_the_commit_leaves_the_work_to_the_next_attempt,
             crash::a_crash_after_the_commit_leaves_the_answer,
             crash::promised_work_outlives_a_crash_before_the_commit,
@@ -108,4 +114,23 @@ pub(crate) async fn the_answer_of_a_promised_delivery_goes_to_its_callback<B: Bo
     assert_eq!(script.documents(), [COMPLETE]);
     assert_eq!(receiver.runs(), 1);
     assert_eq!(receiver.books.rows().await, 1);
+}
+
+pub(crate) async fn a_unit_test_can_call_a_handler_that_commits<B: Books>() {
+    let books = B::new().await;
+    let tenant = FakeTenant::new(DOMAIN);
+    let webhook = tenant.delivery(PROVISION).unverified_webhook();
+    let (key, term) = (DeliveryKey::of(&webhook), Duration::from_secs(45));
+    let claimed = books.ledger().claim(key, Owner::random(), term).await;
+    let Ok(Claimed::Started(lease)) = claimed else {
+        panic!("{claimed:?}");
+    };
+    let delivery = DeliveryHandle::for_test(&webhook, lease);
+    let outcome = Outcome::gone_for_good();
+    let worked = books.work(&delivery, webhook.id(), outcome, Fate::Good);
+    assert_eq!(worked.await.expect("a commit").status(), 410);
+    assert_eq!(books.rows().await, 1);
+    let standing = books.ledger().find(key).await.expect("a reply");
+    let gone = Standing::Answered(RecordedAnswer::new(410, ""));
+    assert_eq!(standing, Some(gone));
 }
