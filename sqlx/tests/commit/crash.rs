@@ -3,6 +3,7 @@
 use std::env;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use support::callback::{Script, status};
@@ -12,7 +13,7 @@ use tower_conductorone::DeliverOnceLayer;
 
 use crate::books::{Books, Fate};
 use crate::cases::called_back;
-use crate::receiver::{COMPLETE, Receiver, by_callback, statuses};
+use crate::receiver::{COMPLETE, Receiver, posts, statuses};
 
 /// The signal of `abort`, which ends a process as suddenly as SIGKILL.
 const ABORTED: i32 = 6;
@@ -38,7 +39,11 @@ pub(crate) async fn crashes<B: Books>() {
     };
     let receiver = Receiver::new(B::open(&url).await, &[fate]);
     let once = match way.as_str() {
-        "callback" => by_callback(&Script::new([status(200)])),
+        // Answered 202 in the handler's stead.
+        "callback" => {
+            receiver.is_slow.store(true, Ordering::Relaxed);
+            posts(&Script::new([status(200)])).answer_within(Duration::from_millis(50))
+        }
         _ => DeliverOnceLayer::builder(),
     };
     receiver.deliver_by(once, 1).await;
@@ -95,7 +100,7 @@ async fn tries_again<B: Books>(books: B) -> u32 {
 async fn resumes<B: Books>(books: B) -> u32 {
     let receiver = Receiver::new(books, &[Fate::Good]);
     let script = Script::new([status(200)]);
-    let once = receiver.layer(by_callback(&script).lease(Duration::from_secs(9)));
+    let once = receiver.layer(posts(&script).lease(Duration::from_secs(9)));
     let recovering = tokio::spawn(once.recover(receiver.handler()));
     called_back(&receiver.books).await;
     let drained = once.drain().await;

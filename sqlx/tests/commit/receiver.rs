@@ -1,12 +1,14 @@
 use std::convert::Infallible;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
 use support::callback::{Script, own_url};
 use support::{DOMAIN, builder};
+use tokio::time::sleep;
 use tower::util::BoxCloneService;
 use tower::{Layer, service_fn};
 use tower_conductorone::callback::CallbackClient;
@@ -30,6 +32,8 @@ pub(crate) struct Receiver<B> {
     pub(crate) books: B,
     fates: Mutex<Vec<Fate>>,
     runs: AtomicU32,
+    /// Whether a run begins its work once the delivery is promised.
+    pub(crate) is_slow: AtomicBool,
     pub(crate) errors: Mutex<Vec<CommitError>>,
 }
 
@@ -40,6 +44,7 @@ impl<B: Books> Receiver<B> {
             books,
             fates: Mutex::new(fates.iter().rev().copied().collect()),
             runs: AtomicU32::new(0),
+            is_slow: AtomicBool::new(false),
             errors: Mutex::default(),
         })
     }
@@ -63,6 +68,9 @@ impl<B: Books> Receiver<B> {
             _ => step.answer(ProvisionReply::complete(Comment::none())),
         };
         let books = &self.books;
+        while self.is_slow.load(Ordering::Relaxed) && !books.state().await.contains("promised") {
+            sleep(Duration::from_millis(10)).await;
+        }
         let worked = books.work(delivery, webhook.id(), outcome, fate).await;
         worked.unwrap_or_else(|error| {
             let outcome = error.outcome();
@@ -115,12 +123,15 @@ impl<B: Books> Receiver<B> {
     }
 }
 
-/// Answers 202 at once, and posts by this script.
-pub(crate) fn by_callback(script: &Script) -> DeliverOnceBuilder {
+/// Posts by this script.
+pub(crate) fn posts(script: &Script) -> DeliverOnceBuilder {
     let client = CallbackClient::builder().post(script.clone()).build();
-    DeliverOnceLayer::builder()
-        .callbacks(client.expect("a good configuration"))
-        .always_by_callback()
+    DeliverOnceLayer::builder().callbacks(client.expect("a good configuration"))
+}
+
+/// Answers 202 at once.
+pub(crate) fn by_callback(script: &Script) -> DeliverOnceBuilder {
+    posts(script).always_by_callback()
 }
 
 pub(crate) fn statuses(answers: &[TestResponse]) -> Vec<u16> {
