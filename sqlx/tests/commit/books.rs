@@ -20,6 +20,10 @@ pub(crate) enum Fate {
     /// Another process takes over before it commits.
     LosesLease,
     /// The database ends the connection before the commit.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        allow(dead_code, reason = "a file has none")
+    )]
     LosesConnection,
     /// It commits what is no answer.
     Fails,
