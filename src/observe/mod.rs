@@ -59,6 +59,36 @@
 //! exports as a link. All of them have the level `INFO`, and the fields above that are
 //! known; so the handler's own lines, which are written in one of them, tell which webhook
 //! they are of.
+//!
+//! # Questions of a night
+//!
+//! **ConductorOne says that a delivery failed, and I see 200.** Look for the webhook's lines
+//! by `c1.webhook.id`. A 200 that took longer than 30 s (`c1.duration`) came too late; a
+//! line with `c1.how="abandoned"` is one whose caller did not wait: with
+//! [callbacks](crate::DeliverOnceBuilder::callbacks) the layer answers 202 in time. If there
+//! is no line at all, the request did not get here: a proxy in between has answered.
+//!
+//! **The same task was done twice.** Compare the `c1.delivery` of both lines. If they are the
+//! same, `c1.run` is greater than 1: the first run failed, or its process ended before it
+//! could record the answer, and the lines before say why. If they differ, ConductorOne sent
+//! two deliveries, whose payloads differ.
+//!
+//! **Everything is 401 since Tuesday.** `error.type` names the check and `c1.remedy` what to
+//! do: `wrong_audience` or `wrong_url` after a change of domain or proxy, `token_expired` if
+//! this machine's clock has gone astray, `unknown_key` if the tenant's keys cannot be
+//! fetched any more (the lines of the JWKS say why). Without a tenant's signature, the lines
+//! are under `tower_conductorone::unsigned`.
+//!
+//! **202, and then nothing.** After `c1.how="promised"`, follow `c1.webhook.id` through the
+//! spans `webhook.run` and `webhook.callback`. "callback is retried" and "callback failed
+//! permanently" say what ConductorOne answered. A delivery "is given up" after its last run
+//! or its callback's deadline, with the reason, and can be
+//! [revived](crate::ledger::Ledger::revive). If the process that promised it has ended, its
+//! work is resumed only where [`recover`](crate::DeliverOnceLayer::recover) runs: the log
+//! warns of a promise without it.
+//!
+//! **503 again and again.** `c1.cause` tells which store or which keys could not be reached,
+//! and `c1.remedy` where to look. ConductorOne repeats each attempt up to 50 times.
 
 mod attempt;
 mod burst;

@@ -80,11 +80,7 @@ impl SignedClaims<'_> {
                     error,
                     MismatchError::Audience { .. } | MismatchError::Target(_)
                 );
-                let fitting = is_of_url.then(|| claims.fitting_public_url(path)).flatten();
-                let remedy = fitting.map(|url| {
-                    let target = for_log(&claims.target);
-                    format!("if {target:?} is the webhook's URL in ConductorOne, set the public URL to {url}")
-                });
+                let remedy = is_of_url.then(|| claims.remedy(policy, path)).flatten();
                 Err(Mismatch { error, remedy })
             }
         }
@@ -152,6 +148,24 @@ impl UnverifiedClaims<'_> {
         path: &str,
     ) -> Result<(), MismatchError> {
         Ok(policy.public_url.check_target(&self.target, path)?)
+    }
+
+    /// What would let a request to this path pass.
+    fn remedy(&self, policy: &ClaimPolicy, path: &str) -> Option<String> {
+        let fits = self.fitting_public_url(path).map(|url| {
+            let target = for_log(&self.target);
+            format!(
+                "if {target:?} is the webhook's URL in ConductorOne, set the public URL to {url}"
+            )
+        });
+        let is_below = self.target.starts_with(&policy.public_url.to_string());
+        let nested = (is_below && !cfg!(feature = "axum")).then(|| {
+            "if a nested axum router has stripped the path, switch on the feature axum".to_owned()
+        });
+        match (fits, nested) {
+            (Some(fits), Some(nested)) => Some(format!("{fits}; or, {nested}")),
+            (fits, nested) => fits.or(nested),
+        }
     }
 
     /// The public URL with which a request to this path would match the token, in normal

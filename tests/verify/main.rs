@@ -23,3 +23,4 @@ mod tenants;
 mod token_header;
 mod uncertainties;
 mod verify_method;
+mod wrong_set_ups;

@@ -76,6 +76,24 @@ impl Signer {
     }
 }
 
+/// Only the feature axum knows the path that a nested router has stripped.
+#[tokio::test]
+async fn a_path_that_is_too_short_has_a_remedy_that_names_the_feature() {
+    let signer = Signer::new(1);
+    let mut request = signer.request("one");
+    *request.uri_mut() = "/".parse().expect("a path");
+    let Err(rejection) = signer.layer().verify(request).await else {
+        panic!("accepted")
+    };
+    assert_eq!(rejection.code(), "wrong_url");
+    let remedy = rejection.remedy();
+    assert_eq!(
+        remedy.ends_with("switch on the feature axum"),
+        !cfg!(feature = "axum"),
+        "{remedy}"
+    );
+}
+
 /// Answers with the number of the call and the webhook's event.
 fn handler()
 -> impl Service<Request<Full<Bytes>>, Response = Response<Full<Bytes>>, Error = Infallible, Future: Send>
