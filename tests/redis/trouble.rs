@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tower_conductorone::ledger::{
-    Claimed, Finished, Hold, Ledger, Posted, RecordedAnswer, Standing,
+    Claimed, Death, Finished, Hold, Ledger, Posted, RecordedAnswer, Revival, Standing,
 };
 use tower_conductorone::redis::{RedisConnection, RedisLedger};
 
@@ -228,9 +228,20 @@ async fn full_memory_refuses_new_deliveries_and_ends_those_it_knows() {
     };
     let held = ledger.postpone(sending, term, Posted::No).await;
     assert_eq!(held.expect("a reply"), Hold::Held);
+    // What is given up is kept, and put back when there is room.
+    let held = ledger.bury(promised, Death::new("no use")).await;
+    assert_eq!(held.expect("a reply"), Hold::Held);
+    let error = ledger.revive(promised.key()).await.expect_err("full");
+    assert!(error.is_full(), "{error}");
+    let page = ledger.dead(None).await.expect("a reply");
+    let dead: Vec<_> = page.deliveries.iter().map(|dead| dead.key).collect();
+    assert_eq!(dead, [promised.key()]);
     let known = Standing::Answered(RecordedAnswer::new(200, "{}"));
     let again = claim(&ledger, 2).await.expect("a reply");
     assert_eq!(again, Claimed::Standing(known));
+    let () = ask(&server, &["CONFIG", "SET", "maxmemory", "0"]).await;
+    let revived = ledger.revive(promised.key()).await;
+    assert_eq!(revived.expect("a reply"), Revival::Revived);
 }
 
 #[tokio::test]
