@@ -1,8 +1,8 @@
 //! Logs the result of each verification.
 
 use std::error::Error;
-use std::time::Duration;
 
+use tokio::time::Instant;
 use tracing::debug;
 
 use super::signature::SignatureError;
@@ -23,10 +23,10 @@ pub(super) fn verified(webhook: &Webhook) {
 /// Logs why a request was refused: a line for each that a tenant signed, and a few of
 /// the others, since anyone can send them. `keys/` logs why newer keys cannot be fetched;
 /// here, every forgery would repeat that as this receiver's fault.
-pub(super) fn refused(rejection: &Rejection, path: &str, duration: Duration, unsigned: &Burst) {
+pub(super) fn refused(rejection: &Rejection, path: &str, arrived: Instant, unsigned: &Burst) {
     if rejection.tenant().is_some() {
         Attempt {
-            duration,
+            duration: arrived.elapsed(),
             path: Some(path),
             ..Attempt::refused(rejection)
         }
