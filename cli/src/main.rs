@@ -10,6 +10,7 @@ mod attack;
 mod deliver;
 mod explain;
 mod key;
+mod ledger;
 mod output;
 mod post;
 mod send;
@@ -29,7 +30,8 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 ///
 /// It serves a tenant's keys, sends every event as ConductorOne does, attacks your
 /// receiver, and explains what is wrong with a captured request. It signs with its
-/// own development key, which no real receiver accepts.
+/// own development key, which no real receiver accepts. For operators of a receiver, it
+/// lists and revives deliveries that were given up.
 #[derive(Parser)]
 #[command(name = "c1", version, after_help = EXIT_CODES, after_long_help = LONG_HELP)]
 #[allow(clippy::doc_markdown, reason = "it is shown as plain text")]
@@ -40,8 +42,8 @@ struct Cli {
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  success: delivered, accepted, or all attacks passed
-  1  failure: refused, answered wrongly, no callback, or an attack failed
+  0  success: delivered, accepted, revived, or all attacks passed
+  1  failure: refused, answered wrongly, no callback, not revived, or an attack failed
   2  wrong usage
   3  no result: no connection, an unreadable file, missing settings";
 
@@ -54,8 +56,8 @@ tower-conductorone:
   c1 send provision-step --to http://127.0.0.1:3000/webhooks
 
 Exit codes:
-  0  success: delivered, accepted, or all attacks passed
-  1  failure: refused, answered wrongly, no callback, or an attack failed
+  0  success: delivered, accepted, revived, or all attacks passed
+  1  failure: refused, answered wrongly, no callback, not revived, or an attack failed
   2  wrong usage
   3  no result: no connection, an unreadable file, missing settings
 
@@ -67,6 +69,7 @@ enum Command {
     Send(send::Send),
     Attack(attack::Attack),
     Explain(explain::Explain),
+    Ledger(ledger::LedgerArgs),
 }
 
 /// The fake tenant.
@@ -140,6 +143,7 @@ fn main() -> ExitCode {
                 Command::Send(send) => send.run().await,
                 Command::Attack(attack) => attack.run().await,
                 Command::Explain(explain) => explain.run().await,
+                Command::Ledger(ledger) => ledger.run().await,
             }
         });
         runtime.shutdown_background();

@@ -1,13 +1,10 @@
-//! `c1` as its users see it: commands, what they print, and how they end.
-#![cfg(unix)]
+//! A fake tenant: what the commands print, and how they end.
 
 use std::collections::HashSet;
 use std::net::Ipv4Addr;
-use std::ops::Deref;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
@@ -20,7 +17,7 @@ use support::wire::{http1_bytes, within};
 use support::{DOMAIN, TEST_EVENT};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::process::{Child, ChildStdout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::aws_lc_rs::default_provider;
@@ -32,81 +29,7 @@ use tower_conductorone::event::{
 use tower_conductorone::testing::FakeTenant;
 use tower_conductorone::{Tenant, VerifyWebhookLayer, Webhook};
 
-/// The program, in a folder of its own, with nothing of this process's environment that
-/// it would heed.
-fn program(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_c1"));
-    for name in ["C1_LISTEN", "C1_PUBLIC_URL", "C1_TENANT", "C1_KEY_FILE"] {
-        command.env_remove(name);
-    }
-    command
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
-    command
-}
-
-/// A folder that goes with its test.
-struct Folder(PathBuf);
-
-impl Deref for Folder {
-    type Target = Path;
-
-    fn deref(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-/// A new, empty folder.
-fn folder() -> Folder {
-    static COUNT: AtomicUsize = AtomicUsize::new(0);
-    let number = COUNT.fetch_add(1, Ordering::Relaxed);
-    let name = format!("c1-{}-{number}", std::process::id());
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    std::fs::create_dir_all(&folder).expect("a folder");
-    Folder(folder)
-}
-
-#[derive(Debug)]
-struct Output {
-    code: i32,
-    stdout: String,
-    stderr: String,
-}
-
-impl Output {
-    fn lines(&self) -> Vec<Value> {
-        let lines = self.stdout.lines().map(serde_json::from_str);
-        lines.collect::<Result<_, _>>().expect("JSON lines")
-    }
-}
-
-async fn c1(folder: &Path, args: &str) -> Output {
-    c1_of(folder, args.split_whitespace()).await
-}
-
-async fn c1_of<'a>(folder: &Path, args: impl IntoIterator<Item = &'a str>) -> Output {
-    let mut command = program(folder);
-    command.args(args);
-    let output = within("its exit", command.output()).await.expect("it runs");
-    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-    let output = Output {
-        code: output.status.code().expect("an exit code"),
-        stdout: text(output.stdout),
-        stderr: text(output.stderr),
-    };
-    let colour = [&output.stdout, &output.stderr].map(|text| text.contains('\u{1b}'));
-    assert_eq!(colour, [false, false], "no colours in a pipe: {output:?}");
-    output
-}
+use crate::program::{Output, c1, c1_of, folder, program};
 
 /// A program that runs until it is dropped.
 struct Running {
@@ -208,12 +131,13 @@ async fn help_needs_no_manual() {
         "send",
         "attack",
         "explain",
+        "ledger",
         "Exit codes:",
         "NO_COLOR",
     ] {
         assert!(help.stdout.contains(text), "{text}: {help:?}");
     }
-    for command in ["serve", "send", "attack", "explain"] {
+    for command in ["serve", "send", "attack", "explain", "ledger"] {
         let help = c1(&folder, &format!("{command} --help")).await;
         let example = format!("Example:\n  c1 {command} ");
         assert!(help.stdout.contains(&example), "{help:?}");
@@ -732,6 +656,17 @@ async fn captured_requests_are_explained() {
     drop(stdin);
     let output = within("its exit", piped.wait_with_output()).await;
     assert!(output.expect("it ends").status.success());
+}
+
+#[cfg(not(feature = "database"))]
+#[tokio::test]
+async fn without_databases_it_says_how_to_get_them() {
+    let flags = "--database-url postgres://u:p4ss@localhost/hooks";
+    let listed = c1(&folder(), &format!("ledger list {flags}")).await;
+    assert_eq!(listed.code, 2, "{listed:?}");
+    let install = "cargo install tower-conductorone-cli --features database";
+    assert!(listed.stderr.contains(install), "{listed:?}");
+    assert!(!listed.stderr.contains("p4ss"), "{listed:?}");
 }
 
 #[tokio::test]
