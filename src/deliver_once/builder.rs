@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Response;
+use http::{Extensions, Response};
 use http_body_util::Full;
 use tokio::sync::Semaphore;
 
 use super::key::KeyOf;
 use super::layer::DeliverOnceLayer;
-use super::shared::{Policy, Shared};
+use super::shared::{Policy, Shared, SpanContext};
 use crate::callback::CallbackClient;
 use crate::config_error::ConfigError;
 use crate::ledger::{DeliveryKey, Ledger, MemoryLedger};
@@ -30,6 +30,7 @@ pub struct DeliverOnceBuilder {
     policy: Policy,
     callbacks: Option<CallbackClient>,
     hooks: RejectionHooks,
+    span_context: Option<Arc<SpanContext>>,
 }
 
 impl DeliverOnceLayer {
@@ -57,6 +58,7 @@ impl Default for DeliverOnceBuilder {
             },
             callbacks: None,
             hooks: RejectionHooks::default(),
+            span_context: None,
         }
     }
 }
@@ -192,6 +194,27 @@ impl DeliverOnceBuilder {
         self
     }
 
+    /// Enters a context while the span of a run or of a callback's attempt is made, such as
+    /// that of OpenTelemetry, so that all of a delivery's spans are one trace: these
+    /// [spans](crate::observe#spans) have no parent, since they may outlive the request's
+    /// by days. The function gets the extensions of the request that began the delivery's
+    /// work, and returns a guard that is dropped when the span is made. After a restart
+    /// there is no such request, and the extensions hold nothing of yours.
+    ///
+    /// With `tracing-opentelemetry`, put `Span::current().context()` into the request's
+    /// extensions in a layer inside `VerifyWebhookLayer`, and here
+    /// `|extensions| extensions.get::<Context>().cloned().map(Context::attach)`.
+    pub fn span_context<G>(
+        mut self,
+        enter: impl Fn(&Extensions) -> G + Send + Sync + 'static,
+    ) -> Self {
+        self.span_context = Some(Arc::new(move |extensions, make| {
+            let _guard = enter(extensions);
+            make();
+        }));
+        self
+    }
+
     /// Checks the configuration and builds the layer.
     ///
     /// # Errors
@@ -243,6 +266,7 @@ impl DeliverOnceBuilder {
             self.policy,
             self.callbacks,
             self.hooks,
+            self.span_context,
         )))
     }
 }

@@ -37,12 +37,9 @@ pub(super) async fn lead<H: Handler>(
     let again = shared.may_promise(&webhook);
     let again = again.then(|| (job.request.clone(), job.service.clone()));
     let mut promise = Promise::NotMade;
-    let span = run_span(
-        webhook.subject(),
-        lease.key(),
-        lease.run(),
-        job.span.clone(),
-    );
+    let (subject, of_request) = (webhook.subject(), &job.span);
+    let span = || run_span(subject, lease.key(), lease.run(), of_request.clone());
+    let span = shared.span(job.request.extensions(), span);
     let first = FirstRun {
         shared: &shared,
         seat: &seat,

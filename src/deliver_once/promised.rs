@@ -150,7 +150,9 @@ impl<H: Handler> PromisedDelivery<H> {
         let service = self.service.clone();
         let request = self.request.clone();
         let place = self.place.take();
-        let span = run_span(self.webhook.subject(), lease.key(), self.run, None);
+        let (key, subject, run) = (lease.key(), self.webhook.subject(), self.run);
+        let span = || run_span(subject, key, run, None);
+        let span = self.shared.span(self.request.extensions(), span);
         let work = async |alive| {
             let place = match place {
                 Some(place) => Some(place),
@@ -275,7 +277,8 @@ impl<H: Handler> PromisedDelivery<H> {
             attempts: lease.attempt().saturating_sub(1),
             uncertain: posted == Posted::Perhaps,
         };
-        let span = attempt_span(&callback, progress);
+        let span = || attempt_span(&callback, progress);
+        let span = self.shared.span(self.request.extensions(), span);
         if let Some(ran) = self.ran.take() {
             span.follows_from(&ran);
         }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use http::Response;
+use http::{Extensions, Response};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tracing::Span;
 
 use super::body::DocumentBody;
 use super::in_progress::InProgress;
@@ -27,10 +28,14 @@ pub(super) struct Shared {
     pub(super) in_progress: Arc<InProgress>,
     places: Arc<Semaphore>,
     hooks: RejectionHooks,
+    span_context: Option<Arc<SpanContext>>,
     /// Whether `recover` runs, or the log says that it does not.
     recovery_is_known: AtomicBool,
     stop: watch::Sender<Phase>,
 }
+
+/// Calls a function that makes a span, in a context that these extensions may hold.
+pub(super) type SpanContext = dyn Fn(&Extensions, &mut dyn FnMut()) + Send + Sync;
 
 /// A place for a running handler, held until the handler's task has ended.
 pub(super) type Place = OwnedSemaphorePermit;
@@ -70,6 +75,7 @@ impl Shared {
         policy: Policy,
         callbacks: Option<CallbackClient>,
         hooks: RejectionHooks,
+        span_context: Option<Arc<SpanContext>>,
     ) -> Self {
         Self {
             layer: Name::of(&name),
@@ -81,6 +87,7 @@ impl Shared {
             in_progress: Arc::default(),
             places: Arc::new(Semaphore::new(policy.max_running)),
             hooks,
+            span_context,
             recovery_is_known: AtomicBool::new(false),
             stop: watch::Sender::new(Phase::Serving),
         }
@@ -111,6 +118,16 @@ impl Shared {
         };
         self.hooks.observe(&rejection);
         self.hooks.response(&rejection).map(DocumentBody::from)
+    }
+
+    /// Makes a span in the context that the extensions of a delivery's request may hold.
+    pub(super) fn span(&self, extensions: &Extensions, make: impl Fn() -> Span) -> Span {
+        let Some(context) = &self.span_context else {
+            return make();
+        };
+        let mut span = Span::none();
+        context(extensions, &mut || span = make());
+        span
     }
 
     /// Records that this process resumes promised deliveries.

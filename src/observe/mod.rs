@@ -56,7 +56,8 @@
 //!
 //! A run may end days after its request, so its span is no child of the request's, which
 //! would otherwise stay open as long: it follows from it, which tracing-opentelemetry
-//! exports as a link. All of them have the level `INFO`, and the fields above that are
+//! exports as a link. With [`span_context`](crate::DeliverOnceBuilder::span_context) they
+//! are one trace instead, as the example `opentelemetry-example` shows. All of them have the level `INFO`, and the fields above that are
 //! known; so the handler's own lines, which are written in one of them, tell which webhook
 //! they are of.
 //!

@@ -32,7 +32,8 @@ pub(crate) fn request_span() -> Span {
     )
 }
 
-/// The span of a run of the handler. It has no parent, which it may outlive by days.
+/// The span of a run of the handler. The task that makes it has no current span, which it
+/// might outlive by days.
 pub(crate) fn run_span(
     subject: Subject<'_>,
     delivery: DeliveryKey,
@@ -41,7 +42,6 @@ pub(crate) fn run_span(
 ) -> Span {
     let span = tracing::info_span!(
         target: "tower_conductorone",
-        parent: None,
         "webhook.run",
         c1.tenant = subject.tenant,
         c1.webhook.id = one_line(subject.webhook_id),

@@ -78,7 +78,7 @@ pub(crate) fn postgres(rows: u64) {
                     .execute(&pool)
                     .await
                     .expect("rows");
-                times.push(timed_sweep(ledger.sweep()).await);
+                times.push(timed_sweep(Box::pin(ledger.sweep())).await);
             }
         }
         tell_sweeps(times);
@@ -138,7 +138,7 @@ pub(crate) fn sqlite(rows: u64) {
                     .execute(&pool)
                     .await
                     .expect("rows");
-                times.push(timed_sweep(ledger.sweep()).await);
+                times.push(timed_sweep(Box::pin(ledger.sweep())).await);
             }
         }
         tell_sweeps(times);
