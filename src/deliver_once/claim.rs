@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::ask::{LEDGER_PAUSE, ask};
+use super::cause::Cause;
 use super::in_progress::{Ending, Seat};
 use super::shared::{Phase, Place, Shared};
 use crate::ledger::{Claimed, Lease, LedgerError, Owner, Standing};
@@ -65,7 +66,7 @@ pub(super) async fn claim(
                     return Err(Ending::Refused(given_up));
                 }
                 Standing::Running | Standing::Released => {
-                    let running = Rejection::new(RejectionKind::DeliveryRunning);
+                    let running = Cause::RunningElsewhere.rejection();
                     (LOOK_AGAIN, shared.policy.join, running)
                 }
             },
@@ -79,7 +80,7 @@ pub(super) async fn claim(
         tokio::select! {
             () = sleep(pause) => {}
             () = shared.reached(Phase::Draining) => {
-                return Err(Ending::Refused(Rejection::new(RejectionKind::Stopping)));
+                return Err(Ending::Refused(Cause::Stopping.rejection()));
             }
         }
     }

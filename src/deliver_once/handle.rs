@@ -3,12 +3,13 @@ use std::sync::{Arc, OnceLock};
 
 use tokio::sync::Notify;
 
+use super::cause::Cause;
 use super::run::DeliveryRun;
 use super::shared::Shared;
 use super::verdict::{Failure, Verdict};
 use crate::event::Outcome;
 use crate::ledger::{Finished, Lease, RecordedAnswer};
-use crate::rejection::{Rejection, RejectionKind};
+use crate::rejection::Rejection;
 use crate::verify::Webhook;
 
 /// A handler's hold on the delivery that it works on, for a ledger that records the
@@ -78,9 +79,7 @@ impl DeliveryHandle {
         match verdict.with_callback(webhook, || shared.may_be_called_back(webhook)) {
             Verdict::Answered(answer) | Verdict::Recorded(answer, _) => Ok(answer),
             Verdict::Failed(Failure::Rejected(rejection)) => Err(rejection),
-            Verdict::Failed(Failure::Response(_)) => {
-                Err(Rejection::new(RejectionKind::HandlerFailed))
-            }
+            Verdict::Failed(Failure::Response(_)) => Err(Cause::NoAnswer.rejection()),
         }
     }
 

@@ -11,10 +11,10 @@ use tokio::time::Instant;
 use tower_service::Service;
 use tracing::span::Id;
 
+use super::cause::Cause;
 use super::verdict::Verdict;
 use crate::error_chain::error_chain;
 use crate::excerpt::one_line;
-use crate::rejection::RejectionKind;
 use crate::verify::Webhook;
 
 /// The request to handle and the service that handles it.
@@ -61,7 +61,7 @@ where
                     error = one_line(&error_chain(&*error)),
                     "the inner service failed"
                 );
-                Verdict::rejected(RejectionKind::HandlerFailed)
+                Verdict::failed(&Cause::ServiceFailed)
             }
         }
     }

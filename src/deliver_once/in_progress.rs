@@ -10,10 +10,11 @@ use tokio::time::{Instant, timeout_at};
 
 use super::answer::{accepted, answered};
 use super::body::{DocumentBody, HandedOver};
+use super::cause::Cause;
 use super::verdict::{Failure, Verdict};
 use crate::ledger::{DeliveryKey, RecordedAnswer};
 use crate::observe::How;
-use crate::rejection::{Rejection, RejectionKind};
+use crate::rejection::Rejection;
 use crate::verify::Webhook;
 
 /// The stage of a delivery's work, for the requests that wait for its answer.
@@ -82,7 +83,7 @@ impl Waiting {
             Err(_elapsed) => Stage::Working,
         };
         match stage {
-            Stage::Working => Answer::refused(Rejection::new(RejectionKind::DeliveryRunning)),
+            Stage::Working => Answer::refused(Cause::StillRunning.rejection()),
             Stage::Promised(written, run) => {
                 let body = DocumentBody::telling(HandedOver(written));
                 Answer::new(How::Promised, Some(run), accepted(body))

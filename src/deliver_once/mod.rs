@@ -112,6 +112,7 @@
 //   death                       what is kept of a delivery that is given up
 // recover                     promised deliveries whose replica is gone
 // backoff                     the pauses of these two
+// cause                       why there is no answer, for the log
 // shared                      the policy, and what the files above share
 
 mod answer;
@@ -120,6 +121,7 @@ mod backoff;
 mod body;
 mod builder;
 mod canonical;
+mod cause;
 mod claim;
 mod death;
 mod future;

@@ -14,6 +14,7 @@ use tracing::{Instrument, Span};
 
 use super::ask::{LEDGER_PAUSE, persist};
 use super::backoff;
+use super::cause::Cause;
 use super::death::death;
 use super::handler::Handler;
 use super::in_progress::{Ending, Seat};
@@ -30,7 +31,6 @@ use crate::ledger::{
 };
 use crate::observe::run_span;
 use crate::readable::Readable;
-use crate::rejection::RejectionKind;
 use crate::verify::{Remembered, Webhook};
 
 /// How many runs a promised delivery may have, failed or cut off, before it is given up:
@@ -159,7 +159,7 @@ impl<H: Handler> PromisedDelivery<H> {
                 None => self.shared.place().await,
             };
             let Some(place) = place else {
-                return Verdict::rejected(RejectionKind::HandlerFailed);
+                return Verdict::failed(&Cause::NotBegun);
             };
             let (shared, webhook, held) = (&self.shared, &self.webhook, (alive, place));
             let numbered = (self.run, lease);

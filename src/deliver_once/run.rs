@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tracing::{Instrument, Span};
 
+use super::cause::Cause;
 use super::handle::DeliveryHandle;
 use super::handler::Handler;
 use super::shared::{Phase, Place, Shared};
@@ -16,7 +17,6 @@ use super::verdict::Verdict;
 use crate::future::within;
 use crate::ledger::Lease;
 use crate::readable::Readable;
-use crate::rejection::RejectionKind;
 use crate::verify::Webhook;
 
 /// The number of the handler's run for its delivery.
@@ -90,7 +90,7 @@ impl Run {
                     limit = %Readable(limit),
                     "the handler exceeded the run limit and is cut off"
                 );
-                return Verdict::rejected(RejectionKind::HandlerFailed);
+                return Verdict::failed(&Cause::RunLimit);
             };
             verdict.with_callback(&called_with, || shared.may_be_called_back(&called_with))
         };
@@ -108,7 +108,7 @@ impl Run {
             () = handle.told() => {
                 self.go_on();
                 // It is set before it is told.
-                let lost = || Verdict::rejected(RejectionKind::HandlerFailed);
+                let lost = || Verdict::failed(&Cause::Panicked);
                 handle.verdict().unwrap_or_else(lost)
             }
         }
@@ -145,9 +145,9 @@ impl Run {
                     panicked = error.is_panic(),
                     "the handler panicked or was cancelled"
                 );
-                Verdict::rejected(RejectionKind::HandlerFailed)
+                Verdict::failed(&Cause::Panicked)
             }
-            None => Verdict::rejected(RejectionKind::HandlerFailed),
+            None => Verdict::failed(&Cause::Panicked),
         }
     }
 }

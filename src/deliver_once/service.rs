@@ -12,6 +12,7 @@ use tower_service::Service;
 use tracing::Span;
 
 use super::body::DocumentBody;
+use super::cause::Cause;
 use super::future::ResponseFuture;
 use super::handler::{Handler, Job};
 use super::in_progress::{Answer, Joined, Stage, Waiting};
@@ -19,7 +20,7 @@ use super::lead::lead;
 use super::promise::keep_latest;
 use super::run::DeliveryRun;
 use super::shared::{Phase, Shared};
-use crate::rejection::{Rejection, RejectionKind};
+use crate::rejection::Rejection;
 use crate::verify::{Answering, Webhook};
 
 /// Headers that ask for another representation of the answer. The handler does not see
@@ -141,9 +142,7 @@ fn begin<H: Handler, B>(
                 latest: latest.min(called + shared.policy.join),
             })
         }
-        Joined::New(..) if shared.phase() != Phase::Serving => {
-            Err(Rejection::new(RejectionKind::Stopping))
-        }
+        Joined::New(..) if shared.phase() != Phase::Serving => Err(Cause::Stopping.rejection()),
         Joined::New(seat, stage) => {
             for name in OF_ONE_ANSWER {
                 request.headers_mut().remove(name);

@@ -9,6 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tracing::Span;
 
 use super::body::DocumentBody;
+use super::cause::Cause;
 use super::in_progress::InProgress;
 use super::key::KeyOf;
 use crate::callback::CallbackClient;
@@ -201,7 +202,7 @@ impl Shared {
             Some(client) => client
                 .check(&callback)
                 .map_err(|error| Rejection::because(kind, error)),
-            None => Err(Rejection::new(kind)),
+            None => Err(Cause::NoCallbackClient.rejection()),
         }
     }
 

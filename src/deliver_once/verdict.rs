@@ -10,6 +10,7 @@ use http_body::Body;
 use http_body_util::{BodyExt, Limited};
 
 use super::body::DocumentBody;
+use super::cause::Cause;
 use crate::error_chain::error_chain;
 use crate::event::{GoneForGood, MAX_DOCUMENT, Reply, ReplyError};
 use crate::excerpt::one_line;
@@ -139,8 +140,8 @@ impl Verdict {
     }
 
     /// A failure without a response.
-    pub(super) fn rejected(kind: RejectionKind) -> Self {
-        Self::Failed(Failure::Rejected(Rejection::new(kind)))
+    pub(super) fn failed(cause: &'static Cause) -> Self {
+        Self::Failed(Failure::Rejected(cause.rejection()))
     }
 }
 

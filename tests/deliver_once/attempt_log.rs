@@ -128,6 +128,7 @@ async fn each_request_of_a_delivery_says_how_it_was_answered() {
             "WARN",
             r#"error.type="stopping""#,
             "status_code=503",
+            "c1.cause=\"the receiver stops, and begins no work\"",
             "c1.remedy=",
         ],
     );
