@@ -24,7 +24,7 @@ pub(super) enum Cause {
 }
 
 impl Cause {
-    pub(super) fn rejection(&'static self) -> Rejection {
+    pub(super) fn rejection(self) -> Rejection {
         let kind = match self {
             Self::Panicked
             | Self::RunLimit
@@ -35,6 +35,6 @@ impl Cause {
             Self::Stopping => RejectionKind::Stopping,
             Self::NoCallbackClient => RejectionKind::NoCallback,
         };
-        Rejection::because_of(kind, self)
+        Rejection::because(kind, self)
     }
 }

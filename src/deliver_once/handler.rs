@@ -61,7 +61,7 @@ where
                     error = one_line(&error_chain(&*error)),
                     "the inner service failed"
                 );
-                Verdict::failed(&Cause::ServiceFailed)
+                Verdict::failed(Cause::ServiceFailed)
             }
         }
     }

@@ -159,7 +159,7 @@ impl<H: Handler> PromisedDelivery<H> {
                 None => self.shared.place().await,
             };
             let Some(place) = place else {
-                return Verdict::failed(&Cause::NotBegun);
+                return Verdict::failed(Cause::NotBegun);
             };
             let (shared, webhook, held) = (&self.shared, &self.webhook, (alive, place));
             let numbered = (self.run, lease);

@@ -90,7 +90,7 @@ impl Run {
                     limit = %Readable(limit),
                     "the handler exceeded the run limit and is cut off"
                 );
-                return Verdict::failed(&Cause::RunLimit);
+                return Verdict::failed(Cause::RunLimit);
             };
             verdict.with_callback(&called_with, || shared.may_be_called_back(&called_with))
         };
@@ -108,7 +108,7 @@ impl Run {
             () = handle.told() => {
                 self.go_on();
                 // It is set before it is told.
-                let lost = || Verdict::failed(&Cause::Panicked);
+                let lost = || Verdict::failed(Cause::Panicked);
                 handle.verdict().unwrap_or_else(lost)
             }
         }
@@ -145,9 +145,9 @@ impl Run {
                     panicked = error.is_panic(),
                     "the handler panicked or was cancelled"
                 );
-                Verdict::failed(&Cause::Panicked)
+                Verdict::failed(Cause::Panicked)
             }
-            None => Verdict::failed(&Cause::Panicked),
+            None => Verdict::failed(Cause::Panicked),
         }
     }
 }

@@ -140,7 +140,7 @@ impl Verdict {
     }
 
     /// A failure without a response.
-    pub(super) fn failed(cause: &'static Cause) -> Self {
+    pub(super) fn failed(cause: Cause) -> Self {
         Self::Failed(Failure::Rejected(cause.rejection()))
     }
 }
