@@ -89,7 +89,8 @@ pub(crate) struct Attempt<'a> {
     pub(crate) rejection: Option<&'a Rejection>,
     /// Why there was no answer, if the caller did not hang up.
     pub(crate) failure: Option<&'static str>,
-    /// The path that was called, if the request was refused.
+    /// The token's id and the path that was called, if a signed request was refused.
+    pub(crate) token_id: Option<&'a str>,
     pub(crate) path: Option<&'a str>,
 }
 
@@ -114,7 +115,7 @@ macro_rules! line {
             c1.event = attempt.event.map(one_line),
             c1.delivery = attempt.delivery.map(display),
             c1.run = attempt.run,
-            c1.jti = attempt.rejection.and_then(Rejection::token_id).map(one_line),
+            c1.jti = attempt.token_id.map(one_line),
             url.path = attempt.path.map(|path| one_line(&for_log(path))),
             c1.cause = attempt.rejection.and_then(Rejection::cause),
             c1.remedy = attempt.rejection.map(Rejection::remedy),
@@ -132,6 +133,7 @@ impl<'a> Attempt<'a> {
             tenant: rejection.tenant(),
             webhook_id: rejection.webhook_id(),
             rejection: Some(rejection),
+            token_id: rejection.token_id(),
             ..Self::default()
         }
     }
@@ -150,6 +152,7 @@ impl<'a> Attempt<'a> {
             _ if self.failure.is_some() => {
                 line!(warn, self, "webhook not answered: the connection is closed");
             }
+            _ if self.rejection.is_some() => line!(warn, self, "webhook failed"),
             _ => line!(info, self, "webhook answered"),
         }
     }

@@ -23,7 +23,7 @@
 //! | `c1.jti` | the token's id, on refusals after the signature |
 //! | `c1.cause`, `c1.remedy` | what was expected and what came; what to do about it |
 //! | `http.response.status_code` | the answer's status |
-//! | `url.path` | the path that was called, on refusals after the signature |
+//! | `url.path` | the path that was called, on refusals after the signature; that of the token's `htu`, if it has passed |
 //! | `error.type` | a rejection's [code](crate::Rejection::code), or the status of a failed handler's answer |
 //!
 //! | `c1.how` | meaning |
@@ -36,7 +36,7 @@
 //! | `abandoned` | the caller hung up before there was an answer; the run continues |
 //!
 //! The level is `INFO`; `WARN` for a request that a tenant signed and that was refused or
-//! abandoned, and for a refusal that is this receiver's own trouble.
+//! abandoned or whose run has failed, and for a refusal that is this receiver's own trouble.
 //!
 //! What anybody can provoke without a tenant's signature has the target
 //! `tower_conductorone::unsigned`, and is limited: a layer writes ten lines in a second,

@@ -31,15 +31,20 @@ impl Answering {
     /// The request was answered.
     pub(crate) fn answered<B>(&mut self, response: &Response<B>) {
         if let Some(open) = self.0.take() {
-            let rejection = response.extensions().get::<Rejection>();
-            open.tell(&Attempt {
+            let answered = Attempt {
                 status: Some(response.status()),
-                rejection,
-                ..open.attempt(if rejection.is_some() {
-                    How::Refused
-                } else {
-                    How::Ran
-                })
+                ..open.attempt(How::Ran)
+            };
+            open.tell(&match response.extensions().get::<Rejection>() {
+                None => answered,
+                Some(rejection) => Attempt {
+                    // Unless a run has failed.
+                    how: open.known().map_or(How::Refused, |(how, _)| how),
+                    rejection: Some(rejection),
+                    token_id: Some(open.webhook.claims().token_id()),
+                    path: open.webhook.claims().path(),
+                    ..answered
+                },
             });
         }
     }
@@ -68,9 +73,13 @@ impl Drop for Answering {
 }
 
 impl Open {
+    /// How `DeliverOnce` has answered it.
+    fn known(&self) -> Option<(How, Option<u32>)> {
+        self.webhook.handling().answer()
+    }
+
     fn attempt(&self, how: How) -> Attempt<'_> {
-        let handling = self.webhook.handling();
-        let (how, run) = match handling.answer() {
+        let (how, run) = match self.known() {
             Some((known, run)) if how == How::Ran => (known, run),
             _ => (how, None),
         };
@@ -80,7 +89,7 @@ impl Open {
             tenant: Some(self.webhook.tenant()),
             webhook_id: Some(self.webhook.id()),
             event: Some(self.webhook.event()),
-            delivery: handling.delivery(),
+            delivery: self.webhook.handling().delivery(),
             run,
             ..Attempt::default()
         }

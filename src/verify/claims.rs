@@ -271,6 +271,12 @@ impl Claims {
     pub fn target(&self) -> &str {
         &self.target
     }
+
+    /// The path in `htu`.
+    pub(super) fn path(&self) -> Option<&str> {
+        let (_, rest) = self.target.split_once("://")?;
+        rest.get(rest.find('/')?..)?.split(['?', '#']).next()
+    }
 }
 
 impl fmt::Debug for Claims {

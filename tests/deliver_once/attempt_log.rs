@@ -247,6 +247,44 @@ async fn a_handler_s_own_lines_say_whose_run_they_are_of() {
     expect_all(done, &["status_code=200", "c1.run=2"]);
 }
 
+#[tokio::test]
+async fn a_run_that_fails_is_told_with_its_cause() {
+    let log = Log::default();
+    let _capturing = log.capture(Level::INFO);
+    let tenant = FakeTenant::new(DOMAIN);
+    let once = DeliverOnceLayer::builder().build().expect("good");
+    let useless = service_fn(async |_: Request<Full<Bytes>>| {
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("no document")))
+    });
+    let verify = builder(&tenant).build().expect("good");
+    let request = delivery(&tenant).claim("jti", "an id".into()).request();
+    assert!(
+        verify
+            .layer(once.layer(useless))
+            .oneshot(request)
+            .await
+            .is_ok()
+    );
+    let lines = attempts(&log);
+    let [line] = &lines[..] else {
+        panic!("{lines:?}")
+    };
+    expect_all(
+        line,
+        &[
+            "WARN",
+            "webhook failed",
+            r#"c1.how="ran""#,
+            "c1.run=1",
+            r#"error.type="unusable_response""#,
+            r#"c1.jti="an id""#,
+            r#"url.path="/webhooks""#,
+            "c1.cause=",
+            "c1.remedy=",
+        ],
+    );
+}
+
 /// Where the layer is used without `VerifyWebhook` outside, after `verify`.
 #[tokio::test]
 async fn without_the_other_layer_outside_this_one_tells() {
