@@ -69,8 +69,8 @@ impl DeliveryHandle {
     ///
     /// # Errors
     /// [`Rejection`] if ConductorOne cannot use the outcome as an answer
-    /// ([`UnusableResponse`](RejectionKind::UnusableResponse)), or if it is none but asks
-    /// for another run ([`HandlerFailed`](RejectionKind::HandlerFailed)).
+    /// ([`UnusableResponse`](crate::RejectionKind::UnusableResponse)), or if it is none but asks
+    /// for another run ([`HandlerFailed`](crate::RejectionKind::HandlerFailed)).
     pub async fn check(&self, outcome: &Outcome) -> Result<RecordedAnswer, Rejection> {
         let Inner {
             webhook, shared, ..
