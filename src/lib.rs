@@ -85,6 +85,7 @@
 //! | `reqwest` | yes | fetches the tenants' keys, and posts answers to callback URLs, over HTTPS |
 //! | `axum` | no | for axum 0.8: [`Webhook`], [`Typed`], [`DeliveryRun`] and [`DeliveryHandle`] as extractors, [`EventRouter`] as a handler; nested routers' original URI |
 //! | `jsonwebtoken` | no | for jsonwebtoken 11: a [`KeySet`](keys::KeySet#impl-TryFrom%3C%26JwkSet%3E-for-KeySet) from a `JwkSet` that the application holds already |
+//! | `metrics` | no | reports to the recorder of the [`metrics`](https://docs.rs/metrics) facade: see [`observe`](observe#metrics) |
 //! | `redis` | no | a ledger and a replay store in [Redis](redis) or Valkey, shared by all replicas |
 //! | `redis-tls` | no | Redis over TLS (`rediss://`), with rustls |
 //! | `testing` | no | a fake tenant, a simulator of deliveries, an attack pack, explanations, and more: [`testing`] |

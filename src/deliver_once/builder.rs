@@ -10,11 +10,12 @@ use tokio::sync::Semaphore;
 
 use super::key::KeyOf;
 use super::layer::DeliverOnceLayer;
-use super::shared::{Policy, Shared, SpanContext};
+use super::shared::{Hooks, Policy, Shared};
 use crate::callback::CallbackClient;
 use crate::config_error::ConfigError;
 use crate::ledger::{DeliveryKey, Ledger, MemoryLedger};
-use crate::rejection::{Rejection, RejectionHooks};
+use crate::observe::Observer;
+use crate::rejection::Rejection;
 use crate::verify::Webhook;
 
 /// ConductorOne abandons an attempt after 30 s: an answer must leave sooner.
@@ -29,8 +30,7 @@ pub struct DeliverOnceBuilder {
     key: Arc<KeyOf>,
     policy: Policy,
     callbacks: Option<CallbackClient>,
-    hooks: RejectionHooks,
-    span_context: Option<Arc<SpanContext>>,
+    hooks: Hooks,
 }
 
 impl DeliverOnceLayer {
@@ -57,8 +57,7 @@ impl Default for DeliverOnceBuilder {
                 max_running: 1_000,
             },
             callbacks: None,
-            hooks: RejectionHooks::default(),
-            span_context: None,
+            hooks: Hooks::default(),
         }
     }
 }
@@ -175,10 +174,16 @@ impl DeliverOnceBuilder {
         self
     }
 
+    /// Sets an [`Observer`], for metrics of your own.
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.hooks.observers.set(observer);
+        self
+    }
+
     /// Calls `observe` for every rejection by this layer before it is answered: to count
     /// rejections, or to raise an alarm. It must not block.
     pub fn on_rejection(mut self, observe: impl Fn(&Rejection) + Send + Sync + 'static) -> Self {
-        self.hooks.on_rejection(observe);
+        self.hooks.rejections.on_rejection(observe);
         self
     }
 
@@ -190,7 +195,7 @@ impl DeliverOnceBuilder {
         mut self,
         respond: impl Fn(&Rejection) -> Response<Full<Bytes>> + Send + Sync + 'static,
     ) -> Self {
-        self.hooks.rejection_response(respond);
+        self.hooks.rejections.rejection_response(respond);
         self
     }
 
@@ -208,7 +213,7 @@ impl DeliverOnceBuilder {
         mut self,
         enter: impl Fn(&Extensions) -> G + Send + Sync + 'static,
     ) -> Self {
-        self.span_context = Some(Arc::new(move |extensions, make| {
+        self.hooks.span_context = Some(Arc::new(move |extensions, make| {
             let _guard = enter(extensions);
             make();
         }));
@@ -266,7 +271,6 @@ impl DeliverOnceBuilder {
             self.policy,
             self.callbacks,
             self.hooks,
-            self.span_context,
         )))
     }
 }

@@ -106,6 +106,7 @@
 //   promise                     the first run, and when 202 is answered meanwhile
 //   run, handler, verdict       a run of the handler, and whether ConductorOne can use
 //                               its response
+//   observed_run                tells observers of it
 //   handle                      what a handler needs to record its answer itself
 //   lease, ask                  the lease under the run, and calls of the ledger
 // promised                    after a 202: runs again, posts the document
@@ -132,6 +133,7 @@ mod key;
 mod layer;
 mod lead;
 mod lease;
+mod observed_run;
 mod promise;
 mod promised;
 mod recover;

@@ -29,7 +29,7 @@ use crate::ledger::{
     Claimed, DeliveryKey, Finished, Hold, Lease, Owner, Posted, RecordedAnswer, Standing, Taken,
     Work,
 };
-use crate::observe::run_span;
+use crate::observe::{CallbackAttempt, CallbackResult, run_span};
 use crate::readable::Readable;
 use crate::verify::{Remembered, Webhook};
 
@@ -284,9 +284,20 @@ impl<H: Handler> PromisedDelivery<H> {
         }
         let attempt = callbacks.attempt_in(&span, &callback, &reply, &mut progress);
         let attempt = attempt.instrument(span.clone());
+        let began = Instant::now();
         let Some(outcome) = under_lease(&self.shared, lease, |_| attempt).await else {
             return LATER;
         };
+        self.shared.hooks.observers.callback(&CallbackAttempt {
+            callback: &callback,
+            number: progress.attempts,
+            result: match outcome {
+                Ok(AttemptOutcome::Delivered(_)) => CallbackResult::Delivered,
+                Ok(AttemptOutcome::Retry { .. }) => CallbackResult::Retried,
+                Err(_) => CallbackResult::Failed,
+            },
+            duration: began.elapsed(),
+        });
         let (pause, posted) = match outcome {
             Ok(AttemptOutcome::Delivered(_)) => return self.over(lease).await,
             Ok(AttemptOutcome::Retry { after }) if progress.uncertain => (after, Posted::Perhaps),

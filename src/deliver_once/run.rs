@@ -12,10 +12,12 @@ use tracing::{Instrument, Span};
 use super::cause::Cause;
 use super::handle::DeliveryHandle;
 use super::handler::Handler;
+use super::observed_run::ObservedRun;
 use super::shared::{Phase, Place, Shared};
 use super::verdict::Verdict;
 use crate::future::within;
 use crate::ledger::Lease;
+use crate::observe::RunOutcome;
 use crate::readable::Readable;
 use crate::verify::Webhook;
 
@@ -79,9 +81,12 @@ impl Run {
         // In its own task, so that a panic of the handler stays there.
         let mut task = JoinSet::new();
         let (shared, called_with) = (Arc::clone(shared), webhook.clone());
+        let observed = ObservedRun::start(&shared, webhook, number, lease);
         let work = async move {
             let _held = held;
+            let mut observed = observed;
             let Some(verdict) = within(limit, handled).await else {
+                observed.outcome = RunOutcome::Failed;
                 tracing::error!(
                     c1.tenant = called_with.tenant(),
                     c1.webhook.id = called_with.id_for_log(),
@@ -92,7 +97,13 @@ impl Run {
                 );
                 return Verdict::failed(Cause::RunLimit);
             };
-            verdict.with_callback(&called_with, || shared.may_be_called_back(&called_with))
+            let may_be_called_back = || shared.may_be_called_back(&called_with);
+            let verdict = verdict.with_callback(&called_with, may_be_called_back);
+            observed.outcome = match verdict {
+                Verdict::Answered(_) | Verdict::Recorded(..) => RunOutcome::Answered,
+                Verdict::Failed(_) => RunOutcome::Failed,
+            };
+            verdict
         };
         task.spawn(work.instrument(span.clone()));
         Self { task, handle }

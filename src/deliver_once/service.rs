@@ -89,7 +89,11 @@ where
         let called = Instant::now();
         let webhook = request.extensions().get::<Webhook>().cloned();
         // In case no layer outside tells how the request is answered.
-        let mut answering = Answering::begin(webhook.as_ref(), &Span::none());
+        let mut answering = Answering::begin(
+            webhook.as_ref(),
+            &Span::none(),
+            &self.shared.hooks.observers,
+        );
         let shared = Arc::clone(&self.shared);
         let begun = begin(&shared, &self.inner, request, webhook.as_ref(), called);
         ResponseFuture::new(async move {

@@ -14,6 +14,7 @@ use super::in_progress::InProgress;
 use super::key::KeyOf;
 use crate::callback::CallbackClient;
 use crate::ledger::{DeliveryKey, Ledger, Name};
+use crate::observe::Observers;
 use crate::rejection::{Rejection, RejectionHooks, RejectionKind};
 use crate::verify::Webhook;
 
@@ -28,8 +29,7 @@ pub(super) struct Shared {
     pub(super) callbacks: Option<CallbackClient>,
     pub(super) in_progress: Arc<InProgress>,
     places: Arc<Semaphore>,
-    hooks: RejectionHooks,
-    span_context: Option<Arc<SpanContext>>,
+    pub(super) hooks: Hooks,
     /// Whether `recover` runs, or the log says that it does not.
     recovery_is_known: AtomicBool,
     stop: watch::Sender<Phase>,
@@ -37,6 +37,14 @@ pub(super) struct Shared {
 
 /// Calls a function that makes a span, in a context that these extensions may hold.
 pub(super) type SpanContext = dyn Fn(&Extensions, &mut dyn FnMut()) + Send + Sync;
+
+/// What the user observes or changes.
+#[derive(Clone, Default)]
+pub(super) struct Hooks {
+    pub(super) rejections: RejectionHooks,
+    pub(super) observers: Observers,
+    pub(super) span_context: Option<Arc<SpanContext>>,
+}
 
 /// A place for a running handler, held until the handler's task has ended.
 pub(super) type Place = OwnedSemaphorePermit;
@@ -75,8 +83,7 @@ impl Shared {
         key: Arc<KeyOf>,
         policy: Policy,
         callbacks: Option<CallbackClient>,
-        hooks: RejectionHooks,
-        span_context: Option<Arc<SpanContext>>,
+        hooks: Hooks,
     ) -> Self {
         Self {
             layer: Name::of(&name),
@@ -88,7 +95,6 @@ impl Shared {
             in_progress: Arc::default(),
             places: Arc::new(Semaphore::new(policy.max_running)),
             hooks,
-            span_context,
             recovery_is_known: AtomicBool::new(false),
             stop: watch::Sender::new(Phase::Serving),
         }
@@ -117,13 +123,16 @@ impl Shared {
             Some(webhook) => webhook.rejected(rejection),
             None => rejection,
         };
-        self.hooks.observe(&rejection);
-        self.hooks.response(&rejection).map(DocumentBody::from)
+        self.hooks.rejections.observe(&rejection);
+        self.hooks
+            .rejections
+            .response(&rejection)
+            .map(DocumentBody::from)
     }
 
     /// Makes a span in the context that the extensions of a delivery's request may hold.
     pub(super) fn span(&self, extensions: &Extensions, make: impl Fn() -> Span) -> Span {
-        let Some(context) = &self.span_context else {
+        let Some(context) = &self.hooks.span_context else {
             return make();
         };
         let mut span = Span::none();

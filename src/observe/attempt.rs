@@ -1,7 +1,7 @@
 //! One request and its answer.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::StatusCode;
@@ -13,7 +13,8 @@ use crate::rejection::Rejection;
 
 /// How a request was answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum How {
+#[non_exhaustive]
+pub enum How {
     /// The handler ran for this request.
     #[default]
     Ran,
@@ -30,7 +31,9 @@ pub(crate) enum How {
 }
 
 impl How {
-    pub(crate) const fn as_str(self) -> &'static str {
+    /// Its name in logs and metrics, such as `joined`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Ran => "ran",
             Self::Joined => "joined",
@@ -75,13 +78,13 @@ impl Handling {
 }
 
 /// A request and its answer.
-#[derive(Default)]
-pub(crate) struct Attempt<'a> {
+#[derive(Debug, Default)]
+pub struct Attempt<'a> {
     pub(crate) how: How,
     pub(crate) duration: Duration,
     pub(crate) status: Option<StatusCode>,
     /// `None` unless the signature has verified.
-    pub(crate) tenant: Option<&'a str>,
+    pub(crate) tenant: Option<&'a Arc<str>>,
     pub(crate) webhook_id: Option<&'a str>,
     pub(crate) event: Option<&'a str>,
     pub(crate) delivery: Option<DeliveryKey>,
@@ -92,6 +95,8 @@ pub(crate) struct Attempt<'a> {
     /// The token's id and the path that was called, if a signed request was refused.
     pub(crate) token_id: Option<&'a str>,
     pub(crate) path: Option<&'a str>,
+    /// In seconds.
+    pub(crate) clock_difference: Option<f64>,
 }
 
 /// Where the lines of signed requests go.
@@ -110,7 +115,7 @@ macro_rules! line {
             c1.duration = display(Readable(attempt.duration)),
             http.response.status_code = attempt.status.map(|status| status.as_u16()),
             error.type = attempt.error_type(),
-            c1.tenant = attempt.tenant,
+            c1.tenant = attempt.tenant(),
             c1.webhook.id = attempt.webhook_id.map(one_line),
             c1.event = attempt.event.map(one_line),
             c1.delivery = attempt.delivery.map(display),
@@ -130,7 +135,7 @@ impl<'a> Attempt<'a> {
         Self {
             how: How::Refused,
             status: Some(rejection.status()),
-            tenant: rejection.tenant(),
+            tenant: rejection.shared_tenant(),
             webhook_id: rejection.webhook_id(),
             rejection: Some(rejection),
             token_id: rejection.token_id(),
@@ -157,8 +162,75 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// The rejection's code, or the status of another answer that is an error.
-    pub(crate) fn error_type(&self) -> Option<&str> {
+    /// How it was answered.
+    #[must_use]
+    pub fn how(&self) -> How {
+        self.how
+    }
+
+    /// From the arrival of its headers to its answer.
+    #[must_use]
+    pub fn duration(&self) -> Duration {
+        self.duration
+    }
+
+    /// The answer's status; `None` if there was no answer.
+    #[must_use]
+    pub fn status(&self) -> Option<StatusCode> {
+        self.status
+    }
+
+    /// The tenant that signed it, one of those configured: `None` unless the signature
+    /// has verified.
+    #[must_use]
+    pub fn tenant(&self) -> Option<&'a str> {
+        self.tenant.map(|tenant| &**tenant)
+    }
+
+    /// The webhook's id, any text that the tenant chose: `None` unless the request is
+    /// proven to be a webhook.
+    #[must_use]
+    pub fn webhook_id(&self) -> Option<&'a str> {
+        self.webhook_id
+    }
+
+    /// The event's full name, any text that the tenant chose: `None` unless the request
+    /// is proven to be a webhook.
+    #[must_use]
+    pub fn event(&self) -> Option<&'a str> {
+        self.event
+    }
+
+    /// The delivery's key in the ledger, with `DeliverOnceLayer`.
+    #[must_use]
+    pub fn delivery(&self) -> Option<DeliveryKey> {
+        self.delivery
+    }
+
+    /// The number of the run that gave the answer, with `DeliverOnceLayer`.
+    #[must_use]
+    pub fn run(&self) -> Option<u32> {
+        self.run
+    }
+
+    /// Why a layer or an extractor refused it, or its run failed.
+    #[must_use]
+    pub fn rejection(&self) -> Option<&'a Rejection> {
+        self.rejection
+    }
+
+    /// How far this machine's clock was ahead of the tenant's, in seconds, with the time
+    /// that the request took to arrive; negative if it was behind. `None` unless the
+    /// request is proven to be a webhook.
+    #[must_use]
+    pub fn clock_difference(&self) -> Option<f64> {
+        self.clock_difference
+    }
+
+    /// A [rejection](Self::rejection)'s code; the status of another answer that is an
+    /// error; or why there was no answer, although the caller waited.
+    #[must_use]
+    pub fn error_type(&self) -> Option<&str> {
         match (self.rejection, &self.status) {
             (Some(rejection), _) => Some(rejection.code()),
             (None, Some(status)) if status.is_client_error() || status.is_server_error() => {

@@ -1,4 +1,4 @@
-//! What operators see of each request that arrives: a line of the log and a span.
+//! What operators see of each request that arrives: a line of the log, a span, metrics.
 //!
 //! # The log
 //!
@@ -61,6 +61,32 @@
 //! known; so the handler's own lines, which are written in one of them, tell which webhook
 //! they are of.
 //!
+//! # Metrics
+//!
+//! With the feature `metrics`, these are reported to the recorder of the
+//! [`metrics`](https://docs.rs/metrics) facade that the application has installed, without
+//! any further setting:
+//!
+//! | metric | type | labels | what it is |
+//! | --- | --- | --- | --- |
+//! | `c1_webhook_attempts_total` | counter | `tenant`, `event`, `how`, `status` | requests |
+//! | `c1_webhook_attempt_duration_seconds` | histogram | `how` | from the arrival of a request's headers to its answer |
+//! | `c1_webhook_rejections_total` | counter | `tenant`, `code` | requests that a layer or an extractor refused, or whose run failed |
+//! | `c1_webhook_clock_difference_seconds` | gauge | `tenant` | how far this machine's clock was ahead of the tenant's, with the time that the latest request took to arrive |
+//! | `c1_webhook_runs_total` | counter | `tenant`, `event`, `outcome` | runs of handlers that have ended: `answered`, `failed`, `cut_off` |
+//! | `c1_webhook_repeated_runs_total` | counter | `tenant`, `event` | those above the first of their delivery |
+//! | `c1_webhook_run_duration_seconds` | histogram | `event` | the time of a run |
+//! | `c1_webhook_runs_in_flight` | gauge | none | handlers that are running |
+//! | `c1_webhook_callback_attempts_total` | counter | `tenant`, `event`, `result` | attempts of `DeliverOnceLayer` to post an answer: `delivered`, `retried`, `failed` |
+//! | `c1_webhook_callback_duration_seconds` | histogram | `result` | the time of such an attempt |
+//!
+//! The labels have few values: `tenant` is one of those configured, or empty if no tenant
+//! has signed the request; `event` is the name of a known event without
+//! `c1.webhooks.v1.Payload`, `other` for another one, or empty; `status` is empty if there
+//! was no answer; `code` is one of [`RejectionKind`](crate::RejectionKind)'s.
+//!
+//! For metrics of your own, set an [`Observer`] in the builders.
+//!
 //! # Questions of a night
 //!
 //! **ConductorOne says that a delivery failed, and I see 200.** Look for the webhook's lines
@@ -93,8 +119,18 @@
 
 mod attempt;
 mod burst;
+mod callback;
+#[cfg(feature = "metrics")]
+mod metrics;
+mod observer;
+mod run;
 mod span;
 
-pub(crate) use self::attempt::{Attempt, Handling, How};
+pub(crate) use self::attempt::Handling;
+pub use self::attempt::{Attempt, How};
 pub(crate) use self::burst::Burst;
+pub use self::callback::{CallbackAttempt, CallbackResult};
+pub use self::observer::Observer;
+pub(crate) use self::observer::Observers;
+pub use self::run::{RunEnd, RunOutcome, RunStart};
 pub(crate) use self::span::{Subject, request_span, run_span};

@@ -71,7 +71,7 @@ impl Attempt<'_> {
             return;
         }
         span.record("c1.how", self.how.as_str());
-        if let Some(tenant) = self.tenant {
+        if let Some(tenant) = self.tenant() {
             span.record("c1.tenant", tenant);
         }
         if let Some(delivery) = self.delivery {

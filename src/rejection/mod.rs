@@ -144,6 +144,10 @@ impl Rejection {
         self.tenant.as_deref()
     }
 
+    pub(crate) fn shared_tenant(&self) -> Option<&Arc<str>> {
+        self.tenant.as_ref()
+    }
+
     /// The webhook's [id](crate::Webhook::id): `None` unless the request is proven to
     /// be a webhook. Escape it where you write it.
     #[must_use]

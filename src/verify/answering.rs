@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use tracing::Span;
 
 use super::webhook::Webhook;
-use crate::observe::{Attempt, How};
+use crate::observe::{Attempt, How, Observers};
 use crate::rejection::Rejection;
 
 /// A verified request until its answer. Dropped without one, it was abandoned.
@@ -15,16 +15,18 @@ struct Open {
     webhook: Webhook,
     began: Instant,
     span: Span,
+    observers: Observers,
 }
 
 impl Answering {
     /// The outermost layer tells; what the others begin tells nothing.
-    pub(crate) fn begin(webhook: Option<&Webhook>, span: &Span) -> Self {
+    pub(crate) fn begin(webhook: Option<&Webhook>, span: &Span, observers: &Observers) -> Self {
         let webhook = webhook.filter(|webhook| webhook.handling().is_first_layer());
         Self(webhook.map(|webhook| Open {
             webhook: webhook.clone(),
             began: webhook.arrived().unwrap_or_else(Instant::now),
             span: span.clone(),
+            observers: observers.clone(),
         }))
     }
 
@@ -86,11 +88,12 @@ impl Open {
         Attempt {
             how,
             duration: self.began.elapsed(),
-            tenant: Some(self.webhook.tenant()),
+            tenant: Some(self.webhook.shared_tenant()),
             webhook_id: Some(self.webhook.id()),
             event: Some(self.webhook.event()),
             delivery: self.webhook.handling().delivery(),
             run,
+            clock_difference: self.webhook.claims().clock_difference(),
             ..Attempt::default()
         }
     }
@@ -98,5 +101,6 @@ impl Open {
     fn tell(&self, attempt: &Attempt<'_>) {
         attempt.record(&self.span);
         attempt.log();
+        self.observers.attempt(attempt);
     }
 }

@@ -30,6 +30,8 @@ pub struct Claims {
     token_id: String,
     target: String,
     body_digest: [u8; 32],
+    /// When they were validated; `None` if another process did that.
+    validated_at: Option<SystemTime>,
 }
 
 /// The settings that claims are checked against.
@@ -74,7 +76,7 @@ impl SignedClaims<'_> {
     ) -> Result<Claims, Mismatch> {
         let (tenant, claims) = self.into_parts();
         match claims.check(policy, method, path, now) {
-            Ok(()) => Ok(Claims::new(tenant, claims)),
+            Ok(()) => Ok(Claims::new(tenant, claims, Some(now))),
             Err(error) => {
                 let is_of_url = matches!(
                     error,
@@ -180,7 +182,11 @@ impl UnverifiedClaims<'_> {
 }
 
 impl Claims {
-    fn new(tenant: Arc<str>, claims: UnverifiedClaims<'_>) -> Self {
+    fn new(
+        tenant: Arc<str>,
+        claims: UnverifiedClaims<'_>,
+        validated_at: Option<SystemTime>,
+    ) -> Self {
         Self {
             // They are equal: the tenant was found by `iss`.
             issuer: tenant,
@@ -189,12 +195,13 @@ impl Claims {
             token_id: claims.token_id.into_owned(),
             target: claims.target.into_owned(),
             body_digest: claims.body_digest,
+            validated_at,
         }
     }
 
     /// Restores claims that were validated before a trusted store kept them.
     pub(super) fn assume_validated(claims: UnverifiedClaims<'_>) -> Self {
-        Self::new((*claims.issuer).into(), claims)
+        Self::new((*claims.issuer).into(), claims, None)
     }
 
     /// Returns the claims in the form that [`UnverifiedClaims::parse`] accepts.
@@ -270,6 +277,16 @@ impl Claims {
     #[must_use]
     pub fn target(&self) -> &str {
         &self.target
+    }
+
+    /// How long after `iat` they were validated, in seconds.
+    pub(super) fn clock_difference(&self) -> Option<f64> {
+        let issued_at = self.issued_at();
+        self.validated_at
+            .map(|at| match at.duration_since(issued_at) {
+                Ok(after) => after.as_secs_f64(),
+                Err(before) => -before.duration().as_secs_f64(),
+            })
     }
 
     /// The path in `htu`.

@@ -83,7 +83,7 @@ impl Verifier {
         let webhook = self.prove(parts, path, body, arrived).await;
         match &webhook {
             Ok(webhook) => log::verified(webhook),
-            Err(rejection) => log::refused(rejection, path, arrived, &self.unsigned),
+            Err(rejection) => log::refused(self, rejection, path, arrived),
         }
         webhook
     }

@@ -7,7 +7,7 @@ use super::claims::ClaimPolicy;
 use super::replay::ReplayGuard;
 use super::signature::Tenants;
 use crate::clock::Clock;
-use crate::observe::Burst;
+use crate::observe::{Burst, Observers};
 
 /// A receiver's settings, which the builder has validated.
 pub(crate) struct Verifier {
@@ -22,6 +22,7 @@ pub(crate) struct Verifier {
     pub(crate) clock: Arc<dyn Clock>,
     /// The log of refusals of unsigned requests.
     pub(crate) unsigned: Burst,
+    pub(crate) observers: Observers,
 }
 
 impl fmt::Debug for Verifier {

@@ -85,6 +85,10 @@ impl Webhook {
         &self.0.tenant
     }
 
+    pub(crate) fn shared_tenant(&self) -> &Arc<str> {
+        &self.0.tenant
+    }
+
     /// `webhookId`: 1 to 256 bytes of any text that the tenant chose, so escape it
     /// before you write it. ConductorOne's documentation does not say whether it
     /// identifies the delivery or the configured webhook: do not deduplicate on it alone.

@@ -10,7 +10,7 @@ use http_body_util::Full;
 use crate::clock::{Clock, SystemClock};
 use crate::config_error::ConfigError;
 use crate::keys::Fetch;
-use crate::observe::Burst;
+use crate::observe::{Burst, Observer, Observers};
 use crate::rejection::{Rejection, RejectionHooks};
 use crate::replay::{MemoryReplayStore, ReplayStore};
 use crate::tenant::{Fetching, Tenant, key_sources};
@@ -41,6 +41,7 @@ pub struct VerifyWebhookBuilder {
     fetching: Fetching,
     clock: Arc<dyn Clock>,
     hooks: RejectionHooks,
+    observers: Observers,
 }
 
 impl VerifyWebhookLayer {
@@ -71,6 +72,7 @@ impl Default for VerifyWebhookBuilder {
             },
             clock: Arc::new(SystemClock),
             hooks: RejectionHooks::default(),
+            observers: Observers::default(),
         }
     }
 }
@@ -201,6 +203,12 @@ impl VerifyWebhookBuilder {
         self
     }
 
+    /// Sets an [`Observer`], for metrics of your own.
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.observers.set(observer);
+        self
+    }
+
     /// Calls this for every rejection, before it is answered: to count rejections, or
     /// to raise an alarm. It must not block.
     ///
@@ -311,6 +319,7 @@ impl VerifyWebhookBuilder {
                 timeout: self.body_timeout,
             },
             unsigned: Burst::default(),
+            observers: self.observers,
             replay: self.replay_policy.map(|policy| ReplayGuard {
                 store: self.replay_store,
                 policy,

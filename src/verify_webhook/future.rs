@@ -12,6 +12,7 @@ use tracing::Span;
 
 use super::body::ResponseBody;
 use crate::future::BoxFuture;
+use crate::observe::Observers;
 use crate::verify::{Answering, Webhook};
 
 /// The request that the inner service gets, or the answer if it gets none.
@@ -31,6 +32,7 @@ pin_project! {
         #[pin]
         state: State<S, S::Future>,
         span: Span,
+        observers: Observers,
     }
 }
 
@@ -55,7 +57,12 @@ impl<S> ResponseFuture<S>
 where
     S: Service<Request<Full<Bytes>>>,
 {
-    pub(super) fn new(verification: Verification, inner: S, span: Span) -> Self {
+    pub(super) fn new(
+        verification: Verification,
+        inner: S,
+        span: Span,
+        observers: Observers,
+    ) -> Self {
         Self {
             state: State::Before {
                 verification,
@@ -63,6 +70,7 @@ where
                 inner,
             },
             span,
+            observers,
         }
     }
 }
@@ -75,7 +83,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let (mut state, span) = (this.state, this.span);
+        let (mut state, span, observers) = (this.state, this.span, this.observers);
         loop {
             let entered = span.enter();
             let (future, answering) = match state.as_mut().project() {
@@ -89,7 +97,7 @@ where
                         None => match ready!(verification.as_mut().poll(cx)) {
                             Ok(request) => {
                                 let webhook = request.extensions().get::<Webhook>();
-                                let answering = Answering::begin(webhook, span);
+                                let answering = Answering::begin(webhook, span, observers);
                                 (request, answering)
                             }
                             Err(response) => {

@@ -7,6 +7,7 @@ mod callback_retries;
 mod ledger;
 mod ledger_record;
 mod limits;
+mod metrics;
 mod once;
 mod replicas;
 mod simulated;

@@ -1,0 +1,133 @@
+//! Reports to the `metrics` facade.
+
+use std::sync::{Arc, Once};
+
+use metrics::{
+    SharedString, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge,
+    histogram,
+};
+
+use super::attempt::Attempt;
+use super::callback::CallbackAttempt;
+use super::observer::Observer;
+use super::run::{RunEnd, RunStart};
+use crate::event::{
+    Event, FindingDispatch, PolicyApprovalStep, PolicyPostAction, ProvisionStep, Test, WorkflowStep,
+};
+
+const ATTEMPTS: &str = "c1_webhook_attempts_total";
+const ATTEMPT_DURATION: &str = "c1_webhook_attempt_duration_seconds";
+const REJECTIONS: &str = "c1_webhook_rejections_total";
+const CLOCK_DIFFERENCE: &str = "c1_webhook_clock_difference_seconds";
+const RUNS: &str = "c1_webhook_runs_total";
+const REPEATED_RUNS: &str = "c1_webhook_repeated_runs_total";
+const RUN_DURATION: &str = "c1_webhook_run_duration_seconds";
+const RUNS_IN_FLIGHT: &str = "c1_webhook_runs_in_flight";
+const CALLBACK_ATTEMPTS: &str = "c1_webhook_callback_attempts_total";
+const CALLBACK_DURATION: &str = "c1_webhook_callback_duration_seconds";
+
+/// The observer of the feature `metrics`.
+#[derive(Debug)]
+pub(super) struct Metrics;
+
+impl Observer for Metrics {
+    fn attempt(&self, attempt: &Attempt<'_>) {
+        describe();
+        let tenant = || attempt.tenant.map_or(SharedString::const_str(""), shared);
+        let how = attempt.how.as_str();
+        let status = attempt
+            .status
+            .map_or(SharedString::const_str(""), |status| {
+                SharedString::from_owned(status.as_str().to_owned())
+            });
+        counter!(
+            ATTEMPTS,
+            "tenant" => tenant(),
+            "event" => attempt.event.map_or("", label),
+            "how" => how,
+            "status" => status
+        )
+        .increment(1);
+        histogram!(ATTEMPT_DURATION, "how" => how).record(attempt.duration);
+        if let Some(rejection) = attempt.rejection {
+            counter!(REJECTIONS, "tenant" => tenant(), "code" => rejection.code()).increment(1);
+        }
+        if let Some(difference) = attempt.clock_difference {
+            gauge!(CLOCK_DIFFERENCE, "tenant" => tenant()).set(difference);
+        }
+    }
+
+    fn run_started(&self, _: &RunStart<'_>) {
+        describe();
+        gauge!(RUNS_IN_FLIGHT).increment(1);
+    }
+
+    fn run_ended(&self, end: &RunEnd<'_>) {
+        let (tenant, event) = (|| shared(end.run.tenant), label(end.run.event));
+        gauge!(RUNS_IN_FLIGHT).decrement(1);
+        let outcome = end.outcome.as_str();
+        counter!(RUNS, "tenant" => tenant(), "event" => event, "outcome" => outcome).increment(1);
+        if end.run.number > 1 {
+            counter!(REPEATED_RUNS, "tenant" => tenant(), "event" => event).increment(1);
+        }
+        histogram!(RUN_DURATION, "event" => event).record(end.duration);
+    }
+
+    fn callback(&self, attempt: &CallbackAttempt<'_>) {
+        describe();
+        let result = attempt.result.as_str();
+        counter!(
+            CALLBACK_ATTEMPTS,
+            "tenant" => attempt.tenant().to_owned(),
+            "event" => label(attempt.event()),
+            "result" => result
+        )
+        .increment(1);
+        histogram!(CALLBACK_DURATION, "result" => result).record(attempt.duration);
+    }
+}
+
+/// The known events, whose names are labels.
+const EVENTS: [&str; 6] = [
+    Test::NAME,
+    ProvisionStep::NAME,
+    PolicyApprovalStep::NAME,
+    PolicyPostAction::NAME,
+    WorkflowStep::NAME,
+    FindingDispatch::NAME,
+];
+
+/// The name of a known event without what all have in common.
+fn label(event: &str) -> &'static str {
+    let known = EVENTS.into_iter().find(|known| *known == event);
+    known
+        .and_then(|known| known.strip_prefix("c1.webhooks.v1.Payload"))
+        .unwrap_or("other")
+}
+
+fn shared(tenant: &Arc<str>) -> SharedString {
+    SharedString::from_shared(Arc::clone(tenant))
+}
+
+/// Describes the metrics to the recorder, once: it must have been installed before.
+fn describe() {
+    static ONCE: Once = Once::new();
+
+    ONCE.call_once(|| {
+        describe_counter!(ATTEMPTS, "Requests.");
+        let text = "From the arrival of a request's headers to its answer.";
+        describe_histogram!(ATTEMPT_DURATION, Unit::Seconds, text);
+        let text = "Requests that a layer or an extractor refused, or whose run failed.";
+        describe_counter!(REJECTIONS, text);
+        let text = "How far this machine's clock was ahead of the tenant's, with the time that \
+                    the latest request took to arrive.";
+        describe_gauge!(CLOCK_DIFFERENCE, Unit::Seconds, text);
+        describe_counter!(RUNS, "Runs of handlers that have ended.");
+        describe_counter!(REPEATED_RUNS, "Runs above the first of their delivery.");
+        describe_histogram!(RUN_DURATION, Unit::Seconds, "The time of a run.");
+        describe_gauge!(RUNS_IN_FLIGHT, "Handlers that are running.");
+        describe_counter!(CALLBACK_ATTEMPTS, "Attempts to post an answer.");
+        let text = "The time of an attempt to post an answer.";
+        describe_histogram!(CALLBACK_DURATION, Unit::Seconds, text);
+    });
+}

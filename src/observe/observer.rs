@@ -1,0 +1,118 @@
+//! The facts for metrics of your own.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::attempt::Attempt;
+use super::callback::CallbackAttempt;
+use super::run::{RunEnd, RunStart};
+
+/// Gets what the [log](super) tells, as values: for metrics of your own. Each method does
+/// nothing by default.
+///
+/// It is called in the middle of a request's way: return at once, and do not panic.
+///
+/// ```
+/// use std::sync::atomic::{AtomicU64, Ordering};
+///
+/// use tower_conductorone::observe::{Attempt, Observer};
+///
+/// #[derive(Debug, Default)]
+/// struct Failures(AtomicU64);
+///
+/// impl Observer for Failures {
+///     fn attempt(&self, attempt: &Attempt<'_>) {
+///         // What no tenant has signed is nobody's delivery.
+///         if attempt.tenant().is_some() && attempt.error_type().is_some() {
+///             self.0.fetch_add(1, Ordering::Relaxed);
+///         }
+///     }
+/// }
+///
+/// # use tower_conductorone::{DeliverOnceLayer, VerifyWebhookLayer};
+/// let failures = std::sync::Arc::new(Failures::default());
+/// let verify = VerifyWebhookLayer::builder().observer(failures.clone());
+/// let once = DeliverOnceLayer::builder().observer(failures);
+/// # let _ = (verify, once);
+/// ```
+pub trait Observer: fmt::Debug + Send + Sync + 'static {
+    /// A request was answered, or its caller has hung up: once for each request, by the
+    /// outermost of the layers. One that
+    /// [`VerifyWebhookLayer::verify`](crate::VerifyWebhookLayer::verify) lets through is
+    /// told by `DeliverOnceLayer`, if that is inside, or not at all.
+    fn attempt(&self, attempt: &Attempt<'_>) {
+        let _ = attempt;
+    }
+
+    /// `DeliverOnceLayer` calls the handler.
+    fn run_started(&self, run: &RunStart<'_>) {
+        let _ = run;
+    }
+
+    /// A run has ended: once for each that has started.
+    fn run_ended(&self, run: &RunEnd<'_>) {
+        let _ = run;
+    }
+
+    /// `DeliverOnceLayer` has tried to post an answer. (What your code posts with a
+    /// [`CallbackClient`](crate::callback::CallbackClient), it knows itself.)
+    fn callback(&self, attempt: &CallbackAttempt<'_>) {
+        let _ = attempt;
+    }
+}
+
+impl<T: Observer + ?Sized> Observer for Arc<T> {
+    fn attempt(&self, attempt: &Attempt<'_>) {
+        (**self).attempt(attempt);
+    }
+
+    fn run_started(&self, run: &RunStart<'_>) {
+        (**self).run_started(run);
+    }
+
+    fn run_ended(&self, run: &RunEnd<'_>) {
+        (**self).run_ended(run);
+    }
+
+    fn callback(&self, attempt: &CallbackAttempt<'_>) {
+        (**self).callback(attempt);
+    }
+}
+
+/// The user's observer, if there is one, and that of the feature `metrics`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Observers(Option<Arc<dyn Observer>>);
+
+impl Observers {
+    pub(crate) fn set(&mut self, observer: impl Observer) {
+        self.0 = Some(Arc::new(observer));
+    }
+
+    pub(crate) fn are_there(&self) -> bool {
+        cfg!(feature = "metrics") || self.0.is_some()
+    }
+
+    fn tell(&self, tell: impl Fn(&dyn Observer)) {
+        #[cfg(feature = "metrics")]
+        tell(&super::metrics::Metrics);
+        if let Some(own) = &self.0 {
+            tell(&**own);
+        }
+    }
+
+    pub(crate) fn attempt(&self, attempt: &Attempt<'_>) {
+        self.tell(|observer| observer.attempt(attempt));
+    }
+
+    pub(crate) fn run_started(&self, run: &RunStart<'_>) {
+        self.tell(|observer| observer.run_started(run));
+    }
+
+    pub(crate) fn run_ended(&self, run: &RunEnd<'_>) {
+        self.tell(|observer| observer.run_ended(run));
+    }
+
+    pub(crate) fn callback(&self, attempt: &CallbackAttempt<'_>) {
+        self.tell(|observer| observer.callback(attempt));
+    }
+}

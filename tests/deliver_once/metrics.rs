@@ -1,0 +1,258 @@
+//! What is reported to the `metrics` facade, and to an observer of one's own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::Full;
+use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
+use support::callback::{Script, builder as callbacks, own_url, status};
+use support::{DOMAIN, builder, now};
+use tokio::time::sleep;
+use tower::{Layer as _, ServiceExt, service_fn};
+use tower_conductorone::observe::{Attempt, CallbackAttempt, Observer, RunEnd, RunStart};
+use tower_conductorone::testing::{Delivery, FakeTenant};
+use tower_conductorone::{DeliverOnceLayer, DeliveryRun};
+
+const PROVISION: &str = "c1.webhooks.v1.PayloadProvisionStep";
+const COMPLETE: &str = r#"{"version":"v1","complete":{"comment":"done"}}"#;
+
+fn delivery(tenant: &FakeTenant) -> Delivery {
+    tenant
+        .delivery(PROVISION)
+        .issued_at(now() - Duration::from_secs(7))
+        .callback_url(Some(&own_url()))
+}
+
+/// The type, labels and values of all metrics since the last call, by name.
+fn taken(snapshotter: &Snapshotter) -> BTreeMap<String, Vec<(String, DebugValue)>> {
+    let mut by_name: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for (key, _, _, value) in snapshotter.snapshot().into_vec() {
+        let labels = key.key().labels();
+        let labels: Vec<_> = labels
+            .map(|label| format!("{}={}", label.key(), label.value()))
+            .collect();
+        let entry = (labels.join(","), value);
+        by_name
+            .entry(key.key().name().to_owned())
+            .or_default()
+            .push(entry);
+    }
+    by_name
+}
+
+/// Fails once, then is slow, then answers at once.
+fn handler() -> impl tower::Service<
+    Request<Full<Bytes>>,
+    Response = Response<Full<Bytes>>,
+    Error = Infallible,
+    Future: Send,
+> + Clone
++ Send {
+    service_fn(async |request: Request<Full<Bytes>>| {
+        let run = request.extensions().get::<DeliveryRun>().expect("one");
+        let mut response = Response::new(Full::from(COMPLETE));
+        match run.number() {
+            1 => *response.status_mut() = StatusCode::BAD_GATEWAY,
+            _ => sleep(Duration::from_secs(60)).await,
+        }
+        Ok(response)
+    })
+}
+
+/// A run that fails, one that is promised and called back, a refused request, a forged one.
+async fn one_of_each(observer: impl Observer + Clone) {
+    let tenant = FakeTenant::new(DOMAIN);
+    let client = callbacks().post(Script::new([status(503), status(200)]));
+    let once = DeliverOnceLayer::builder()
+        .callbacks(client.build().expect("good"))
+        .observer(observer.clone())
+        .build()
+        .expect("good");
+    let verify = builder(&tenant).observer(observer).build().expect("good");
+    let receiver = verify.layer(once.layer(handler()));
+    let delivery = delivery(&tenant);
+    let expired = delivery.clone().issued_at(now() - Duration::from_secs(999));
+    let forged = delivery.clone().token("abc.def.ghi");
+    for delivery in [delivery.clone(), delivery.retried(), expired, forged] {
+        let answered = receiver.clone().oneshot(delivery.request()).await;
+        drop(answered.expect("infallible"));
+    }
+    sleep(Duration::from_secs(3600)).await;
+    assert!(once.drain().await.is_complete());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_emitted_is_what_the_table_in_the_docs_says() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    one_of_each(Noted::default()).await;
+
+    let mut emitted = BTreeSet::new();
+    for (name, values) in taken(&snapshotter) {
+        for (labels, value) in values {
+            let kind = match value {
+                DebugValue::Counter(_) => "counter",
+                DebugValue::Gauge(_) => "gauge",
+                DebugValue::Histogram(_) => "histogram",
+            };
+            let labels: Vec<_> = labels
+                .split(',')
+                .filter_map(|label| Some(format!("`{}`", label.split_once('=')?.0)))
+                .collect();
+            let labels = match &labels[..] {
+                [] => "none".to_owned(),
+                labels => labels.join(", "),
+            };
+            emitted.insert(format!("`{name}` | {kind} | {labels}"));
+        }
+    }
+    let docs = include_str!("../../src/observe/mod.rs");
+    let rows = docs.lines().filter_map(|line| {
+        let row = line.strip_prefix("//! | ")?;
+        let mut cells = row.split(" | ");
+        let [name, kind, labels] = [cells.next()?, cells.next()?, cells.next()?];
+        let row = format!("{name} | {kind} | {labels}");
+        name.starts_with("`c1_webhook_").then_some(row)
+    });
+    assert_eq!(emitted, rows.collect());
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_request_run_and_callback_is_counted() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    one_of_each(Noted::default()).await;
+
+    let taken = taken(&snapshotter);
+    let count = |name: &str, labels: &str| {
+        let values = taken.get(name).expect(name);
+        let found = values.iter().find(|(known, _)| known == labels);
+        match found {
+            Some((_, DebugValue::Counter(count))) => *count,
+            _ => panic!("{labels} is not in {values:?}"),
+        }
+    };
+    let of = "tenant=example.conductor.one,event=ProvisionStep";
+    for (labels, expected) in [("how=ran,status=502", 1), ("how=promised,status=202", 1)] {
+        let labels = format!("{of},{labels}");
+        assert_eq!(count("c1_webhook_attempts_total", &labels), expected);
+    }
+    for labels in [
+        "tenant=example.conductor.one,event=,how=refused,status=401",
+        "tenant=,event=,how=refused,status=401",
+    ] {
+        assert_eq!(count("c1_webhook_attempts_total", labels), 1);
+    }
+    for (tenant, code) in [(DOMAIN, "token_expired"), ("", "malformed_token")] {
+        let labels = format!("tenant={tenant},code={code}");
+        assert_eq!(count("c1_webhook_rejections_total", &labels), 1);
+    }
+    let runs = |outcome| count("c1_webhook_runs_total", &format!("{of},outcome={outcome}"));
+    assert_eq!((runs("failed"), runs("answered")), (1, 1));
+    assert_eq!(count("c1_webhook_repeated_runs_total", of), 1);
+    let posts = |result| {
+        count(
+            "c1_webhook_callback_attempts_total",
+            &format!("{of},result={result}"),
+        )
+    };
+    assert_eq!((posts("retried"), posts("delivered")), (1, 1));
+    let gauge = |name: &str| match taken.get(name).map(|values| &values[..]) {
+        Some([(_, DebugValue::Gauge(value))]) => value.into_inner(),
+        other => panic!("{name}: {other:?}"),
+    };
+    assert!(gauge("c1_webhook_runs_in_flight").abs() < 0.1);
+    let difference = gauge("c1_webhook_clock_difference_seconds");
+    assert!((difference - 7.0).abs() < 0.1, "{difference}");
+}
+
+/// What an observer was told.
+#[derive(Clone, Debug, Default)]
+struct Noted(Arc<Mutex<Vec<String>>>);
+
+impl Noted {
+    fn note(&self, what: String) {
+        self.0.lock().expect("no panic").push(what);
+    }
+}
+
+impl Observer for Noted {
+    fn attempt(&self, attempt: &Attempt<'_>) {
+        let (how, error) = (attempt.how().as_str(), attempt.error_type());
+        let status = attempt.status().map(|status| status.as_u16());
+        self.note(format!("{how} {status:?} {error:?} {:?}", attempt.run()));
+        assert_eq!(attempt.event().is_some(), attempt.delivery().is_some());
+    }
+
+    fn run_started(&self, run: &RunStart<'_>) {
+        self.note(format!("run {} started", run.number()));
+    }
+
+    fn run_ended(&self, end: &RunEnd<'_>) {
+        let (number, outcome) = (end.run().number(), end.outcome().as_str());
+        self.note(format!("run {number} {outcome} in {:?}", end.duration()));
+    }
+
+    fn callback(&self, attempt: &CallbackAttempt<'_>) {
+        self.note(format!(
+            "callback {} {:?}",
+            attempt.number(),
+            attempt.result()
+        ));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_observer_gets_the_same_facts() {
+    let noted = Noted::default();
+    one_of_each(Arc::new(noted.clone())).await;
+    let noted = noted.0.lock().expect("no panic").clone();
+    assert_eq!(
+        noted,
+        [
+            "run 1 started",
+            "run 1 failed in 0ns",
+            r#"ran Some(502) Some("502") Some(1)"#,
+            "run 2 started",
+            "promised Some(202) None Some(2)",
+            r#"refused Some(401) Some("token_expired") None"#,
+            r#"refused Some(401) Some("malformed_token") None"#,
+            "run 2 answered in 60s",
+            "callback 1 Retried",
+            "callback 2 Delivered",
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_is_cut_off_has_ended() {
+    let noted = Noted::default();
+    let tenant = FakeTenant::new(DOMAIN);
+    let once = DeliverOnceLayer::builder()
+        .drain_timeout(Duration::from_secs(1))
+        .observer(noted.clone())
+        .build()
+        .expect("good");
+    let hangs = service_fn(async |_: Request<Full<Bytes>>| {
+        std::future::pending::<Result<Response<Full<Bytes>>, Infallible>>().await
+    });
+    let verify = builder(&tenant).observer(noted.clone()).build();
+    let receiver = verify.expect("good").layer(once.layer(hangs));
+    let request = delivery(&tenant).request();
+    let answered = tokio::spawn(receiver.oneshot(request));
+    sleep(Duration::from_secs(1)).await;
+    assert!(!once.drain().await.is_complete());
+    assert!(answered.await.expect("no panic").is_ok());
+    let noted = noted.0.lock().expect("no panic").clone();
+    assert_eq!(
+        noted[..2],
+        ["run 1 started", "run 1 cut_off in 2s"],
+        "{noted:?}"
+    );
+}
