@@ -266,7 +266,7 @@ impl DeliverOnceBuilder {
         }
         Ok(DeliverOnceLayer::new(Shared::new(
             self.name,
-            self.ledger,
+            self.hooks.observers.ledger(self.ledger),
             self.key,
             self.policy,
             self.callbacks,

@@ -1,60 +1,62 @@
-use std::sync::Arc;
-
 use tokio::time::Instant;
 
-use super::shared::Shared;
-use crate::ledger::{DeliveryKey, Lease};
+use super::handle::DeliveryHandle;
+use super::verdict::Verdict;
 use crate::observe::{RunEnd, RunOutcome, RunStart};
-use crate::verify::Webhook;
 
 /// A run as observers see it, until it is dropped.
 pub(super) struct ObservedRun {
-    shared: Arc<Shared>,
-    webhook: Webhook,
-    number: u32,
-    delivery: DeliveryKey,
+    handle: DeliveryHandle,
     began: Instant,
-    pub(super) outcome: RunOutcome,
+    outcome: RunOutcome,
 }
 
 impl ObservedRun {
-    pub(super) fn start(
-        shared: &Arc<Shared>,
-        webhook: &Webhook,
-        number: u32,
-        lease: Lease,
-    ) -> Self {
+    pub(super) fn start(handle: &DeliveryHandle) -> Self {
         let run = Self {
-            shared: Arc::clone(shared),
-            webhook: webhook.clone(),
-            number,
-            delivery: lease.key(),
+            handle: handle.clone(),
             began: Instant::now(),
             // Unless it gets to its end.
             outcome: RunOutcome::CutOff,
         };
-        shared.hooks.observers.run_started(&run.facts());
+        let observers = &handle.shared().hooks.observers;
+        observers.run_started(&run.facts());
         run
     }
 
+    /// The handler has returned, or was cut off at its limit.
+    pub(super) fn ends_with(&mut self, verdict: &Verdict) {
+        self.outcome = match verdict {
+            Verdict::Answered(_) | Verdict::Recorded(..) => RunOutcome::Answered,
+            Verdict::Failed(_) => RunOutcome::Failed,
+        };
+    }
+
     fn facts(&self) -> RunStart<'_> {
+        let webhook = self.handle.webhook();
         RunStart {
-            tenant: self.webhook.shared_tenant(),
-            event: self.webhook.event(),
-            delivery: self.delivery,
-            number: self.number,
+            tenant: webhook.shared_tenant(),
+            event: webhook.event(),
+            delivery: self.handle.lease().key(),
+            number: self.handle.run().number(),
         }
     }
 }
 
 impl Drop for ObservedRun {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.outcome = RunOutcome::Failed;
-        }
-        self.shared.hooks.observers.run_ended(&RunEnd {
+        let outcome = if self.handle.verdict().is_some() {
+            // Whatever the handler did after it had recorded its answer.
+            RunOutcome::Answered
+        } else if std::thread::panicking() {
+            RunOutcome::Failed
+        } else {
+            self.outcome
+        };
+        let observers = &self.handle.shared().hooks.observers;
+        observers.run_ended(&RunEnd {
             run: self.facts(),
-            outcome: self.outcome,
+            outcome,
             duration: self.began.elapsed(),
         });
     }

@@ -17,7 +17,6 @@ use super::shared::{Phase, Place, Shared};
 use super::verdict::Verdict;
 use crate::future::within;
 use crate::ledger::Lease;
-use crate::observe::RunOutcome;
 use crate::readable::Readable;
 use crate::verify::Webhook;
 
@@ -81,12 +80,13 @@ impl Run {
         // In its own task, so that a panic of the handler stays there.
         let mut task = JoinSet::new();
         let (shared, called_with) = (Arc::clone(shared), webhook.clone());
-        let observed = ObservedRun::start(&shared, webhook, number, lease);
+        let observed = ObservedRun::start(&handle);
         let work = async move {
             let _held = held;
             let mut observed = observed;
-            let Some(verdict) = within(limit, handled).await else {
-                observed.outcome = RunOutcome::Failed;
+            let verdict = if let Some(verdict) = within(limit, handled).await {
+                verdict.with_callback(&called_with, || shared.may_be_called_back(&called_with))
+            } else {
                 tracing::error!(
                     c1.tenant = called_with.tenant(),
                     c1.webhook.id = called_with.id_for_log(),
@@ -95,14 +95,9 @@ impl Run {
                     limit = %Readable(limit),
                     "the handler exceeded the run limit and is cut off"
                 );
-                return Verdict::failed(Cause::RunLimit);
+                Verdict::failed(Cause::RunLimit)
             };
-            let may_be_called_back = || shared.may_be_called_back(&called_with);
-            let verdict = verdict.with_callback(&called_with, may_be_called_back);
-            observed.outcome = match verdict {
-                Verdict::Answered(_) | Verdict::Recorded(..) => RunOutcome::Answered,
-                Verdict::Failed(_) => RunOutcome::Failed,
-            };
+            observed.ends_with(&verdict);
             verdict
         };
         task.spawn(work.instrument(span.clone()));

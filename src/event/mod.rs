@@ -91,6 +91,8 @@ pub use self::expanded::{ExpandedTask, Object};
 pub use self::ids::{AppId, AppUserId, DeliveryId, EntitlementId, TaskId, UserId, WebhookConfigId};
 pub(crate) use self::outcome::GoneForGood;
 pub use self::outcome::Outcome;
+#[cfg(any(feature = "metrics", feature = "testing"))]
+pub(crate) use self::payload::EVENT_NAMES;
 pub use self::payload::{
     Event, FindingDispatch, Payload, PolicyApprovalStep, PolicyPostAction, ProvisionStep, Test,
     UnknownEvent, WorkflowStep,

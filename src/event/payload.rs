@@ -164,6 +164,17 @@ message! {
     }
 }
 
+/// The names of the known events.
+#[cfg(any(feature = "metrics", feature = "testing"))]
+pub(crate) const EVENT_NAMES: [&str; 6] = [
+    Test::NAME,
+    ProvisionStep::NAME,
+    PolicyApprovalStep::NAME,
+    PolicyPostAction::NAME,
+    WorkflowStep::NAME,
+    FindingDispatch::NAME,
+];
+
 macro_rules! plain_events {
     ($($event:ident, $name:literal, $reply:ident, $of:pat => $found:expr;)+) => {$(
         impl Event for $event {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep_until};
-use tracing::{Level, info, warn};
+use tracing::{Level, info};
 
 use super::attempt::UNSIGNED;
 use crate::rejection::Rejection;
@@ -43,30 +43,24 @@ impl Burst {
         if !is_enabled || !self.has_a_line_for(rejection.code()) {
             return;
         }
-        let (code, status) = (rejection.code(), rejection.status().as_u16());
-        let (cause, remedy) = (rejection.cause(), rejection.remedy());
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(
+                    target: UNSIGNED,
+                    {
+                        error.type = rejection.code(),
+                        http.response.status_code = rejection.status().as_u16(),
+                        c1.cause = rejection.cause(),
+                        c1.remedy = rejection.remedy(),
+                    },
+                    "webhook refused"
+                )
+            };
+        }
         if is_ours {
-            warn!(
-                target: UNSIGNED,
-                {
-                error.type = code,
-                http.response.status_code = status,
-                c1.cause = cause,
-                c1.remedy = remedy,
-                },
-                "webhook refused"
-            );
+            line!(warn);
         } else {
-            info!(
-                target: UNSIGNED,
-                {
-                error.type = code,
-                http.response.status_code = status,
-                c1.cause = cause,
-                c1.remedy = remedy,
-                },
-                "webhook refused"
-            );
+            line!(info);
         }
     }
 

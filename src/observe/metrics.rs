@@ -11,9 +11,8 @@ use super::attempt::Attempt;
 use super::callback::CallbackAttempt;
 use super::observer::Observer;
 use super::run::{RunEnd, RunStart};
-use crate::event::{
-    Event, FindingDispatch, PolicyApprovalStep, PolicyPostAction, ProvisionStep, Test, WorkflowStep,
-};
+use super::store::StoreStep;
+use crate::event::EVENT_NAMES;
 
 const ATTEMPTS: &str = "c1_webhook_attempts_total";
 const ATTEMPT_DURATION: &str = "c1_webhook_attempt_duration_seconds";
@@ -25,6 +24,8 @@ const RUN_DURATION: &str = "c1_webhook_run_duration_seconds";
 const RUNS_IN_FLIGHT: &str = "c1_webhook_runs_in_flight";
 const CALLBACK_ATTEMPTS: &str = "c1_webhook_callback_attempts_total";
 const CALLBACK_DURATION: &str = "c1_webhook_callback_duration_seconds";
+const STORE_STEPS: &str = "c1_webhook_store_steps_total";
+const STORE_DURATION: &str = "c1_webhook_store_duration_seconds";
 
 /// The observer of the feature `metrics`.
 #[derive(Debug)]
@@ -85,21 +86,19 @@ impl Observer for Metrics {
         .increment(1);
         histogram!(CALLBACK_DURATION, "result" => result).record(attempt.duration);
     }
-}
 
-/// The known events, whose names are labels.
-const EVENTS: [&str; 6] = [
-    Test::NAME,
-    ProvisionStep::NAME,
-    PolicyApprovalStep::NAME,
-    PolicyPostAction::NAME,
-    WorkflowStep::NAME,
-    FindingDispatch::NAME,
-];
+    fn store(&self, step: &StoreStep) {
+        describe();
+        let (store, result) = (step.store.as_str(), step.result.as_str());
+        counter!(STORE_STEPS, "store" => store, "step" => step.step, "result" => result)
+            .increment(1);
+        histogram!(STORE_DURATION, "store" => store, "step" => step.step).record(step.duration);
+    }
+}
 
 /// The name of a known event without what all have in common.
 fn label(event: &str) -> &'static str {
-    let known = EVENTS.into_iter().find(|known| *known == event);
+    let known = EVENT_NAMES.into_iter().find(|known| *known == event);
     known
         .and_then(|known| known.strip_prefix("c1.webhooks.v1.Payload"))
         .unwrap_or("other")
@@ -129,5 +128,7 @@ fn describe() {
         describe_counter!(CALLBACK_ATTEMPTS, "Attempts to post an answer.");
         let text = "The time of an attempt to post an answer.";
         describe_histogram!(CALLBACK_DURATION, Unit::Seconds, text);
+        describe_counter!(STORE_STEPS, "Steps of the ledger and the replay store.");
+        describe_histogram!(STORE_DURATION, Unit::Seconds, "The time of such a step.");
     });
 }

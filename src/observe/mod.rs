@@ -79,6 +79,8 @@
 //! | `c1_webhook_runs_in_flight` | gauge | none | handlers that are running |
 //! | `c1_webhook_callback_attempts_total` | counter | `tenant`, `event`, `result` | attempts of `DeliverOnceLayer` to post an answer: `delivered`, `retried`, `failed` |
 //! | `c1_webhook_callback_duration_seconds` | histogram | `result` | the time of such an attempt |
+//! | `c1_webhook_store_steps_total` | counter | `store`, `step`, `result` | steps of the `ledger` and the `replay_store`: `replied`, `failed`, `dropped` (not awaited any longer) |
+//! | `c1_webhook_store_duration_seconds` | histogram | `store`, `step` | the time of a step |
 //!
 //! The labels have few values: `tenant` is one of those configured, or empty if no tenant
 //! has signed the request; `event` is the name of a known event without
@@ -125,6 +127,7 @@ mod metrics;
 mod observer;
 mod run;
 mod span;
+mod store;
 
 pub(crate) use self::attempt::Handling;
 pub use self::attempt::{Attempt, How};
@@ -134,3 +137,4 @@ pub use self::observer::Observer;
 pub(crate) use self::observer::Observers;
 pub use self::run::{RunEnd, RunOutcome, RunStart};
 pub(crate) use self::span::{Subject, request_span, run_span};
+pub use self::store::{StoreKind, StoreResult, StoreStep};

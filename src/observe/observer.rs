@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::attempt::Attempt;
 use super::callback::CallbackAttempt;
 use super::run::{RunEnd, RunStart};
+use super::store::StoreStep;
 
 /// Gets what the [log](super) tells, as values: for metrics of your own. Each method does
 /// nothing by default.
@@ -59,6 +60,11 @@ pub trait Observer: fmt::Debug + Send + Sync + 'static {
     fn callback(&self, attempt: &CallbackAttempt<'_>) {
         let _ = attempt;
     }
+
+    /// A step of the ledger or the replay store has ended.
+    fn store(&self, step: &StoreStep) {
+        let _ = step;
+    }
 }
 
 impl<T: Observer + ?Sized> Observer for Arc<T> {
@@ -76,6 +82,10 @@ impl<T: Observer + ?Sized> Observer for Arc<T> {
 
     fn callback(&self, attempt: &CallbackAttempt<'_>) {
         (**self).callback(attempt);
+    }
+
+    fn store(&self, step: &StoreStep) {
+        (**self).store(step);
     }
 }
 
@@ -114,5 +124,9 @@ impl Observers {
 
     pub(crate) fn callback(&self, attempt: &CallbackAttempt<'_>) {
         self.tell(|observer| observer.callback(attempt));
+    }
+
+    pub(crate) fn store(&self, step: &StoreStep) {
+        self.tell(|observer| observer.store(step));
     }
 }

@@ -3,16 +3,10 @@
 use serde_json::{Value, json};
 
 use super::id::ksuid;
+use crate::event::EVENT_NAMES;
 
 /// The events that ConductorOne is known to send.
-pub const EVENTS: &[&str] = &[
-    "c1.webhooks.v1.PayloadTest",
-    "c1.webhooks.v1.PayloadProvisionStep",
-    "c1.webhooks.v1.PayloadPolicyApprovalStep",
-    "c1.webhooks.v1.PayloadPolicyPostAction",
-    "c1.webhooks.v1.PayloadWorkflowStep",
-    "c1.webhooks.v1.PayloadFindingDispatch",
-];
+pub const EVENTS: &[&str] = &EVENT_NAMES;
 
 /// A small payload for `event`, with new ids each time; for an unknown event, its
 /// type alone.

@@ -319,13 +319,13 @@ impl VerifyWebhookBuilder {
                 timeout: self.body_timeout,
             },
             unsigned: Burst::default(),
-            observers: self.observers,
             replay: self.replay_policy.map(|policy| ReplayGuard {
-                store: self.replay_store,
+                store: self.observers.replay_store(self.replay_store),
                 policy,
                 timeout: self.replay_store_timeout,
             }),
             clock: self.clock,
+            observers: self.observers,
         })
     }
 }
