@@ -55,6 +55,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// The ledgers that are compared, in servers and files that end with this.
 struct Stores {
     ledgers: Vec<(&'static str, Arc<dyn Ledger>)>,
+    postgres: PgPool,
     _servers: (PostgresServer, RedisServer, Folder),
 }
 
@@ -67,7 +68,8 @@ impl Stores {
         let mut ledgers: Vec<(_, Arc<dyn Ledger>)> = Vec::new();
         let redis_ledger = RedisLedger::at(redis.url()).expect("a URL");
         ledgers.push(("Redis", Arc::new(redis_ledger)));
-        let ledger = PostgresLedger::new(postgres_pool(&postgres.url("postgres"), CONNECTIONS));
+        let pool = postgres_pool(&postgres.url("postgres"), CONNECTIONS);
+        let ledger = PostgresLedger::new(pool.clone());
         ledger.migrate().await.expect("a migration");
         ledgers.push(("Postgres", Arc::new(ledger)));
         for (name, synchronous) in [
@@ -81,6 +83,7 @@ impl Stores {
         }
         Self {
             ledgers,
+            postgres: pool,
             _servers: (postgres, redis, folder),
         }
     }

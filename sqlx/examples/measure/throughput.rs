@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
+use sqlx::query_scalar;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 use tower_conductorone::ledger::Ledger;
@@ -29,6 +30,14 @@ pub(crate) fn measure(deliveries: u32) {
             let best = rates.into_iter().skip(1).fold(0.0, f64::max);
             println!("  {name:<46} {best:>8.0}");
         }
+        let share: f64 = query_scalar(
+            "SELECT n_tup_hot_upd * 100.0::float8 / n_tup_upd FROM pg_stat_user_tables \
+             WHERE relname = 'c1_deliveries'",
+        )
+        .fetch_one(&stores.postgres)
+        .await
+        .expect("a share");
+        println!("{share:.1} % of the updates in Postgres were heap-only");
     });
 }
 
