@@ -94,7 +94,7 @@ pub fn delivery() -> Delivery {
 /// Whether something takes longer than so many times something else does, and
 /// long enough to be measured: then time and again.
 pub fn is_slower<T, U>(work: impl Fn() -> T, measure: impl Fn() -> U, times: u32) -> bool {
-    const MEASURABLE: Duration = Duration::from_micros(100);
+    const MEASURABLE: Duration = Duration::from_millis(1);
 
     fn time<T>(work: impl Fn() -> T) -> Duration {
         let start = Instant::now();

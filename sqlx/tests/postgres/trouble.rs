@@ -127,6 +127,36 @@ async fn transactions_that_conflict_are_repeated() {
     }
 }
 
+/// A step of the ledger locks one row, so only what the user's own triggers and
+/// transactions do can end in a deadlock; Postgres then chooses a victim.
+#[tokio::test]
+async fn the_victim_of_a_deadlock_is_repeated() {
+    let pool = pool(1).await;
+    let ledger = ledger(&pool).await;
+    for statement in [
+        "CREATE SEQUENCE victims",
+        "CREATE FUNCTION deadlock() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+         IF nextval('victims') % 3 <> 0 THEN \
+         RAISE EXCEPTION 'deadlock detected' USING ERRCODE = '40P01'; END IF; \
+         RETURN NEW; END $$",
+        "CREATE TRIGGER deadlock BEFORE INSERT OR UPDATE ON c1_deliveries \
+         FOR EACH ROW EXECUTE FUNCTION deadlock()",
+    ] {
+        query(statement).execute(&pool).await.expect(statement);
+    }
+    let lease = start(&ledger, 1).await;
+    let held = ledger.renew(lease, TERM).await.expect("a reply");
+    assert_eq!(held, Hold::Held);
+    let answer = RecordedAnswer::new(200, Bytes::from_static(b"done"));
+    let finished = ledger.finish(lease, answer).await.expect("a reply");
+    assert_eq!(finished, Finished::Answered);
+    let victims: i64 = query_scalar("SELECT last_value FROM victims")
+        .fetch_one(&pool)
+        .await
+        .expect("a number");
+    assert_eq!(victims, 9, "each of three steps was the victim twice");
+}
+
 #[tokio::test]
 async fn a_refusal_names_its_code_and_no_secret() {
     let pool = pool(2).await;
