@@ -39,12 +39,12 @@
 //! abandoned or whose run has failed, and for a refusal that is this receiver's own trouble.
 //!
 //! What anybody can provoke without a tenant's signature has the target
-//! `tower_conductorone::unsigned`, and is limited: a layer writes ten lines in a second,
+//! `tower_conductorone::unsigned`, and is limited: a layer writes five lines in a second,
 //! then one that counts the others by their codes. A filter such as
 //! `tower_conductorone=info,tower_conductorone::unsigned=off` leaves them out.
 //!
 //! A request that [`verify`](crate::VerifyWebhookLayer::verify) lets through is answered
-//! elsewhere, and has no line.
+//! elsewhere: it has a line only if `DeliverOnceLayer` answers it.
 //!
 //! # Spans
 //!
@@ -57,9 +57,10 @@
 //! A run may end days after its request, so its span is no child of the request's, which
 //! would otherwise stay open as long: it follows from it, which tracing-opentelemetry
 //! exports as a link. With [`span_context`](crate::DeliverOnceBuilder::span_context) they
-//! are one trace instead, as the example `opentelemetry-example` shows. All of them have the level `INFO`, and the fields above that are
-//! known; so the handler's own lines, which are written in one of them, tell which webhook
-//! they are of.
+//! are one trace instead, as the example `opentelemetry-example` shows. All of them have
+//! the target `tower_conductorone`, the level `INFO`, and the fields above that are known;
+//! so the handler's own lines, which are written in one of them, tell which webhook they
+//! are of.
 //!
 //! # Metrics
 //!
