@@ -12,11 +12,10 @@ use crate::readable::Readable;
 use crate::rejection::Rejection;
 
 /// How a request was answered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum How {
     /// The handler ran for this request.
-    #[default]
     Ran,
     /// A duplicate got the answer of a run that it found at work.
     Joined,
@@ -26,7 +25,7 @@ pub enum How {
     Promised,
     /// A layer or an extractor refused it.
     Refused,
-    /// The caller hung up before there was an answer.
+    /// The caller hung up, or a layer outside gave up, before there was an answer.
     Abandoned,
 }
 
@@ -78,7 +77,7 @@ impl Handling {
 }
 
 /// A request and its answer.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Attempt<'a> {
     pub(crate) how: How,
     pub(crate) duration: Duration,
@@ -131,15 +130,33 @@ macro_rules! line {
 }
 
 impl<'a> Attempt<'a> {
+    /// One of which nothing else is known.
+    pub(crate) fn new(how: How) -> Self {
+        Self {
+            how,
+            duration: Duration::ZERO,
+            status: None,
+            tenant: None,
+            webhook_id: None,
+            event: None,
+            delivery: None,
+            run: None,
+            rejection: None,
+            failure: None,
+            token_id: None,
+            path: None,
+            clock_difference: None,
+        }
+    }
+
     pub(crate) fn refused(rejection: &'a Rejection) -> Self {
         Self {
-            how: How::Refused,
             status: Some(rejection.status()),
             tenant: rejection.shared_tenant(),
             webhook_id: rejection.webhook_id(),
             rejection: Some(rejection),
             token_id: rejection.token_id(),
-            ..Self::default()
+            ..Self::new(How::Refused)
         }
     }
 
@@ -151,7 +168,7 @@ impl<'a> Attempt<'a> {
                 line!(
                     warn,
                     self,
-                    "webhook abandoned: the caller hung up before its answer"
+                    "webhook abandoned before its answer: the caller hung up, or a layer outside gave up"
                 );
             }
             _ if self.failure.is_some() => {

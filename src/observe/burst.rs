@@ -67,33 +67,43 @@ impl Burst {
     fn has_a_line_for(&self, code: &'static str) -> bool {
         let now = Instant::now();
         let mut window = self.window();
+        let mut last = Rest::default();
         let ends = match window.ends {
             Some(ends) if now < ends => ends,
             _ => {
-                std::mem::take(&mut window.rest).log();
+                last = std::mem::take(&mut window.rest);
                 window.lines = 0;
                 *window.ends.insert(now + WINDOW)
             }
         };
-        if window.lines < LINES {
+        let has_a_line = window.lines < LINES;
+        if has_a_line {
             window.lines += 1;
-            return true;
+        } else {
+            if window.rest.0.is_empty()
+                && let Ok(runtime) = Handle::try_current()
+            {
+                runtime.spawn(self.clone().log_rest_at(ends));
+            }
+            *window.rest.0.entry(code).or_default() += 1;
         }
-        if window.rest.0.is_empty()
-            && let Ok(runtime) = Handle::try_current()
-        {
-            let burst = self.clone();
-            runtime.spawn(async move {
-                sleep_until(ends).await;
-                let mut window = burst.window();
-                // Unless another request has told it, and begun the next window.
-                if window.ends == Some(ends) {
-                    std::mem::take(&mut window.rest).log();
-                }
-            });
+        // A slow log holds up no other request.
+        drop(window);
+        last.log();
+        has_a_line
+    }
+
+    /// Tells the rest of a window when it ends, unless a request does so before.
+    async fn log_rest_at(self, ends: Instant) {
+        sleep_until(ends).await;
+        let rest = {
+            let mut window = self.window();
+            let is_open = window.ends == Some(ends);
+            is_open.then(|| std::mem::take(&mut window.rest))
+        };
+        if let Some(rest) = rest {
+            rest.log();
         }
-        *window.rest.0.entry(code).or_default() += 1;
-        false
     }
 
     fn window(&self) -> MutexGuard<'_, Window> {

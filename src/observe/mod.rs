@@ -33,7 +33,7 @@
 //! | `replayed` | the ledger had the answer already |
 //! | `promised` | 202, in the handler's stead: the answer goes to the callback URL |
 //! | `refused` | a layer or an extractor refused it: `error.type` is the code |
-//! | `abandoned` | the caller hung up before there was an answer; the run continues |
+//! | `abandoned` | the caller hung up, or a layer outside gave up, before there was an answer; with `DeliverOnceLayer`, the run continues |
 //!
 //! The level is `INFO`; `WARN` for a request that a tenant signed and that was refused or
 //! abandoned or whose run has failed, and for a refusal that is this receiver's own trouble.

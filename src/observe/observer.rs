@@ -41,6 +41,9 @@ pub trait Observer: fmt::Debug + Send + Sync + 'static {
     /// outermost of the layers. One that
     /// [`VerifyWebhookLayer::verify`](crate::VerifyWebhookLayer::verify) lets through is
     /// told by `DeliverOnceLayer`, if that is inside, or not at all.
+    ///
+    /// It is called for what anybody sends, too, however much that is: then there is no
+    /// [tenant](Attempt::tenant).
     fn attempt(&self, attempt: &Attempt<'_>) {
         let _ = attempt;
     }

@@ -86,7 +86,6 @@ impl Open {
             _ => (how, None),
         };
         Attempt {
-            how,
             duration: self.began.elapsed(),
             tenant: Some(self.webhook.shared_tenant()),
             webhook_id: Some(self.webhook.id()),
@@ -94,7 +93,7 @@ impl Open {
             delivery: self.webhook.handling().delivery(),
             run,
             clock_difference: self.webhook.claims().clock_difference(),
-            ..Attempt::default()
+            ..Attempt::new(how)
         }
     }
 

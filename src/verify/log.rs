@@ -21,9 +21,9 @@ pub(super) fn verified(webhook: &Webhook) {
     );
 }
 
-/// Tells why a request was refused. The log has a line for each that a tenant signed, and a few of
-/// the others, since anyone can send them. `keys/` logs why newer keys cannot be fetched;
-/// here, every forgery would repeat that as this receiver's fault.
+/// Tells why a request was refused. The log has a line for each that a tenant signed, and
+/// a few of the others, since anyone can send them. `keys/` logs why newer keys cannot be
+/// fetched; here, every forgery would repeat that as this receiver's fault.
 pub(super) fn refused(verifier: &Verifier, rejection: &Rejection, path: &str, arrived: Instant) {
     let is_signed = rejection.tenant().is_some();
     if is_signed || verifier.observers.are_there() {

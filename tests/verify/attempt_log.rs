@@ -122,8 +122,8 @@ async fn a_signed_request_that_is_refused_has_its_cause_and_remedy() {
     );
 }
 
-#[tokio::test]
-async fn every_rejection_has_a_remedy() {
+#[test]
+fn every_rejection_has_a_remedy() {
     for kind in tower_conductorone::RejectionKind::ALL {
         let remedy = kind.remedy();
         assert!((20..200).contains(&remedy.len()), "{kind:?}: {remedy}");
