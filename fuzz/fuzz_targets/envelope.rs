@@ -12,6 +12,13 @@ use serde_json::value::RawValue;
 use tower_conductorone::Webhook;
 use tower_conductorone_fuzz::{Members, Outcome, delivery, send};
 
+/// The members that the proto file names otherwise; a name of either kind may be used.
+const PROTO_NAMES: [(&str, &str); 2] =
+    [("webhook_id", "webhookId"), ("callback_url", "callbackUrl")];
+
+/// The longest `webhookId` and `event`, in bytes.
+const MAX_NAME: usize = 256;
+
 /// The headers that repeat a member of the envelope.
 const HEADERS: [(&str, &str); 4] = [
     ("webhook-version", "version"),
@@ -44,10 +51,10 @@ fuzz_target!(|data: &[u8]| {
     }
     let body = lines;
     let outcome = post(&headers, Bytes::copy_from_slice(body));
-    let envelope = serde_json::from_slice::<Members>(body).ok();
+    let mut envelope = serde_json::from_slice::<Members>(body).ok();
     let sound = envelope
-        .as_ref()
-        .is_some_and(|envelope| is_sound(envelope, &headers));
+        .as_mut()
+        .is_some_and(|envelope| rename(envelope) && is_sound(envelope, &headers));
     match (&outcome.webhook, &envelope) {
         (Some(webhook), Some(envelope)) => {
             assert!(sound);
@@ -78,9 +85,19 @@ fn post(headers: &[(&'static str, &str, HeaderValue)], body: Bytes) -> Outcome {
     outcome
 }
 
+/// Gives each member its JSON name; returns false if it has both names.
+fn rename(envelope: &mut Members) -> bool {
+    PROTO_NAMES.into_iter().all(|(proto, json)| {
+        let Some(value) = envelope.remove(proto) else {
+            return true;
+        };
+        envelope.insert(json.to_owned(), value).is_none()
+    })
+}
+
 fn is_sound(envelope: &Members, headers: &[(&str, &str, HeaderValue)]) -> bool {
     let text = |name| text(envelope, name);
-    let filled = |name| text(name).is_some_and(|text| !text.is_empty());
+    let filled = |name| text(name).is_some_and(|text| (1..=MAX_NAME).contains(&text.len()));
     text("version").as_deref() == Some("v1")
         && filled("webhookId")
         && filled("event")
