@@ -9,7 +9,9 @@ pub mod events;
 pub mod host;
 pub mod ledger;
 pub mod log;
+#[cfg(unix)]
 pub mod pgbouncer;
+#[cfg(unix)]
 pub mod postgres_server;
 pub mod redis_server;
 pub mod refused;
