@@ -38,6 +38,14 @@ pub(crate) struct Args {
     )]
     pub(crate) listen: SocketAddr,
 
+    /// The address of GET /metrics, for Prometheus [default: none]
+    ///
+    /// An address that only your monitoring can reach, such as 127.0.0.1:9464: metrics
+    /// name your tenants and tell how busy they are. With port 0 the system chooses a
+    /// free port, which the log names.
+    #[arg(long, value_name = "ADDR", env = "C1_METRICS_LISTEN")]
+    pub(crate) metrics_listen: Option<SocketAddr>,
+
     /// The URL that ConductorOne calls, without /webhooks, such as https://hooks.example.com
     ///
     /// An origin, followed by the path prefix that a proxy strips, if any.

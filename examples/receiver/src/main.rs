@@ -9,6 +9,8 @@
 //! server runs, `GET /readyz` once the keys of every tenant are loaded. A proxy in
 //! front of it terminates TLS. It grants every request: use it as a starting point.
 //!
+//! With `--metrics-listen`, `GET /metrics` on that address gives its metrics to Prometheus.
+//!
 //! On SIGTERM or SIGINT it answers open requests and finishes accepted work,
 //! callbacks included, within `--drain-ms`. On a second signal it stops at once.
 //! With `--redis-url` or `--database-url`, another receiver finishes the rest, or this one
@@ -16,11 +18,13 @@
 
 mod args;
 mod handler;
+mod metrics;
 mod serve;
 mod store;
 
 use std::io::IsTerminal;
 use std::iter;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -30,6 +34,7 @@ use axum::routing::{MethodRouter, any, get};
 use clap::Parser;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
+use tokio::sync::watch;
 use tower_conductorone::VerifyWebhookLayer;
 use tower_http::trace::TraceLayer;
 use tracing::info;
@@ -73,13 +78,16 @@ fn with_causes(error: &dyn std::error::Error) -> String {
 }
 
 async fn run(args: Args) -> Result<(), BoxError> {
+    // Before there is anything to count.
+    let metrics = match args.metrics_listen {
+        Some(address) => Some((listen(address).await?, metrics::install()?)),
+        None => None,
+    };
     let store = Store::open(&args).await?;
     let verify = args.verify_layer(&store)?;
     let once = args.once_layer(&store)?;
     let stops = serve::stops()?;
-    let listener = TcpListener::bind(args.listen)
-        .await
-        .map_err(|error| format!("cannot listen on {}: {error}", args.listen))?;
+    let listener = listen(args.listen).await?;
 
     // Loads the keys in the background: the receiver starts without them.
     let keys = verify.clone();
@@ -97,6 +105,13 @@ async fn run(args: Args) -> Result<(), BoxError> {
     let work_once: MethodRouter = work.layer(once.clone());
     let webhooks = work_once.layer(verify.clone());
     info!(address = %listener.local_addr()?, "listening");
+    // Until the process ends: a stop may take long enough to be watched.
+    let (_never_sent, never) = watch::channel(0);
+    if let Some((listener, recorder)) = metrics {
+        info!(metrics_address = %listener.local_addr()?, "serving metrics");
+        tokio::spawn(metrics::keep_small(recorder.clone()));
+        tokio::spawn(serve::serve(listener, metrics::app(recorder), never));
+    }
     let until_done = async {
         serve::serve(listener, app(webhooks, verify), stops.clone()).await;
         info!("stopping: finishing accepted work");
@@ -114,6 +129,11 @@ async fn run(args: Args) -> Result<(), BoxError> {
     }
     info!("stopped");
     Ok(())
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, String> {
+    let listener = TcpListener::bind(address).await;
+    listener.map_err(|error| format!("cannot listen on {address}: {error}"))
 }
 
 fn app(webhooks: MethodRouter, verify: VerifyWebhookLayer) -> Router {

@@ -48,7 +48,7 @@ pub(crate) async fn serve(listener: TcpListener, app: Router, mut stops: watch::
                     continue;
                 }
             },
-            _ = stops.wait_for(|times| *times > 0) => break,
+            () = is_signalled(&mut stops) => break,
         };
         // hyper's time limit on a head starts once the protocol is known, which a
         // client that sends too little never reveals.
@@ -93,6 +93,10 @@ pub(crate) async fn serve(listener: TcpListener, app: Router, mut stops: watch::
         () = connections.shutdown() => {}
         () = all_answered => warn!("closing the connections of idle clients"),
     }
+}
+
+async fn is_signalled(stops: &mut watch::Receiver<u32>) {
+    let _ = stops.wait_for(|times| *times > 0).await;
 }
 
 async fn count_in_flight(

@@ -19,6 +19,11 @@ async fn help_names_every_flag_with_its_variable_and_its_default() {
     let (_, help) = help.split_once("Options:").expect("options");
     for (flag, variable, default) in [
         ("--listen <ADDR>", "C1_LISTEN", Some("127.0.0.1:3000")),
+        (
+            "--metrics-listen <ADDR>",
+            "C1_METRICS_LISTEN",
+            Some("[default: none]"),
+        ),
         ("--public-url <URL>", "C1_PUBLIC_URL", None),
         ("--tenant <DOMAIN>", "C1_TENANT", None),
         (
@@ -103,6 +108,7 @@ async fn wrong_use_ends_it_at_once_with_a_message() {
         .expect("a port");
     let taken = taken.local_addr().expect("an address").to_string();
     let listen_on_it = format!("--listen {taken}");
+    let metrics_on_it = format!("--metrics-listen {taken}");
 
     let rows: &[Misuse] = &[
         ("", "", &["--public-url <URL>", "--tenant <DOMAIN>"]),
@@ -139,6 +145,12 @@ async fn wrong_use_ends_it_at_once_with_a_message() {
         (GOOD, "stray", &["stray"]),
         (GOOD, "--listen 3000", &["'3000'", "--listen"]),
         (GOOD, &listen_on_it, &["cannot listen", &taken]),
+        (
+            GOOD,
+            "--metrics-listen 9464",
+            &["'9464'", "--metrics-listen"],
+        ),
+        (GOOD, &metrics_on_it, &["cannot listen", &taken]),
         (GOOD, "--max-body 0", &["max", "0"]),
         (GOOD, "--max-body -1", &["-1"]),
         (GOOD, "--max-body 2MiB", &["'2MiB'", "--max-body"]),

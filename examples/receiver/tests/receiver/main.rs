@@ -5,6 +5,7 @@
 mod attacks;
 mod databases;
 mod flags;
+mod metrics;
 mod once;
 mod process;
 mod readme;

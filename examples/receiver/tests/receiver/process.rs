@@ -23,6 +23,7 @@ pub(crate) fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_receiver"));
     for name in [
         "C1_LISTEN",
+        "C1_METRICS_LISTEN",
         "C1_PUBLIC_URL",
         "C1_TENANT",
         "C1_JWKS_URL",
@@ -104,6 +105,14 @@ impl Receiver {
         receiver
     }
 
+    /// Where its metrics are, with `--metrics-listen`.
+    pub(crate) async fn metrics_address(&mut self) -> SocketAddr {
+        let log = self.wait_for_log("serving metrics").await;
+        let (_, address) = log.split_once("metrics_address=").expect("an address");
+        let address = address.split_whitespace().next().unwrap_or_default();
+        address.parse().expect("an address")
+    }
+
     pub(crate) async fn wait_for_log(&mut self, text: &str) -> String {
         self.wait_for_logs(text, 1).await
     }
@@ -132,14 +141,7 @@ impl Receiver {
     }
 
     pub(crate) async fn get(&self, protocol: Protocol, path: &str) -> Answer {
-        let request = Request::get(path)
-            .header("host", self.address.to_string())
-            .body(Full::<Bytes>::default())
-            .expect("a request");
-        Client::connect(protocol, self.address)
-            .await
-            .send(request)
-            .await
+        get(protocol, self.address, path).await
     }
 
     /// The next line on stdout.
@@ -175,6 +177,14 @@ impl Receiver {
         }
         lines
     }
+}
+
+pub(crate) async fn get(protocol: Protocol, address: SocketAddr, path: &str) -> Answer {
+    let request = Request::get(path)
+        .header("host", address.to_string())
+        .body(Full::<Bytes>::default())
+        .expect("a request");
+    Client::connect(protocol, address).await.send(request).await
 }
 
 pub(crate) async fn serve(tenant: &FakeTenant) -> JwksServer {
