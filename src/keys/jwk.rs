@@ -33,6 +33,10 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
+    /// All of them.
+    #[cfg(feature = "metrics")]
+    pub(crate) const ALL: [Self; 3] = [Self::Rs256, Self::Es256, Self::EdDsa];
+
     /// Parses the `alg` of a JOSE header or a JWK: `RS256`, `ES256`, `EdDSA` or
     /// `Ed25519` (RFC 9864), case-sensitive.
     #[must_use]

@@ -21,6 +21,7 @@ mod fetch;
 #[cfg(feature = "reqwest")]
 mod https;
 mod jwk;
+mod observer;
 mod set;
 #[cfg(test)]
 mod set_tests;
@@ -37,6 +38,7 @@ pub use self::fetch::{Fetch, FetchError};
 pub use self::https::HttpsFetch;
 pub(crate) use self::jwk::MAX_KID_BYTES;
 pub use self::jwk::{Algorithm, SkipReason};
+pub use self::observer::{KeyFetchResult, KeyObserver};
 #[cfg(test)]
 pub(crate) use self::set::TRIED;
 pub(crate) use self::set::VerifyError;
@@ -100,6 +102,15 @@ pub trait KeySource: fmt::Debug + Send + Sync + 'static {
     fn health(&self) -> KeyHealth {
         KeyHealth::of(self.current().as_deref())
     }
+
+    /// Tells `observer` of every fetch, and of the state of the keys now and after each
+    /// fetch. It replaces an observer of the same tenant: nothing is counted twice if
+    /// several layers use this source.
+    ///
+    /// Does nothing by default: then there are no metrics of these keys.
+    fn observe(&self, observer: Arc<dyn KeyObserver>) {
+        let _ = observer;
+    }
 }
 
 impl<S: KeySource + ?Sized> KeySource for Arc<S> {
@@ -124,6 +135,10 @@ impl<S: KeySource + ?Sized> KeySource for Arc<S> {
 
     fn health(&self) -> KeyHealth {
         (**self).health()
+    }
+
+    fn observe(&self, observer: Arc<dyn KeyObserver>) {
+        (**self).observe(observer);
     }
 }
 
@@ -170,6 +185,11 @@ pub struct KeyHealth {
     pub skipped: Vec<SkippedKey>,
     /// The time since the keys were last loaded.
     pub age: Option<Duration>,
+    /// How long keys of this age and younger are fresh: until then, the server has
+    /// declared them complete. `None` if that has no end.
+    pub lifetime: Option<Duration>,
+    /// Up to which age the keys are used if no load succeeds. `None` if that has no end.
+    pub kept_for: Option<Duration>,
     /// The number of failed loads since then.
     pub failures: u32,
     /// Why the last load failed; `None` if it succeeded.

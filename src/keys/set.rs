@@ -6,8 +6,8 @@ use std::sync::Arc;
 use aws_lc_rs::signature::ParsedPublicKey;
 use serde_json::value::RawValue;
 
-use super::KeySource;
 use super::jwk::{self, Algorithm, Prepared, SkipReason};
+use super::{KeyObserver, KeySource};
 
 /// How many keys a set may have.
 const MAX_KEYS: usize = 64;
@@ -317,5 +317,9 @@ impl From<KeySet> for StaticKeys {
 impl KeySource for StaticKeys {
     fn current(&self) -> Option<Arc<KeySet>> {
         Some(Arc::clone(&self.keys))
+    }
+
+    fn observe(&self, observer: Arc<dyn KeyObserver>) {
+        observer.in_force(&self.health());
     }
 }

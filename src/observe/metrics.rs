@@ -1,6 +1,7 @@
 //! Reports to the `metrics` facade.
 
 use std::sync::{Arc, Once};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use metrics::{
     SharedString, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge,
@@ -9,10 +10,12 @@ use metrics::{
 
 use super::attempt::Attempt;
 use super::callback::CallbackAttempt;
+use super::keys::{KeyFetch, TenantKeys};
 use super::observer::Observer;
 use super::run::{RunEnd, RunStart};
 use super::store::StoreStep;
 use crate::event::EVENT_NAMES;
+use crate::keys::Algorithm;
 
 const ATTEMPTS: &str = "c1_webhook_attempts_total";
 const ATTEMPT_DURATION: &str = "c1_webhook_attempt_duration_seconds";
@@ -26,6 +29,12 @@ const CALLBACK_ATTEMPTS: &str = "c1_webhook_callback_attempts_total";
 const CALLBACK_DURATION: &str = "c1_webhook_callback_duration_seconds";
 const STORE_STEPS: &str = "c1_webhook_store_steps_total";
 const STORE_DURATION: &str = "c1_webhook_store_duration_seconds";
+const KEY_FETCHES: &str = "c1_webhook_key_fetches_total";
+const KEY_FETCH_DURATION: &str = "c1_webhook_key_fetch_duration_seconds";
+const KEYS: &str = "c1_webhook_keys";
+const KEYS_FETCHED: &str = "c1_webhook_keys_fetched_timestamp_seconds";
+const KEYS_STALE: &str = "c1_webhook_keys_stale_timestamp_seconds";
+const KEYS_EXPIRE: &str = "c1_webhook_keys_expire_timestamp_seconds";
 
 /// The observer of the feature `metrics`.
 #[derive(Debug)]
@@ -94,6 +103,41 @@ impl Observer for Metrics {
             .increment(1);
         histogram!(STORE_DURATION, "store" => store, "step" => step.step).record(step.duration);
     }
+
+    fn key_fetch(&self, fetch: &KeyFetch<'_>) {
+        describe();
+        let result = fetch.result.as_str();
+        counter!(KEY_FETCHES, "tenant" => shared(fetch.tenant), "result" => result).increment(1);
+        histogram!(KEY_FETCH_DURATION, "result" => result).record(fetch.duration);
+    }
+
+    /// Describes nothing: the recorder may be installed after a layer is built.
+    fn tenant_keys(&self, keys: &TenantKeys<'_>) {
+        let tenant = || shared(keys.tenant);
+        for algorithm in Algorithm::ALL {
+            let usable = (keys.health().keys.iter()).filter(|key| key.algorithm == algorithm);
+            // At most 64.
+            #[allow(clippy::cast_precision_loss)]
+            let usable = usable.count() as f64;
+            gauge!(KEYS, "tenant" => tenant(), "algorithm" => algorithm.as_str()).set(usable);
+        }
+        for (name, at) in [
+            (KEYS_FETCHED, keys.fetched_at()),
+            (KEYS_STALE, keys.stale_at()),
+            (KEYS_EXPIRE, keys.expire_at()),
+        ] {
+            if let Some(at) = at {
+                gauge!(name, "tenant" => tenant()).set(timestamp(at));
+            }
+        }
+    }
+}
+
+/// In seconds since 1970.
+fn timestamp(at: SystemTime) -> f64 {
+    at.duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs_f64()
 }
 
 /// The name of a known event without what all have in common.
@@ -130,5 +174,18 @@ fn describe() {
         describe_histogram!(CALLBACK_DURATION, Unit::Seconds, text);
         describe_counter!(STORE_STEPS, "Steps of the ledger and the replay store.");
         describe_histogram!(STORE_DURATION, Unit::Seconds, "The time of such a step.");
+        describe_counter!(KEY_FETCHES, "Fetches of a tenant's keys.");
+        describe_histogram!(
+            KEY_FETCH_DURATION,
+            Unit::Seconds,
+            "The time of such a fetch."
+        );
+        describe_gauge!(KEYS, "A tenant's usable keys.");
+        let text = "When the last successful fetch of a tenant's keys ended.";
+        describe_gauge!(KEYS_FETCHED, Unit::Seconds, text);
+        let text = "When the lifetime of a tenant's keys ends. They are fetched before.";
+        describe_gauge!(KEYS_STALE, Unit::Seconds, text);
+        let text = "When a tenant's keys are not used any more, unless a fetch succeeds before.";
+        describe_gauge!(KEYS_EXPIRE, Unit::Seconds, text);
     });
 }

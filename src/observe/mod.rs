@@ -82,11 +82,22 @@
 //! | `c1_webhook_callback_duration_seconds` | histogram | `result` | the time of such an attempt |
 //! | `c1_webhook_store_steps_total` | counter | `store`, `step`, `result` | steps of the `ledger` and the `replay_store`: `replied`, `failed`, `dropped` (not awaited any longer) |
 //! | `c1_webhook_store_duration_seconds` | histogram | `store`, `step` | the time of a step |
+//! | `c1_webhook_key_fetches_total` | counter | `tenant`, `result` | fetches of a tenant's keys: `changed` (or the first), `unchanged`, `failed` |
+//! | `c1_webhook_key_fetch_duration_seconds` | histogram | `result` | the time of such a fetch |
+//! | `c1_webhook_keys` | gauge | `tenant`, `algorithm` | usable keys: `RS256`, `ES256`, `EdDSA`; all 0 if there is no set in use |
+//! | `c1_webhook_keys_fetched_timestamp_seconds` | gauge | `tenant` | when the last successful fetch ended |
+//! | `c1_webhook_keys_stale_timestamp_seconds` | gauge | `tenant` | when the lifetime of these keys ends ([5 minutes](crate::keys::JwksCacheBuilder::fresh_for), if the server does not say). They are fetched before, so a time in the past is one of failing fetches |
+//! | `c1_webhook_keys_expire_timestamp_seconds` | gauge | `tenant` | when these keys are not used any more, unless a fetch succeeds before: [1 hour](crate::keys::JwksCacheBuilder::keep_on_failure) after the last one. Then all webhooks are answered 503 |
 //!
 //! The labels have few values: `tenant` is one of those configured, or empty if no tenant
 //! has signed the request; `event` is the name of a known event without
 //! `c1.webhooks.v1.Payload`, `other` for another one, or empty; `status` is empty if there
-//! was no answer; `code` is one of [`RejectionKind`](crate::RejectionKind)'s.
+//! was no answer; `code` is one of [`RejectionKind`](crate::RejectionKind)'s. Timestamps are
+//! in seconds since 1970; one is missing until the first fetch, and for keys that never
+//! change. Those metrics are of a [`JwksCache`](crate::keys::JwksCache); a
+//! [`KeySource`](crate::keys::KeySource) of your own reports them if it implements
+//! [`observe`](crate::keys::KeySource::observe). Install the recorder before you build the
+//! layers: what is known by then is reported then.
 //!
 //! For metrics of your own, set an [`Observer`] in the builders.
 //!
@@ -106,7 +117,8 @@
 //! **Everything is 401 since Tuesday.** `error.type` names the check and `c1.remedy` what to
 //! do: `wrong_audience` or `wrong_url` after a change of domain or proxy, `token_expired` if
 //! this machine's clock has gone astray, `unknown_key` if the tenant's keys cannot be
-//! fetched any more (the lines of the JWKS say why). Without a tenant's signature, the lines
+//! fetched any more (the lines of the JWKS say why, and
+//! `c1_webhook_key_fetches_total{result="failed"}` since when). Without a tenant's signature, the lines
 //! are under `tower_conductorone::unsigned`.
 //!
 //! **202, and then nothing.** After `c1.how="promised"`, follow `c1.webhook.id` through the
@@ -123,6 +135,7 @@
 mod attempt;
 mod burst;
 mod callback;
+mod keys;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod observer;
@@ -134,6 +147,7 @@ pub(crate) use self::attempt::Handling;
 pub use self::attempt::{Attempt, How};
 pub(crate) use self::burst::Burst;
 pub use self::callback::{CallbackAttempt, CallbackResult};
+pub use self::keys::{KeyFetch, TenantKeys};
 pub use self::observer::Observer;
 pub(crate) use self::observer::Observers;
 pub use self::run::{RunEnd, RunOutcome, RunStart};

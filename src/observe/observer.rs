@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::attempt::Attempt;
 use super::callback::CallbackAttempt;
+use super::keys::{KeyFetch, TenantKeys};
 use super::run::{RunEnd, RunStart};
 use super::store::StoreStep;
 
@@ -68,6 +69,17 @@ pub trait Observer: fmt::Debug + Send + Sync + 'static {
     fn store(&self, step: &StoreStep) {
         let _ = step;
     }
+
+    /// A fetch of a tenant's keys has ended.
+    fn key_fetch(&self, fetch: &KeyFetch<'_>) {
+        let _ = fetch;
+    }
+
+    /// The state of a tenant's keys: after each fetch, and when a layer is built whose
+    /// keys are known by then.
+    fn tenant_keys(&self, keys: &TenantKeys<'_>) {
+        let _ = keys;
+    }
 }
 
 impl<T: Observer + ?Sized> Observer for Arc<T> {
@@ -89,6 +101,14 @@ impl<T: Observer + ?Sized> Observer for Arc<T> {
 
     fn store(&self, step: &StoreStep) {
         (**self).store(step);
+    }
+
+    fn key_fetch(&self, fetch: &KeyFetch<'_>) {
+        (**self).key_fetch(fetch);
+    }
+
+    fn tenant_keys(&self, keys: &TenantKeys<'_>) {
+        (**self).tenant_keys(keys);
     }
 }
 
@@ -131,5 +151,13 @@ impl Observers {
 
     pub(crate) fn store(&self, step: &StoreStep) {
         self.tell(|observer| observer.store(step));
+    }
+
+    pub(super) fn key_fetch(&self, fetch: &KeyFetch<'_>) {
+        self.tell(|observer| observer.key_fetch(fetch));
+    }
+
+    pub(super) fn tenant_keys(&self, keys: &TenantKeys<'_>) {
+        self.tell(|observer| observer.tenant_keys(keys));
     }
 }

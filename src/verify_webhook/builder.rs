@@ -295,6 +295,9 @@ impl VerifyWebhookBuilder {
         }
         let http_on_loopback = self.fetching.http_on_loopback;
         let tenants = key_sources(self.tenants, self.fetching)?;
+        for (tenant, source) in &tenants {
+            self.observers.keys(tenant, &**source, &self.clock);
+        }
         if http_on_loopback {
             tracing::warn!(
                 "plain http is allowed on loopback hosts: for tests and development only"

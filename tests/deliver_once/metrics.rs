@@ -10,14 +10,14 @@ use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use support::callback::{Script, builder as callbacks, own_url, status};
-use support::{DOMAIN, builder, now};
+use support::{DOMAIN, builder, clock, now};
 use tokio::time::sleep;
 use tower::{Layer as _, ServiceExt, service_fn};
 use tower_conductorone::observe::{
     Attempt, CallbackAttempt, Observer, RunEnd, RunStart, StoreStep,
 };
 use tower_conductorone::testing::{Delivery, FakeTenant};
-use tower_conductorone::{DeliverOnceLayer, DeliveryRun};
+use tower_conductorone::{DeliverOnceLayer, DeliveryRun, VerifyWebhookLayer};
 
 const PROVISION: &str = "c1.webhooks.v1.PayloadProvisionStep";
 const COMPLETE: &str = r#"{"version":"v1","complete":{"comment":"done"}}"#;
@@ -74,7 +74,14 @@ async fn one_of_each(observer: impl Observer + Clone) {
         .observer(observer.clone())
         .build()
         .expect("good");
-    let verify = builder(&tenant).observer(observer).build().expect("good");
+    let verify = VerifyWebhookLayer::builder()
+        .public_url("https://hooks.example.com")
+        .tenant(DOMAIN)
+        .fetch(tenant.fetch())
+        .clock(clock())
+        .observer(observer)
+        .build()
+        .expect("good");
     let receiver = verify.layer(once.layer(handler()));
     let delivery = delivery(&tenant);
     let expired = delivery.clone().issued_at(now() - Duration::from_secs(999));

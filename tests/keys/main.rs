@@ -5,4 +5,5 @@ mod fetch;
 mod from_jsonwebtoken;
 mod import;
 mod log;
+mod metrics;
 mod rotation;

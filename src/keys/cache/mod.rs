@@ -21,7 +21,8 @@ pub use self::builder::{JwksCacheBuilder, JwksCacheError};
 use self::fetch_schedule::{Claim, FetchSchedule};
 use self::worker::Worker;
 use super::fetch::Fetch;
-use super::{KeyHealth, KeySet, KeySource, KeysUnavailable};
+use super::observer::{KeyFetchResult, KeyObservers};
+use super::{KeyHealth, KeyObserver, KeySet, KeySource, KeysUnavailable};
 use crate::future::BoxFuture;
 
 /// How many requests may wait for a fetch at once.
@@ -89,6 +90,7 @@ struct Shared {
     working: AtomicBool,
     /// One permit for each request that may wait.
     places: Semaphore,
+    observers: KeyObservers,
 }
 
 struct Config {
@@ -174,6 +176,31 @@ impl Shared {
                 .mul_f32(0.8)
     }
 
+    fn health(&self) -> KeyHealth {
+        let now = Instant::now();
+        let (keys, loaded) = (self.in_force(now), self.loaded());
+        let schedule = self.schedule();
+        KeyHealth {
+            age: (loaded.as_ref()).map(|loaded| now.saturating_duration_since(loaded.at)),
+            lifetime: loaded.map(|loaded| loaded.lifetime),
+            kept_for: Some(self.config.keep_on_failure),
+            failures: schedule.failures,
+            last_error: schedule.last_error.clone(),
+            ..KeyHealth::of(keys.as_deref())
+        }
+    }
+
+    fn tell(&self, result: KeyFetchResult, duration: Duration) {
+        let observers = self.observers.get();
+        if !observers.is_empty() {
+            let health = self.health();
+            for observer in observers {
+                observer.fetched(result, duration);
+                observer.in_force(&health);
+            }
+        }
+    }
+
     fn set_working(&self, working: bool) {
         self.working.store(working, Ordering::Release);
     }
@@ -206,6 +233,7 @@ impl JwksCache {
             schedule: Mutex::default(),
             working: AtomicBool::new(false),
             places: Semaphore::new(MAX_WAITING),
+            observers: KeyObservers::default(),
         });
         Self {
             inner: Arc::new(Inner {
@@ -366,14 +394,15 @@ impl KeySource for JwksCache {
     }
 
     fn health(&self) -> KeyHealth {
-        let (keys, shared) = (self.current(), &self.inner.shared);
-        let age = shared.loaded().map(|loaded| loaded.at.elapsed());
-        let schedule = shared.schedule();
-        KeyHealth {
-            age,
-            failures: schedule.failures,
-            last_error: schedule.last_error.clone(),
-            ..KeyHealth::of(keys.as_deref())
+        self.current();
+        self.inner.shared.health()
+    }
+
+    fn observe(&self, observer: Arc<dyn KeyObserver>) {
+        let shared = &self.inner.shared;
+        shared.observers.set(Arc::clone(&observer));
+        if shared.loaded().is_some() {
+            observer.in_force(&shared.health());
         }
     }
 }

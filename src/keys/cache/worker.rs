@@ -15,7 +15,7 @@ use super::{Loaded, Shared, freshness};
 use crate::error_chain::error_chain;
 use crate::excerpt::one_line;
 use crate::header::read_retry_after;
-use crate::keys::KeySet;
+use crate::keys::{KeyFetchResult, KeySet};
 use crate::readable::Readable;
 
 /// The least lifetime of keys, even if the server declares less.
@@ -65,6 +65,7 @@ impl Worker {
 
     async fn fetch(&self) -> bool {
         let shared = Arc::clone(&self.shared);
+        let began = Instant::now();
         // In its own task, so that a panic ends this fetch only.
         let outcome = match tokio::spawn(async move { shared.load().await }).await {
             Ok(outcome) => outcome,
@@ -73,7 +74,11 @@ impl Worker {
             }
             Err(_) => return false, // the runtime is shutting down
         };
-        self.progress.send_replace(self.shared.finish(outcome));
+        let duration = began.elapsed();
+        let result = self.shared.finish(outcome);
+        let ended = self.shared.schedule().ended();
+        self.progress.send_replace(ended);
+        self.shared.tell(result, duration);
         true
     }
 }
@@ -171,16 +176,18 @@ impl Shared {
             .map(|lifetime| lifetime.clamp(MIN_LIFETIME, self.config.max_lifetime))
     }
 
-    /// Applies the outcome and returns the number of fetches that have ended.
-    fn finish(&self, outcome: Result<Loaded, Failure>) -> u64 {
+    /// Applies the outcome.
+    fn finish(&self, outcome: Result<Loaded, Failure>) -> KeyFetchResult {
         match outcome {
             Ok(loaded) => self.succeeded(loaded),
-            Err(failure) => self.failed(failure),
+            Err(failure) => {
+                self.failed(failure);
+                KeyFetchResult::Failed
+            }
         }
-        self.schedule().ended()
     }
 
-    fn succeeded(&self, loaded: Loaded) {
+    fn succeeded(&self, loaded: Loaded) -> KeyFetchResult {
         let name = &self.config.name;
         let refresh_at = self.refresh_at(&loaded);
         let keys = Arc::clone(&loaded.keys);
@@ -193,8 +200,10 @@ impl Shared {
         };
         if before.is_none_or(|before| !before.keys.same_as(&keys)) {
             tracing::info!(source = %name, %keys, "the key set has changed");
+            KeyFetchResult::Changed
         } else {
             tracing::debug!(source = %name, failures, "the key set is up to date");
+            KeyFetchResult::Unchanged
         }
     }
 
