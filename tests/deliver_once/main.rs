@@ -4,6 +4,7 @@ mod attempt_log;
 mod callback;
 mod callback_client;
 mod callback_retries;
+mod hygiene;
 mod ledger;
 mod ledger_record;
 mod limits;
