@@ -45,11 +45,15 @@
 #![doc = include_str!("verify_webhook/checks.md")]
 //!
 //! Each check that fails is a [`RejectionKind`], which documents its cause and
-//! remedy. The log ([`tracing`](https://docs.rs/tracing)) has one [line](observe) for
+//! remedy; [`guide::rejections`] has all of them. The log ([`tracing`](https://docs.rs/tracing)) has one [line](observe) for
 //! each request, which says what was expected and what was received. See [`verify_webhook`] for an example of a request that is
 //! accepted and one that is rejected.
 //!
 //! # Deployment
+//!
+//! The [guides](guide) say more of each: of the [public URL](guide::public_url) behind
+//! proxies, of [retries](guide::answers), [stores](guide::stores), [tenants](guide::tenants),
+//! [who is who](guide::people) on a task, and of [what is signed](guide::threats).
 //!
 //! - **The public URL** is configured. The layer does not take it from `Host` or
 //!   `X-Forwarded-*`, which the sender chooses. If a proxy strips a prefix from the
@@ -119,6 +123,8 @@ pub mod event;
 pub mod event_router;
 mod excerpt;
 mod future;
+#[cfg(doc)]
+pub mod guide;
 mod header;
 #[cfg(feature = "reqwest")]
 mod http_client;
@@ -166,3 +172,8 @@ pub use self::verify_webhook::{VerifyWebhook, VerifyWebhookBuilder, VerifyWebhoo
 #[cfg(all(doctest, feature = "axum", feature = "testing"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// Likewise those for agents that write code.
+#[cfg(all(doctest, feature = "axum", feature = "testing"))]
+#[doc = include_str!("../llms.txt")]
+struct Llms;

@@ -49,6 +49,23 @@ fn the_table_of_answers_has_every_rejection() {
     assert_eq!(others.collect::<Vec<_>>(), [&202, &410]);
 }
 
+/// The lines of the table that begins with this one.
+fn table<'a>(text: &'a str, first: &str) -> Vec<&'a str> {
+    let from = text.find(first).expect("the table");
+    let (_, table) = text.split_at(from);
+    let is_row = |line: &&str| line.starts_with('|');
+    table.lines().take_while(is_row).collect()
+}
+
+#[test]
+fn the_guide_has_the_table_of_stores() {
+    let first = "| store | survives a restart |";
+    let readme = table(include_str!("../README.md"), first);
+    assert_eq!(readme.len(), 7, "{readme:?}");
+    let guide = table(include_str!("../src/guide/stores.md"), first);
+    assert_eq!(guide, readme);
+}
+
 fn delivery(tenant: &FakeTenant, event: &str) -> Delivery {
     tenant.delivery(event).issued_at(now())
 }

@@ -23,6 +23,20 @@ macro_rules! kinds {
             )+
         }
 
+        /// Every rejection's code, with its cause and its remedy.
+        ///
+        /// The code is `error.type` in the log, `code` in metrics, and
+        /// [`Rejection::code`](crate::Rejection::code). The answer says `invalid_token`
+        /// instead of most that begin with **401**, lest a forger learn from it. Each code is
+        /// an anchor of this page, for links in runbooks: `#wrong_url`.
+        $(
+            #[doc = concat!("\n# `", $code, "`\n")]
+            $(#[$doc])+
+            #[doc = concat!("\nRemedy: ", $remedy, ".\n")]
+        )+
+        #[cfg(doc)]
+        pub mod codes {}
+
         impl RejectionKind {
             /// All kinds, for tables of metrics and for tests.
             pub const ALL: &[Self] = &[$(Self::$kind,)+];

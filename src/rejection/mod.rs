@@ -16,6 +16,8 @@ use http_body_util::Full;
 pub(crate) use self::hooks::RejectionHooks;
 use self::kind::Answer;
 pub use self::kind::RejectionKind;
+#[cfg(doc)]
+pub use self::kind::codes;
 use crate::error_chain::error_chain;
 use crate::header::{whole_seconds, write_retry_after};
 
@@ -26,7 +28,8 @@ use crate::header::{whole_seconds, write_retry_after};
 /// concerns the token only `missing_token` or `invalid_token`, so that a forger
 /// learns nothing. The fine [`code`](Self::code) and the
 /// [`source`](Error::source), which says what was expected and what came, are
-/// for logs and metrics. Neither holds the token or the callback URL.
+/// for logs and metrics. Neither holds the token or the callback URL. All codes, with
+/// cause and remedy: [`guide::rejections`](crate::guide::rejections).
 ///
 /// It is in the extensions of its answer, where layers outside (metrics, another
 /// error format) find it. Both layers' builders take an `on_rejection` to observe

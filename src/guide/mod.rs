@@ -1,0 +1,100 @@
+//! Guides: how a receiver is put together, run and understood.
+//!
+//! | guide | the question |
+//! | --- | --- |
+//! | [`public_url`] | What do I set behind nginx, HAProxy, Envoy, an ALB, Cloudflare or a nested router? |
+//! | [`answers`] | What does ConductorOne make of each status, and how long does it go on? |
+//! | [`once`] | What happens to a duplicate, to slow work, in a crash? |
+//! | [`stores`] | Where do answers and used tokens go? |
+//! | [`tenants`] | How do I receive for several tenants? |
+//! | [`people`] | Whom is a task about, who asked for it, who decides? |
+//! | [`testing`](self::test) | How do I test my handler? |
+//! | [`threats`] | What does a signature prove, and what not? |
+//! | [`rejections`] | What does this code in my log mean, and what helps? |
+//! | [`uncertainties`] | What does ConductorOne's documentation leave open? |
+//! | [`from_hmac`] | I know webhooks with a shared secret. What is different? |
+//!
+//! An agent that writes code finds the same in short in
+//! [`llms.txt`](https://github.com/tower-conductorone/tower-conductorone/blob/main/llms.txt).
+//!
+//! This module has no code, and is compiled for the documentation only.
+
+#[doc = include_str!("public_url.md")]
+pub mod public_url {}
+
+#[doc = include_str!("answers.md")]
+pub mod answers {}
+
+/// Once, and in time: what happens to a delivery in each of its states.
+///
+/// [`DeliverOnceLayer`](crate::DeliverOnceLayer) has [rules](crate::deliver_once); here they
+/// are in pictures. "The layers" are `VerifyWebhookLayer` and, inside it, `DeliverOnceLayer`.
+///
+/// # Answered in time
+///
+/// The handler answers within 25 s. The ledger keeps its document for a day, so that each
+/// further attempt gets the same answer without a run.
+///
+#[doc = include_str!("sequences/in_time.svg")]
+///
+/// # A duplicate joins
+///
+/// ConductorOne gives an attempt up after 30 s and makes another. The handler goes on: it is
+/// detached from the connection. The second attempt finds it at work, on this replica or on
+/// another, waits, and gets its answer.
+///
+#[doc = include_str!("sequences/duplicate.svg")]
+///
+/// # 202, and the callback
+///
+/// With [`callbacks`](crate::DeliverOnceBuilder::callbacks), a handler that is slower than
+/// 25 s is answered for: 202 tells ConductorOne to wait at the callback URL, for 8 days unless
+/// the webhook is configured otherwise. The layer posts the handler's document there, and
+/// repeats that until ConductorOne has taken it.
+///
+#[doc = include_str!("sequences/by_callback.svg")]
+///
+/// # A crash
+///
+/// After a 202, ConductorOne does not try again, so a replica that crashes must not take the
+/// work with it. [`recover`](crate::DeliverOnceLayer::recover), on any replica that shares the
+/// ledger, finds the promise whose lease has run out, and runs the handler again:
+/// [`DeliveryRun::number`](crate::DeliveryRun::number) is 2, and nobody knows what run 1 did
+/// before the end. Look first, or make the work idempotent.
+///
+#[doc = include_str!("sequences/crash.svg")]
+///
+/// Before a 202, ConductorOne itself tries again, and its next attempt starts run 2.
+///
+/// # Given up
+///
+/// A promised delivery is given up after 50 runs, at the callback's deadline, or when
+/// ConductorOne refuses the callback. Nobody repeats it then but you: it stays in the ledger
+/// among the [dead](crate::ledger::Ledger::dead) until the deadline, and can be
+/// [revived](crate::ledger::Ledger::revive), with `c1 ledger` as well.
+///
+#[doc = include_str!("sequences/given_up.svg")]
+pub mod once {}
+
+#[doc = include_str!("stores.md")]
+pub mod stores {}
+
+#[doc = include_str!("tenants.md")]
+pub mod tenants {}
+
+#[doc = include_str!("people.md")]
+pub mod people {}
+
+#[doc = include_str!("test.md")]
+pub mod test {}
+
+#[doc = include_str!("threats.md")]
+pub mod threats {}
+
+pub use crate::rejection::codes as rejections;
+
+#[doc = include_str!("uncertainties.md")]
+pub mod uncertainties {}
+
+#[doc = include_str!("from_hmac.md")]
+pub mod from_hmac {}
