@@ -16,9 +16,10 @@ pub enum CommitError {
     /// another run. The transaction is rolled back.
     #[error("the outcome is no answer: {0}")]
     Unusable(#[source] Rejection),
-    /// The database failed. Unless it was the reply to `COMMIT` that was lost, the
-    /// transaction is rolled back. If it is committed nevertheless, ConductorOne's next
-    /// attempt gets the answer, and the handler does not run again.
+    /// The database failed, or did not reply within 5 seconds. Unless it was the reply to
+    /// `COMMIT` that was lost or late, the transaction is rolled back. If it is committed
+    /// nevertheless, ConductorOne's next attempt gets the answer, and the handler does not
+    /// run again.
     #[error(transparent)]
     Ledger(LedgerError),
 }

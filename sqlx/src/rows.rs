@@ -282,7 +282,8 @@ macro_rules! stores {
             /// there or neither is. The transaction must be in the ledger's database.
             ///
             /// Do slow work before the transaction begins. Afterwards, return the outcome
-            /// from the handler: the layer already tells it to all who wait.
+            /// from the handler: the layer already tells it to all who wait. Recording and
+            /// committing end within 5 seconds.
             ///
             /// # Errors
             /// [`CommitError`]: return its [`outcome`](CommitError::outcome) from the
@@ -295,13 +296,18 @@ macro_rules! stores {
             ) -> Result<Outcome, CommitError> {
                 let answer = delivery.check(&outcome).await.map_err(CommitError::Unusable)?;
                 let step = Step::finish(self.retention, delivery.lease(), answer.clone());
-                let finished = in_time(statements::step(&mut transaction, &self.sql, &step)).await;
-                let finished = finished.map_err(|failure| CommitError::Ledger(failure.into()))?;
+                let committed = in_time(async {
+                    let finished = statements::step(&mut transaction, &self.sql, &step).await?;
+                    if finished != Finished::Lost {
+                        transaction.commit().await?;
+                    }
+                    Ok(finished)
+                });
+                let committed = committed.await;
+                let finished = committed.map_err(|failure| CommitError::Ledger(failure.into()))?;
                 if finished == Finished::Lost {
                     return Err(CommitError::LeaseLost);
                 }
-                let committed = transaction.commit().await.map_err(Failure::from);
-                committed.map_err(|failure| CommitError::Ledger(failure.into()))?;
                 delivery.recorded(answer, finished);
                 Ok(outcome)
             }

@@ -72,9 +72,18 @@ impl Books for Database {
 
 cases!(Database);
 
-/// A way to the server that breaks once: when the first transaction is committed, and
-/// before its client hears of that.
-async fn way_that_loses_a_reply(to: u16) -> u16 {
+/// What becomes of the reply to the first `COMMIT`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Reply {
+    /// The connection breaks.
+    Lost,
+    /// It never comes, and the connection stays.
+    Late,
+}
+
+/// A way to the server on which a transaction is committed, and its client does not hear
+/// of that. It happens once.
+async fn way_that_keeps_a_reply(to: u16, reply_is: Reply) -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
     let listener = listener.expect("a port");
     let port = listener.local_addr().expect("bound").port();
@@ -96,6 +105,9 @@ async fn way_that_loses_a_reply(to: u16) -> u16 {
                             let commits = said.windows(7).any(|part| part == b"COMMIT\0");
                             if commits && !has_lost.swap(true, Ordering::Relaxed) {
                                 server.read_u8().await.expect("a reply");
+                                if reply_is == Reply::Late {
+                                    std::future::pending::<()>().await;
+                                }
                                 return;
                             }
                         }
@@ -111,19 +123,31 @@ async fn way_that_loses_a_reply(to: u16) -> u16 {
     port
 }
 
-#[tokio::test]
-async fn a_commit_whose_reply_was_lost_is_known_to_the_next_attempt() {
+/// Returns why the commit failed.
+async fn commit_without_reply(reply_is: Reply) -> String {
     let direct = Database::new().await;
     let options = direct.options();
-    let port = way_that_loses_a_reply(options.get_port()).await;
+    let port = way_that_keeps_a_reply(options.get_port(), reply_is).await;
     let lossy = Database::connect(options.port(port), 4).await;
     let receiver = Receiver::new(lossy, &[Fate::Good]);
     let answers = receiver.deliver(3).await;
-    assert_eq!(statuses(&answers), [503, 200, 200]);
+    assert_eq!(statuses(&answers), [503, 200, 200], "{reply_is:?}");
     assert_eq!(receiver.runs(), 1);
     assert_eq!(direct.rows().await, 1);
     let errors = receiver.errors.lock().expect("no panic");
     assert!(matches!(errors[..], [CommitError::Ledger(_)]), "{errors:?}");
+    errors[0].to_string()
+}
+
+#[tokio::test]
+async fn a_commit_whose_reply_was_lost_is_known_to_the_next_attempt() {
+    commit_without_reply(Reply::Lost).await;
+}
+
+#[tokio::test]
+async fn a_commit_whose_reply_is_late_is_known_to_the_next_attempt() {
+    let error = commit_without_reply(Reply::Late).await;
+    assert_eq!(error, "no reply of the database within 5s");
 }
 
 /// What the server has been told on the only connection, since that mark.
