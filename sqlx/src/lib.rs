@@ -23,6 +23,8 @@ mod postgres;
 mod rows;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(feature = "postgres")]
+mod start;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod tables;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
-use sqlx::{AssertSqlSafe, PgPool, Postgres, Transaction};
+use sqlx::{AssertSqlSafe, PgPool, Postgres, Transaction, query_as};
 use tower_conductorone::DeliveryHandle;
 use tower_conductorone::event::Outcome;
 use tower_conductorone::ledger::record::{RecordStore, Step};
@@ -12,8 +12,8 @@ use tower_conductorone::replay::{Claimant, ReplayStoreError, TokenId, TokenStore
 
 use crate::commit::CommitError;
 use crate::error::{Failure, NameError};
-use crate::rows::{Sweeps, rows, stores};
-use crate::tables::{Dialect, Statements, Tables};
+use crate::rows::{SWEPT_AT_ONCE, Sweeps, rows, stores};
+use crate::tables::{Dialect, Statements, Sweep, Tables};
 use crate::time::{in_time, repeated};
 
 type Database = Postgres;
@@ -28,8 +28,22 @@ const DIALECT: Dialect = Dialect {
     now: "statement_timestamp()",
     after: ("statement_timestamp() + ", " * interval '1 millisecond'"),
     millis: ("floor(extract(epoch FROM ", ") * 1000)::bigint"),
-    lock: " FOR UPDATE SKIP LOCKED",
+    sweep,
 };
+
+/// A row that another transaction is changing is passed over; one that it has changed is
+/// judged again before it is locked. The others are deleted where they lie, without a
+/// search for each.
+///
+/// Parameters: the most rows to delete, the time in ms at which the search begins.
+fn sweep(table: &str, _key: &str) -> String {
+    format!(
+        "WITH swept AS (DELETE FROM {table} WHERE ctid = ANY(ARRAY(SELECT ctid FROM {table} \
+         WHERE expires_at BETWEEN to_timestamp($2 / 1000.0) AND statement_timestamp() \
+         ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED)) RETURNING expires_at) \
+         SELECT count(*), floor(extract(epoch FROM max(expires_at)) * 1000)::bigint FROM swept"
+    )
+}
 
 const MIGRATION: &str = include_str!("../migrations/postgres/0001_create.sql");
 
@@ -85,6 +99,20 @@ impl Store {
 
     async fn acquire(&self) -> Result<PoolConnection<Postgres>, Failure> {
         Ok(self.pool.acquire().await?)
+    }
+
+    /// Deletes some expired rows, and returns how many.
+    async fn sweep(&self, sweep: &Sweep) -> Result<u64, Failure> {
+        let mut connection = self.acquire().await?;
+        let (swept, latest): (i64, Option<i64>) = query_as(AssertSqlSafe(sweep.sql.clone()))
+            .bind(SWEPT_AT_ONCE)
+            .bind(sweep.start.next())
+            .fetch_one(&mut *connection)
+            .await?;
+        if let Some(latest) = latest {
+            sweep.start.set(latest);
+        }
+        Ok(swept.unsigned_abs())
     }
 }
 

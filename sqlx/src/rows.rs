@@ -9,7 +9,7 @@ use tower_conductorone::ledger::record::{Listed, Write};
 use tower_conductorone::ledger::{DeliveryKey, Owner};
 
 /// The most rows that one sweep deletes.
-pub(crate) const SWEPT_AT_ONCE: u32 = 500;
+pub(crate) const SWEPT_AT_ONCE: i64 = 500;
 /// How many steps are taken between two sweeps.
 const SWEPT_EVERY: u32 = 64;
 /// No lease or pause is longer: 2 hours, in milliseconds.
@@ -93,7 +93,7 @@ macro_rules! rows {
         use tower_conductorone::replay::{Claimant, TokenId};
 
         use crate::error::Failure;
-        use crate::rows::{self, LONGEST, SWEPT_AT_ONCE};
+        use crate::rows::{self, LONGEST};
         use crate::tables::Statements;
 
         type Row = (String, Option<Vec<u8>>, Option<Vec<u8>>, i64, i64, i64, i64);
@@ -213,18 +213,6 @@ macro_rules! rows {
             Ok(keys.iter().filter_map(|key| rows::parsed(key)).collect())
         }
 
-        /// Deletes some expired rows, and returns how many.
-        pub(super) async fn sweep(
-            connection: &mut $Connection,
-            sql: &std::sync::Arc<str>,
-        ) -> Result<u64, sqlx::Error> {
-            let deleted = query(AssertSqlSafe(sql.clone()))
-                .bind(i64::from(SWEPT_AT_ONCE))
-                .execute(connection)
-                .await?;
-            Ok(deleted.rows_affected())
-        }
-
         pub(super) async fn put_token(
             connection: &mut $Connection,
             sql: &Statements,
@@ -318,11 +306,7 @@ macro_rules! stores {
             /// # Errors
             /// [`LedgerError`] if the database fails.
             pub async fn sweep(&self) -> Result<u64, LedgerError> {
-                let swept = async {
-                    let mut connection = self.store.acquire().await?;
-                    Ok(statements::sweep(&mut connection, &self.sql.sweep).await?)
-                };
-                Ok(in_time(swept).await?)
+                Ok(in_time(self.store.sweep(&self.sql.sweep)).await?)
             }
 
             /// Sweeps in the background after many steps.
@@ -412,11 +396,7 @@ macro_rules! stores {
             /// # Errors
             /// [`ReplayStoreError`] if the database fails.
             pub async fn sweep(&self) -> Result<u64, ReplayStoreError> {
-                let swept = async {
-                    let mut connection = self.store.acquire().await?;
-                    Ok(statements::sweep(&mut connection, &self.sql.sweep_tokens).await?)
-                };
-                Ok(in_time(swept).await?)
+                Ok(in_time(self.store.sweep(&self.sql.sweep_tokens)).await?)
             }
 
             fn sweep_now_and_then(&self) {

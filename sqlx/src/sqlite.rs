@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
-use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection, SqlitePool, Transaction};
+use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection, SqlitePool, Transaction, query};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tower_conductorone::DeliveryHandle;
 use tower_conductorone::event::Outcome;
@@ -14,8 +14,8 @@ use tower_conductorone::replay::{Claimant, ReplayStoreError, TokenId, TokenStore
 
 use crate::commit::CommitError;
 use crate::error::{Failure, NameError};
-use crate::rows::{Sweeps, rows, stores};
-use crate::tables::{Dialect, Statements, Tables};
+use crate::rows::{SWEPT_AT_ONCE, Sweeps, rows, stores};
+use crate::tables::{Dialect, Statements, Sweep, Tables};
 use crate::time::{in_time, repeated};
 
 type Database = Sqlite;
@@ -36,8 +36,17 @@ const DIALECT: Dialect = Dialect {
     now: now!(),
     after: (concat!(now!(), " + "), ""),
     millis: ("", ""),
-    lock: "",
+    sweep,
 };
+
+/// Parameter: the most rows to delete.
+fn sweep(table: &str, key: &str) -> String {
+    format!(
+        "DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} \
+         WHERE expires_at <= {} ORDER BY expires_at LIMIT $1)",
+        now!(),
+    )
+}
 
 const MIGRATION: &str = include_str!("../migrations/sqlite/0001_create.sql");
 
@@ -121,6 +130,16 @@ impl Store {
             connection,
             _turn: turn,
         })
+    }
+
+    /// Deletes some expired rows, and returns how many.
+    async fn sweep(&self, sweep: &Sweep) -> Result<u64, Failure> {
+        let mut connection = self.acquire().await?;
+        let deleted = query(AssertSqlSafe(sweep.sql.clone()))
+            .bind(SWEPT_AT_ONCE)
+            .execute(&mut *connection)
+            .await?;
+        Ok(deleted.rows_affected())
     }
 }
 
@@ -211,9 +230,9 @@ mod tests {
             (&sql.due, "c1_deliveries_due (layer=? AND due_at<?)"),
             (&sql.due, "c1_deliveries_due (layer=? AND due_at>?)"),
             (&sql.dead, "c1_deliveries_dead (delivery_key>?)"),
-            (&sql.sweep, "c1_deliveries_expiry (expires_at<?)"),
+            (&sql.sweep.sql, "c1_deliveries_expiry (expires_at<?)"),
             (&sql.find_token, "PRIMARY KEY (tenant=? AND jti=?)"),
-            (&sql.sweep_tokens, "c1_tokens_expiry (expires_at<?)"),
+            (&sql.sweep_tokens.sql, "c1_tokens_expiry (expires_at<?)"),
         ] {
             let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
             let plan: Vec<(i64, i64, i64, String)> =

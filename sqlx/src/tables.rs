@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use crate::NameError;
+#[cfg(feature = "postgres")]
+use crate::start::Start;
 
 /// A row may stay for 1 hour longer, in milliseconds, than it has to: an update that does
 /// not change its time of expiry need not write to the indexes.
@@ -15,8 +17,8 @@ pub(crate) struct Tables {
     prefix: String,
 }
 
-/// The statements that differ between the databases only in their words for time.
-#[derive(Clone, Debug)]
+/// The statements about the tables, in the words of one database.
+#[derive(Debug)]
 pub(crate) struct Statements {
     /// Parameters: key, state, delivery, answer, listed, due in ms, expires in ms,
     /// revision, layer.
@@ -32,14 +34,22 @@ pub(crate) struct Statements {
     pub(crate) due: Arc<str>,
     /// Parameter: the key after which they begin.
     pub(crate) dead: Arc<str>,
-    /// Parameter: the most rows to delete.
-    pub(crate) sweep: Arc<str>,
+    pub(crate) sweep: Sweep,
     /// Parameters: tenant, jti, claimant, life in ms.
     pub(crate) put_token: Arc<str>,
     /// Parameters: tenant, jti.
     pub(crate) find_token: Arc<str>,
-    /// Parameter: the most rows to delete.
-    pub(crate) sweep_tokens: Arc<str>,
+    pub(crate) sweep_tokens: Sweep,
+}
+
+/// Deletes expired rows of a table.
+#[derive(Debug)]
+pub(crate) struct Sweep {
+    /// Parameter: the most rows to delete. In Postgres also: the time in ms at which the
+    /// search begins.
+    pub(crate) sql: Arc<str>,
+    #[cfg(feature = "postgres")]
+    pub(crate) start: Start,
 }
 
 /// How a database says it.
@@ -50,8 +60,8 @@ pub(crate) struct Dialect {
     pub(crate) after: (&'static str, &'static str),
     /// Before and after a time: milliseconds since 1970.
     pub(crate) millis: (&'static str, &'static str),
-    /// At the end of a subquery: passes over rows that others are changing.
-    pub(crate) lock: &'static str,
+    /// Deletes expired rows of the table that has this primary key.
+    pub(crate) sweep: fn(table: &str, key: &str) -> String,
 }
 
 impl Default for Tables {
@@ -103,7 +113,7 @@ impl Tables {
 
     pub(crate) fn statements(&self, dialect: &Dialect) -> Statements {
         let (deliveries, tokens) = (self.table("deliveries"), self.table("tokens"));
-        let Dialect { now, lock, .. } = dialect;
+        let Dialect { now, .. } = dialect;
         let after = |length: &str| format!("{}{length}{}", dialect.after.0, dialect.after.1);
         let millis = |time: &str| format!("{}{time}{}", dialect.millis.0, dialect.millis.1);
         let (expiry, latest) = (after("$9"), after(&format!("($9 + {KEPT_LONGER})")));
@@ -123,11 +133,10 @@ impl Tables {
                  WHERE listed = 'promised' AND layer = $1 AND {range} ORDER BY due_at LIMIT 20 + $3) AS due"
             )
         };
-        let sweep = |table: &str, row: &str| {
-            format!(
-                "DELETE FROM {table} WHERE ({row}) IN (SELECT {row} FROM {table} \
-                 WHERE expires_at <= {now} ORDER BY expires_at LIMIT $1{lock})"
-            )
+        let sweep = |table: &str, key: &str| Sweep {
+            sql: (dialect.sweep)(table, key).into(),
+            #[cfg(feature = "postgres")]
+            start: Start::default(),
         };
         Statements {
             insert: format!(
@@ -160,7 +169,7 @@ impl Tables {
                  WHERE listed = 'dead' AND delivery_key > $1 ORDER BY delivery_key LIMIT 100"
             )
             .into(),
-            sweep: sweep(&deliveries, "delivery_key").into(),
+            sweep: sweep(&deliveries, "delivery_key"),
             put_token: format!(
                 "INSERT INTO {tokens} AS known (tenant, jti, claimant, expires_at) \
                  VALUES ($1, $2, $3, {}) ON CONFLICT (tenant, jti) DO UPDATE \
@@ -171,7 +180,7 @@ impl Tables {
             .into(),
             find_token: format!("SELECT claimant FROM {tokens} WHERE tenant = $1 AND jti = $2")
                 .into(),
-            sweep_tokens: sweep(&tokens, "tenant, jti").into(),
+            sweep_tokens: sweep(&tokens, "tenant, jti"),
         }
     }
 }

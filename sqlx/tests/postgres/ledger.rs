@@ -329,6 +329,144 @@ async fn expired_rows_are_deleted_in_batches() {
     panic!("an expired row stays");
 }
 
+/// The pages of the tables and their indexes that the only connection has read so far.
+async fn pages_read(pool: &PgPool) -> i64 {
+    let flush = query("SELECT pg_stat_force_next_flush()");
+    flush.execute(pool).await.expect("Postgres 15 or newer");
+    let pages = "SELECT sum(heap_blks_read + heap_blks_hit + idx_blks_read + idx_blks_hit)::bigint \
+                 FROM pg_statio_user_tables WHERE relname LIKE 'c1%'";
+    query_scalar(pages).fetch_one(pool).await.expect("a number")
+}
+
+/// Rows that were deleted stay in the indexes until Postgres vacuums, which it does not
+/// while a transaction is older.
+#[tokio::test]
+async fn no_batch_steps_over_the_rows_of_those_before() {
+    const BATCHES: usize = 60;
+    let pool = pool(1).await;
+    let ledger = ledger(&pool).await;
+    let store = PostgresReplayStore::new(pool.clone());
+    for statement in [
+        "ALTER TABLE c1_deliveries SET (autovacuum_enabled = off)",
+        "ALTER TABLE c1_tokens SET (autovacuum_enabled = off)",
+        "INSERT INTO c1_deliveries SELECT md5(n::text), '0000000000000000', '{}', NULL, NULL, \
+         NULL, now(), now() - interval '1 day' + n * interval '1 second', 0 \
+         FROM generate_series(1, 30000) AS n",
+        "INSERT INTO c1_tokens SELECT 'a.example', md5(n::text)::bytea, '', \
+         now() - interval '1 day' + n * interval '1 second' FROM generate_series(1, 30000) AS n",
+        "VACUUM ANALYZE",
+    ] {
+        query(statement).execute(&pool).await.expect(statement);
+    }
+    let options = pool.connect_options().as_ref().clone();
+    let other = PgPool::connect_with(options).await.expect("a connection");
+    let mut old = other
+        .begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        .await
+        .expect("a transaction");
+    query("SELECT 1 FROM c1_deliveries LIMIT 1")
+        .execute(&mut *old)
+        .await
+        .expect("a snapshot");
+    let mut pages = (Vec::new(), Vec::new());
+    for _ in 0..BATCHES {
+        let before = pages_read(&pool).await;
+        assert_eq!(ledger.sweep().await.expect("a sweep"), 500);
+        let between = pages_read(&pool).await;
+        assert_eq!(store.sweep().await.expect("a sweep"), 500);
+        pages.0.push(between - before);
+        pages.1.push(pages_read(&pool).await - between);
+    }
+    for pages in [pages.0, pages.1] {
+        let (first, most) = (pages[0], pages.iter().max().expect("some"));
+        assert!(*most <= first + 20, "{pages:?}");
+    }
+    old.rollback().await.expect("an end");
+}
+
+#[tokio::test]
+async fn a_row_that_is_refreshed_meanwhile_is_not_deleted() {
+    let pool = pool(4).await;
+    let ledger = ledger(&pool).await;
+    for statement in [
+        "INSERT INTO c1_deliveries SELECT n::text, 'x', '{}', NULL, NULL, NULL, now(), \
+         now() - interval '1 hour', 0 FROM generate_series(1, 4) AS n",
+        // A sweep waits when it has begun, and has not yet looked for rows.
+        "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS \
+         $$ BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NULL; END $$",
+        "CREATE TRIGGER wait BEFORE DELETE ON c1_deliveries \
+         FOR EACH STATEMENT EXECUTE FUNCTION wait()",
+    ] {
+        query(statement).execute(&pool).await.expect(statement);
+    }
+    let refresh = |key: &'static str| {
+        query(
+            "UPDATE c1_deliveries SET expires_at = now() + interval '1 hour' \
+             WHERE delivery_key = $1",
+        )
+        .bind(key)
+    };
+    let mut gate = pool.begin().await.expect("a transaction");
+    query("SELECT pg_advisory_xact_lock(1)")
+        .execute(&mut *gate)
+        .await
+        .expect("a lock");
+    let sweep = tokio::spawn({
+        let ledger = ledger.clone();
+        async move { ledger.sweep().await.expect("a sweep") }
+    });
+    let waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted \
+                 AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))";
+    while !query_scalar::<_, bool>(waits)
+        .fetch_one(&pool)
+        .await
+        .expect("a reply")
+    {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    refresh("1").execute(&pool).await.expect("a row");
+    let mut open = pool.begin().await.expect("a transaction");
+    refresh("2").execute(&mut *open).await.expect("a row");
+    gate.commit().await.expect("an end");
+    assert_eq!(sweep.await.expect("no panic"), 2);
+    open.commit().await.expect("an end");
+    assert_eq!(ledger.sweep().await.expect("a sweep"), 0);
+    let left = "SELECT delivery_key FROM c1_deliveries ORDER BY delivery_key";
+    let left: Vec<String> = query_scalar(left).fetch_all(&pool).await.expect("rows");
+    assert_eq!(left, ["1", "2"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_that_sweep_at_the_same_time_delete_each_row_once() {
+    let pool = pool(4).await;
+    ledger(&pool).await;
+    query(
+        "INSERT INTO c1_deliveries SELECT n::text, 'x', '{}', NULL, NULL, NULL, now(), \
+         now() - n * interval '1 second', 0 FROM generate_series(1, 5000) AS n",
+    )
+    .execute(&pool)
+    .await
+    .expect("rows");
+    let mut replicas = JoinSet::new();
+    for _ in 0..4 {
+        let replica = PostgresLedger::new(pool.clone());
+        replicas.spawn(async move {
+            let mut swept = 0;
+            // As often as needed if it were alone.
+            for _ in 0..10 {
+                swept += replica.sweep().await.expect("a sweep");
+            }
+            swept
+        });
+    }
+    let swept: u64 = replicas.join_all().await.into_iter().sum();
+    let left: i64 = query_scalar("SELECT count(*) FROM c1_deliveries")
+        .fetch_one(&pool)
+        .await
+        .expect("a count");
+    assert_eq!(swept + left.unsigned_abs(), 5_000);
+}
+
 #[tokio::test]
 async fn an_expired_record_is_as_none() {
     let pool = pool(2).await;
