@@ -2,7 +2,7 @@
 //! loopback, and shows the answers.
 //!
 //! ```text
-//! cargo run --example demo
+//! cargo run --package demo
 //! ```
 
 use std::io::Write;

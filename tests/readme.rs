@@ -66,6 +66,22 @@ fn the_guide_has_the_table_of_stores() {
     assert_eq!(guide, readme);
 }
 
+#[test]
+fn the_table_of_dependencies_has_each_direct_dependency() {
+    let (_, manifest) = include_str!("../Cargo.toml")
+        .split_once("\n[dependencies]\n")
+        .expect("dependencies");
+    let lines = manifest.lines().take_while(|line| !line.starts_with('['));
+    let names = lines.filter_map(|line| line.split_once(" = "));
+    let wanted: BTreeSet<_> = names.map(|(name, _)| name).collect();
+    let table = table(include_str!("../README.md"), "| crate | what it is for |");
+    let names = table.iter().skip(2).flat_map(|row| {
+        let names = row.split('|').nth(1).expect("a first column");
+        names.split('`').skip(1).step_by(2)
+    });
+    assert_eq!(names.collect::<BTreeSet<_>>(), wanted);
+}
+
 fn delivery(tenant: &FakeTenant, event: &str) -> Delivery {
     tenant.delivery(event).issued_at(now())
 }
