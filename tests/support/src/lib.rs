@@ -6,6 +6,8 @@ pub mod bench;
 pub mod body;
 pub mod callback;
 pub mod events;
+#[cfg(unix)]
+pub mod example;
 pub mod host;
 pub mod ledger;
 pub mod log;
