@@ -36,14 +36,19 @@ pub(super) async fn claim(
 ) -> Result<(Lease, Place), Ending> {
     let (key, owner, asked) = (seat.key(), Owner::random(), Instant::now());
     let latest = arrived + shared.policy.latest_answer;
-    let mut free = None;
+    let (mut free, mut is_elsewhere) = (None, false);
     loop {
         free = free.or_else(|| shared.try_place());
         let stands = match free.take() {
             Some(place) => {
                 let claimed = shared.ledger.claim(key, owner, shared.policy.lease);
                 match ask(shared, claimed).await {
-                    Ok(Claimed::Started(lease)) => return Ok((lease, place)),
+                    Ok(Claimed::Started(lease)) => {
+                        if is_elsewhere {
+                            seat.tell_whose(false);
+                        }
+                        return Ok((lease, place));
+                    }
                     Ok(Claimed::Standing(standing)) => Ok(standing),
                     Err(error) => {
                         free = Some(place);
@@ -66,6 +71,10 @@ pub(super) async fn claim(
                     return Err(Ending::Refused(given_up));
                 }
                 Standing::Running | Standing::Released => {
+                    if !is_elsewhere {
+                        is_elsewhere = true;
+                        seat.tell_whose(true);
+                    }
                     let running = Cause::RunningElsewhere.rejection();
                     (LOOK_AGAIN, shared.policy.join, running)
                 }

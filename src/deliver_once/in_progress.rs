@@ -11,9 +11,10 @@ use tokio::time::{Instant, timeout_at};
 use super::answer::{accepted, answered};
 use super::body::{DocumentBody, HandedOver};
 use super::cause::Cause;
+use super::shared::Shared;
 use super::verdict::{Failure, Verdict};
 use crate::ledger::{DeliveryKey, RecordedAnswer};
-use crate::observe::How;
+use crate::observe::{How, Observers, Wait};
 use crate::rejection::Rejection;
 use crate::verify::Webhook;
 
@@ -21,6 +22,8 @@ use crate::verify::Webhook;
 #[derive(Clone)]
 pub(super) enum Stage {
     Working,
+    /// Another process has the run.
+    Elsewhere,
     /// The work continues, in this run or a later one, and the answer is 202. The sender
     /// signals when it was written.
     Promised(watch::Sender<Option<Instant>>, u32),
@@ -42,6 +45,7 @@ pub(super) enum Ending {
 /// A request that waits for the answer of its delivery: the one that began the work,
 /// or a duplicate.
 pub(super) struct Waiting {
+    pub(super) key: DeliveryKey,
     pub(super) stage: watch::Receiver<Stage>,
     /// Whether this request began the work.
     pub(super) is_first: bool,
@@ -73,17 +77,20 @@ impl Answer {
 
 impl Waiting {
     /// Waits for the answer, until `latest`. The first request is then `overdue`.
-    pub(super) async fn answer(mut self, overdue: impl FnOnce() -> Rejection) -> Answer {
-        let arrived = (self.stage).wait_for(|stage| !matches!(stage, Stage::Working));
-        let stage = match timeout_at(self.latest, arrived).await {
-            Ok(Ok(stage)) => stage.clone(),
+    pub(super) async fn answer(mut self, shared: &Shared, webhook: &Webhook) -> Answer {
+        let latest = self.latest;
+        let arrived = self.arrived(&shared.hooks.observers, webhook);
+        let stage = match timeout_at(latest, arrived).await {
+            Ok(Ok(stage)) => stage,
             // The work has ended without an answer.
             Ok(Err(_)) => Stage::Working,
-            Err(_elapsed) if self.is_first => return Answer::refused(overdue()),
+            Err(_elapsed) if self.is_first => {
+                return Answer::refused(shared.overdue(Some(webhook)));
+            }
             Err(_elapsed) => Stage::Working,
         };
         match stage {
-            Stage::Working => Answer::refused(Cause::StillRunning.rejection()),
+            Stage::Working | Stage::Elsewhere => Answer::refused(Cause::StillRunning.rejection()),
             Stage::Promised(written, run) => {
                 let body = DocumentBody::telling(HandedOver(written));
                 Answer::new(How::Promised, Some(run), accepted(body))
@@ -111,6 +118,31 @@ impl Waiting {
                 Answer::new(How::Promised, None, accepted(DocumentBody::default()))
             }
             Stage::Over(Ending::Refused(rejection)) => Answer::refused(rejection),
+        }
+    }
+
+    /// Waits until there is something to answer. Meanwhile observers see whether the run is
+    /// another's.
+    async fn arrived(
+        &mut self,
+        observers: &Observers,
+        webhook: &Webhook,
+    ) -> Result<Stage, watch::error::RecvError> {
+        let mut waiting = None;
+        loop {
+            let stage = self.stage.borrow_and_update().clone();
+            waiting = match stage {
+                Stage::Working if self.is_first => None,
+                Stage::Working | Stage::Elsewhere => waiting.or_else(|| {
+                    Some(observers.waiting(Wait {
+                        tenant: webhook.shared_tenant(),
+                        event: webhook.event(),
+                        delivery: self.key,
+                    }))
+                }),
+                stage => return Ok(stage),
+            };
+            self.stage.changed().await?;
         }
     }
 }
@@ -221,6 +253,15 @@ impl Seat {
     pub(super) fn webhook(&self) -> Option<Webhook> {
         let live = self.busy.0.live();
         live.get(&self.key).map(|live| live.webhook.clone())
+    }
+
+    /// Tells the callers whether another process has the run.
+    pub(super) fn tell_whose(&self, is_elsewhere: bool) {
+        self.tell(if is_elsewhere {
+            Stage::Elsewhere
+        } else {
+            Stage::Working
+        });
     }
 
     /// Answers the callers 202 in this run. The channel tells when that was written.

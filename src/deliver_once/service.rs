@@ -94,12 +94,15 @@ where
             &Span::none(),
             &self.shared.hooks.observers,
         );
+        let in_flight = (answering.is_open()).then(|| self.shared.hooks.observers.in_flight());
         let shared = Arc::clone(&self.shared);
         let begun = begin(&shared, &self.inner, request, webhook.as_ref(), called);
         ResponseFuture::new(async move {
-            let answer = match begun {
-                Ok(waiting) => waiting.answer(|| shared.overdue(webhook.as_ref())).await,
-                Err(rejection) => Answer::refused(rejection),
+            let _in_flight = in_flight;
+            let answer = match (begun, &webhook) {
+                (Ok(waiting), Some(webhook)) => waiting.answer(&shared, webhook).await,
+                (Ok(_), None) => Answer::refused(Rejection::missing_webhook()),
+                (Err(rejection), _) => Answer::refused(rejection),
             };
             let Answer { how, run, response } = answer;
             let response =
@@ -141,6 +144,7 @@ fn begin<H: Handler, B>(
                 tokio::spawn(async move { keep_latest(&shared, key, &webhook, &uri).await });
             }
             Ok(Waiting {
+                key,
                 stage,
                 is_first: false,
                 latest: latest.min(called + shared.policy.join),
@@ -162,6 +166,7 @@ fn begin<H: Handler, B>(
             // Boxed: spawning moves a future several times, and this one is large.
             tokio::spawn(Box::pin(work));
             Ok(Waiting {
+                key,
                 stage,
                 is_first: true,
                 latest,

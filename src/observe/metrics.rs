@@ -12,6 +12,7 @@ use super::attempt::Attempt;
 use super::callback::CallbackAttempt;
 use super::keys::{KeyFetch, TenantKeys};
 use super::observer::Observer;
+use super::request::Wait;
 use super::run::{RunEnd, RunStart};
 use super::store::StoreStep;
 use crate::event::EVENT_NAMES;
@@ -21,6 +22,8 @@ const ATTEMPTS: &str = "c1_webhook_attempts_total";
 const ATTEMPT_DURATION: &str = "c1_webhook_attempt_duration_seconds";
 const REJECTIONS: &str = "c1_webhook_rejections_total";
 const CLOCK_DIFFERENCE: &str = "c1_webhook_clock_difference_seconds";
+const REQUESTS_IN_FLIGHT: &str = "c1_webhook_requests_in_flight";
+const REQUESTS_WAITING: &str = "c1_webhook_requests_waiting";
 const RUNS: &str = "c1_webhook_runs_total";
 const REPEATED_RUNS: &str = "c1_webhook_repeated_runs_total";
 const RUN_DURATION: &str = "c1_webhook_run_duration_seconds";
@@ -65,6 +68,24 @@ impl Observer for Metrics {
         if let Some(difference) = attempt.clock_difference {
             gauge!(CLOCK_DIFFERENCE, "tenant" => tenant()).set(difference);
         }
+    }
+
+    fn request_started(&self) {
+        describe();
+        gauge!(REQUESTS_IN_FLIGHT).increment(1);
+    }
+
+    fn request_ended(&self) {
+        gauge!(REQUESTS_IN_FLIGHT).decrement(1);
+    }
+
+    fn wait_started(&self, _: &Wait<'_>) {
+        describe();
+        gauge!(REQUESTS_WAITING).increment(1);
+    }
+
+    fn wait_ended(&self, _: &Wait<'_>) {
+        gauge!(REQUESTS_WAITING).decrement(1);
     }
 
     fn run_started(&self, _: &RunStart<'_>) {
@@ -165,6 +186,10 @@ fn describe() {
         let text = "How far this machine's clock was ahead of the tenant's, with the time that \
                     the latest request took to arrive.";
         describe_gauge!(CLOCK_DIFFERENCE, Unit::Seconds, text);
+        describe_gauge!(REQUESTS_IN_FLIGHT, "Requests that are not answered yet.");
+        let text = "Requests that wait for the answer of a run that another request has \
+                    begun, or another replica.";
+        describe_gauge!(REQUESTS_WAITING, text);
         describe_counter!(RUNS, "Runs of handlers that have ended.");
         describe_counter!(REPEATED_RUNS, "Runs above the first of their delivery.");
         describe_histogram!(RUN_DURATION, Unit::Seconds, "The time of a run.");

@@ -74,6 +74,8 @@
 //! | `c1_webhook_attempt_duration_seconds` | histogram | `how` | from the arrival of a request's headers to its answer |
 //! | `c1_webhook_rejections_total` | counter | `tenant`, `code` | requests that a layer or an extractor refused, or whose run failed |
 //! | `c1_webhook_clock_difference_seconds` | gauge | `tenant` | how far this machine's clock was ahead of the tenant's, with the time that the latest request took to arrive |
+//! | `c1_webhook_requests_in_flight` | gauge | none | requests that are not answered yet |
+//! | `c1_webhook_requests_waiting` | gauge | none | requests that wait for the answer of a run that another request has begun, or another replica |
 //! | `c1_webhook_runs_total` | counter | `tenant`, `event`, `outcome` | runs of handlers that have ended: `answered`, `failed`, `cut_off` |
 //! | `c1_webhook_repeated_runs_total` | counter | `tenant`, `event` | those above the first of their delivery |
 //! | `c1_webhook_run_duration_seconds` | histogram | `event` | the time of a run |
@@ -139,6 +141,7 @@ mod keys;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod observer;
+mod request;
 mod run;
 mod span;
 mod store;
@@ -150,6 +153,8 @@ pub use self::callback::{CallbackAttempt, CallbackResult};
 pub use self::keys::{KeyFetch, TenantKeys};
 pub use self::observer::Observer;
 pub(crate) use self::observer::Observers;
+pub(crate) use self::request::InFlight;
+pub use self::request::Wait;
 pub use self::run::{RunEnd, RunOutcome, RunStart};
 pub(crate) use self::span::{Subject, request_span, run_span};
 pub use self::store::{StoreKind, StoreResult, StoreStep};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::attempt::Attempt;
 use super::callback::CallbackAttempt;
 use super::keys::{KeyFetch, TenantKeys};
+use super::request::Wait;
 use super::run::{RunEnd, RunStart};
 use super::store::StoreStep;
 
@@ -49,6 +50,26 @@ pub trait Observer: fmt::Debug + Send + Sync + 'static {
         let _ = attempt;
     }
 
+    /// A request has arrived: any that anybody sends. Nothing is known of it yet.
+    fn request_started(&self) {}
+
+    /// A request was answered or abandoned, or let through by
+    /// [`VerifyWebhookLayer::verify`](crate::VerifyWebhookLayer::verify): once for each that
+    /// has started, whatever happens. `DeliverOnceLayer` starts one of its own for a
+    /// request that `verify` let through.
+    fn request_ended(&self) {}
+
+    /// A request begins to wait for the answer of a run that another request has begun, or
+    /// another replica.
+    fn wait_started(&self, wait: &Wait<'_>) {
+        let _ = wait;
+    }
+
+    /// A request waits no more: once for each that has begun to, whatever happens.
+    fn wait_ended(&self, wait: &Wait<'_>) {
+        let _ = wait;
+    }
+
     /// `DeliverOnceLayer` calls the handler.
     fn run_started(&self, run: &RunStart<'_>) {
         let _ = run;
@@ -85,6 +106,22 @@ pub trait Observer: fmt::Debug + Send + Sync + 'static {
 impl<T: Observer + ?Sized> Observer for Arc<T> {
     fn attempt(&self, attempt: &Attempt<'_>) {
         (**self).attempt(attempt);
+    }
+
+    fn request_started(&self) {
+        (**self).request_started();
+    }
+
+    fn request_ended(&self) {
+        (**self).request_ended();
+    }
+
+    fn wait_started(&self, wait: &Wait<'_>) {
+        (**self).wait_started(wait);
+    }
+
+    fn wait_ended(&self, wait: &Wait<'_>) {
+        (**self).wait_ended(wait);
     }
 
     fn run_started(&self, run: &RunStart<'_>) {
@@ -135,6 +172,22 @@ impl Observers {
 
     pub(crate) fn attempt(&self, attempt: &Attempt<'_>) {
         self.tell(|observer| observer.attempt(attempt));
+    }
+
+    pub(super) fn request_started(&self) {
+        self.tell(Observer::request_started);
+    }
+
+    pub(super) fn request_ended(&self) {
+        self.tell(Observer::request_ended);
+    }
+
+    pub(super) fn wait_started(&self, wait: &Wait<'_>) {
+        self.tell(|observer| observer.wait_started(wait));
+    }
+
+    pub(super) fn wait_ended(&self, wait: &Wait<'_>) {
+        self.tell(|observer| observer.wait_ended(wait));
     }
 
     pub(crate) fn run_started(&self, run: &RunStart<'_>) {

@@ -30,6 +30,11 @@ impl Answering {
         }))
     }
 
+    /// Whether this tells how the request is answered.
+    pub(crate) fn is_open(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// The request was answered.
     pub(crate) fn answered<B>(&mut self, response: &Response<B>) {
         if let Some(open) = self.0.take() {

@@ -12,7 +12,7 @@ use tracing::Span;
 
 use super::body::ResponseBody;
 use crate::future::BoxFuture;
-use crate::observe::Observers;
+use crate::observe::InFlight;
 use crate::verify::{Answering, Webhook};
 
 /// The request that the inner service gets, or the answer if it gets none.
@@ -32,7 +32,7 @@ pin_project! {
         #[pin]
         state: State<S, S::Future>,
         span: Span,
-        observers: Observers,
+        in_flight: InFlight,
     }
 }
 
@@ -61,7 +61,7 @@ where
         verification: Verification,
         inner: S,
         span: Span,
-        observers: Observers,
+        in_flight: InFlight,
     ) -> Self {
         Self {
             state: State::Before {
@@ -70,7 +70,7 @@ where
                 inner,
             },
             span,
-            observers,
+            in_flight,
         }
     }
 }
@@ -81,9 +81,23 @@ where
 {
     type Output = Result<Response<ResponseBody<B>>, S::Error>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let answered = ready!(self.as_mut().poll_answer(cx));
+        self.project().in_flight.end();
+        Poll::Ready(answered)
+    }
+}
+
+impl<S, B> ResponseFuture<S>
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<B>>,
+{
+    fn poll_answer(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Response<ResponseBody<B>>, S::Error>> {
         let this = self.project();
-        let (mut state, span, observers) = (this.state, this.span, this.observers);
+        let (mut state, span, observers) = (this.state, this.span, this.in_flight.observers());
         loop {
             let entered = span.enter();
             let (future, answering) = match state.as_mut().project() {

@@ -86,6 +86,7 @@ impl VerifyWebhookLayer {
         B: Body,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
+        let _in_flight = self.shared.verifier.observers.in_flight();
         let (head, body) = request.into_parts();
         let webhook = self.shared.verify(&head, body).await?;
         Ok(let_through(head, webhook))

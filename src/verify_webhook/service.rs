@@ -64,7 +64,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let shared = Arc::clone(&self.shared);
-        let observers = shared.verifier.observers.clone();
+        let in_flight = shared.verifier.observers.in_flight();
         let (head, body) = request.into_parts();
         let span = request_span();
         let of_request = span.clone();
@@ -76,7 +76,7 @@ where
                 Err(rejection) => Err(shared.refuse(head, &rejection)),
             }
         });
-        ResponseFuture::new(verification, self.inner.clone(), span, observers)
+        ResponseFuture::new(verification, self.inner.clone(), span, in_flight)
     }
 }
 

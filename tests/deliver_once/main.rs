@@ -12,3 +12,4 @@ mod metrics;
 mod once;
 mod replicas;
 mod simulated;
+mod waiting;

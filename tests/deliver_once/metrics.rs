@@ -94,12 +94,30 @@ async fn one_of_each(observer: impl Observer + Clone) {
     assert!(once.drain().await.is_complete());
 }
 
+/// A duplicate that waits for the run of another request.
+async fn one_that_waits() {
+    let tenant = FakeTenant::new(DOMAIN);
+    let once = DeliverOnceLayer::builder().build().expect("good");
+    let slow = service_fn(async |_: Request<Full<Bytes>>| {
+        sleep(Duration::from_secs(5)).await;
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(COMPLETE)))
+    });
+    let receiver = builder(&tenant).build().expect("good");
+    let receiver = receiver.layer(once.layer(slow));
+    let delivery = delivery(&tenant);
+    let duplicate = delivery.retried();
+    let send = |delivery: Delivery| receiver.clone().oneshot(delivery.request());
+    let answers = tokio::join!(send(delivery), send(duplicate));
+    assert!(answers.0.is_ok() && answers.1.is_ok());
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_is_emitted_is_what_the_table_in_the_docs_says() {
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();
     let _recording = metrics::set_default_local_recorder(&recorder);
     one_of_each(Noted::default()).await;
+    one_that_waits().await;
 
     let mut emitted = BTreeSet::new();
     for (name, values) in taken(&snapshotter) {
@@ -184,9 +202,31 @@ async fn each_request_run_and_callback_is_counted() {
         Some([(_, DebugValue::Gauge(value))]) => value.into_inner(),
         other => panic!("{name}: {other:?}"),
     };
-    assert!(gauge("c1_webhook_runs_in_flight").abs() < 0.1);
+    for none_is_left in ["runs_in_flight", "requests_in_flight"] {
+        assert!(gauge(&format!("c1_webhook_{none_is_left}")).abs() < 0.1);
+    }
     let difference = gauge("c1_webhook_clock_difference_seconds");
     assert!((difference - 7.0).abs() < 0.1, "{difference}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_waits_is_counted_while_it_does() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let gauge = |name: &str| match &taken(&snapshotter).get(name).map(|values| &values[..]) {
+        Some([(_, DebugValue::Gauge(value))]) => value.into_inner(),
+        other => panic!("{name}: {other:?}"),
+    };
+    let waits = async {
+        sleep(Duration::from_secs(1)).await;
+        gauge("c1_webhook_requests_waiting")
+    };
+    let ((), meanwhile) = tokio::join!(one_that_waits(), waits);
+    assert!((meanwhile - 1.0).abs() < 0.1, "{meanwhile}");
+    // Taking the values has reset them.
+    let change = gauge("c1_webhook_requests_waiting");
+    assert!((change + 1.0).abs() < 0.1, "{change}");
 }
 
 /// What an observer was told.
