@@ -31,7 +31,7 @@ def draw(text):
             x = min(max(x, half + 2), width - half - 2)
             lines.append(
                 f'<rect x="{x - half:g}" y="{y - 17}" width="{half * 2:g}" height="22" rx="4"'
-                ' fill="currentColor" fill-opacity=".1" stroke-opacity=".4"/>'
+                ' stroke-opacity=".5" style="fill:var(--main-background-color,#fff)"/>'
             )
             texts.append(f'<text x="{x:g}" y="{y - 2}">{escape(words)}</text>')
             spoken.append(f"{parts[0]}: {words}")

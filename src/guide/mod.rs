@@ -10,7 +10,7 @@
 //! | [`stores`] | Where do answers and used tokens go? |
 //! | [`tenants`] | How do I receive for several tenants? |
 //! | [`people`] | Whom is a task about, who asked for it, who decides? |
-//! | [`testing`](self::test) | How do I test my handler? |
+//! | [`test`](mod@test) | How do I test my handler? |
 //! | [`threats`] | What does a signature prove, and what not? |
 //! | [`rejections`] | What does this code in my log mean, and what helps? |
 //! | [`uncertainties`] | What does ConductorOne's documentation leave open? |

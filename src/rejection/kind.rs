@@ -32,7 +32,7 @@ macro_rules! kinds {
         $(
             #[doc = concat!("\n# `", $code, "`\n")]
             $(#[$doc])+
-            #[doc = concat!("\nRemedy: ", $remedy, ".\n")]
+            #[doc = concat!("\n\n**Remedy**: ", $remedy, ".\n")]
         )+
         #[cfg(doc)]
         pub mod codes {}
