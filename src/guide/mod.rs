@@ -47,6 +47,14 @@ pub mod answers {}
 ///
 #[doc = include_str!("sequences/duplicate.svg")]
 ///
+/// # A run fails
+///
+/// An answer that is no decision (500, 503, a panic, a document that ConductorOne cannot use)
+/// is not kept. The next attempt runs the handler again, which can see that it is not the first
+/// run. An `errored` or a `deny` is a decision: it is kept, and final.
+///
+#[doc = include_str!("sequences/fails.svg")]
+///
 /// # 202, and the callback
 ///
 /// With [`callbacks`](crate::DeliverOnceBuilder::callbacks), a handler that is slower than
