@@ -26,6 +26,7 @@ const REQUESTS_IN_FLIGHT: &str = "c1_webhook_requests_in_flight";
 const REQUESTS_WAITING: &str = "c1_webhook_requests_waiting";
 const RUNS: &str = "c1_webhook_runs_total";
 const REPEATED_RUNS: &str = "c1_webhook_repeated_runs_total";
+const REPEATED_RUN_NUMBER: &str = "c1_webhook_repeated_run_number";
 const RUN_DURATION: &str = "c1_webhook_run_duration_seconds";
 const RUNS_IN_FLIGHT: &str = "c1_webhook_runs_in_flight";
 const CALLBACK_ATTEMPTS: &str = "c1_webhook_callback_attempts_total";
@@ -100,6 +101,8 @@ impl Observer for Metrics {
         counter!(RUNS, "tenant" => tenant(), "event" => event, "outcome" => outcome).increment(1);
         if end.run.number > 1 {
             counter!(REPEATED_RUNS, "tenant" => tenant(), "event" => event).increment(1);
+            histogram!(REPEATED_RUN_NUMBER, "tenant" => tenant(), "event" => event)
+                .record(end.run.number);
         }
         histogram!(RUN_DURATION, "event" => event).record(end.duration);
     }
@@ -192,6 +195,8 @@ fn describe() {
         describe_gauge!(REQUESTS_WAITING, text);
         describe_counter!(RUNS, "Runs of handlers that have ended.");
         describe_counter!(REPEATED_RUNS, "Runs above the first of their delivery.");
+        let text = "The number of such a run for its delivery.";
+        describe_histogram!(REPEATED_RUN_NUMBER, text);
         describe_histogram!(RUN_DURATION, Unit::Seconds, "The time of a run.");
         describe_gauge!(RUNS_IN_FLIGHT, "Handlers that are running.");
         describe_counter!(CALLBACK_ATTEMPTS, "Attempts to post an answer.");

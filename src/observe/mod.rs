@@ -78,6 +78,7 @@
 //! | `c1_webhook_requests_waiting` | gauge | none | requests that wait for the answer of a run that another request has begun, or another replica |
 //! | `c1_webhook_runs_total` | counter | `tenant`, `event`, `outcome` | runs of handlers that have ended: `answered`, `failed`, `cut_off` |
 //! | `c1_webhook_repeated_runs_total` | counter | `tenant`, `event` | those above the first of their delivery |
+//! | `c1_webhook_repeated_run_number` | histogram | `tenant`, `event` | the number of such a run for its delivery, from 2 up |
 //! | `c1_webhook_run_duration_seconds` | histogram | `event` | the time of a run |
 //! | `c1_webhook_runs_in_flight` | gauge | none | handlers that are running |
 //! | `c1_webhook_callback_attempts_total` | counter | `tenant`, `event`, `result` | attempts of `DeliverOnceLayer` to post an answer: `delivered`, `retried`, `failed` |

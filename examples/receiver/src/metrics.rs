@@ -20,13 +20,18 @@ const STEP_DURATIONS: [f64; 12] = [
     0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0,
 ];
 
+/// Numbers of a delivery's runs: ConductorOne makes up to 50 attempts.
+const RUN_NUMBERS: [f64; 8] = [2.0, 3.0, 5.0, 10.0, 20.0, 30.0, 40.0, 50.0];
+
 /// Installs the recorder of this process: before the layers are built.
 pub(crate) fn install() -> Result<PrometheusHandle, BuildError> {
     let durations = Matcher::Suffix("_duration_seconds".to_owned());
     let steps = Matcher::Full("c1_webhook_store_duration_seconds".to_owned());
+    let run_numbers = Matcher::Full("c1_webhook_repeated_run_number".to_owned());
     PrometheusBuilder::new()
         .set_buckets_for_metric(durations, &DURATIONS)?
         .set_buckets_for_metric(steps, &STEP_DURATIONS)?
+        .set_buckets_for_metric(run_numbers, &RUN_NUMBERS)?
         .install_recorder()
 }
 

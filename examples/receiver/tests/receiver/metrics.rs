@@ -94,6 +94,10 @@ async fn metrics_tell_of_each_request_and_run_with_buckets_around_its_time_limit
             value(&text, &series);
         }
     }
+    let number = format!("c1_webhook_repeated_run_number_bucket{{{of},le=");
+    for bound in [2, 20, 50] {
+        assert!((value(&text, &format!(r#"{number}"{bound}"}}"#)) - 1.0).abs() < 0.1);
+    }
     for line in text.lines().filter(|line| line.starts_with("# TYPE ")) {
         assert!(!line.ends_with(" summary"), "without buckets: {line}");
     }
