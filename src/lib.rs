@@ -7,6 +7,8 @@
 //! webhook. A proven one reaches the inner service with the same body, and with a
 //! [`Webhook`] in its extensions.
 //!
+#![doc = include_str!("guide/way.svg")]
+//!
 #![cfg_attr(feature = "reqwest", doc = "```")]
 // Without a client to fetch the keys with, it cannot be built.
 #![cfg_attr(not(feature = "reqwest"), doc = "```no_run")]

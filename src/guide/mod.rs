@@ -1,7 +1,5 @@
 //! Guides: how a receiver is put together, run and understood.
 //!
-#![doc = include_str!("way.svg")]
-//!
 //! | guide | the question |
 //! | --- | --- |
 //! | [`public_url`] | What do I set behind nginx, HAProxy, Envoy, an ALB, Cloudflare or a nested router? |
