@@ -9,7 +9,7 @@ use tower_conductorone::ledger::record::{Listed, Write};
 use tower_conductorone::ledger::{DeliveryKey, Owner};
 
 /// The most rows that one sweep deletes.
-pub(crate) const SWEPT_AT_ONCE: i64 = 500;
+pub(crate) const SWEPT_AT_ONCE: u32 = 500;
 /// How many steps are taken between two sweeps.
 const SWEPT_EVERY: u32 = 64;
 /// No lease or pause is longer: 2 hours, in milliseconds.

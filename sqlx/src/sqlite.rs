@@ -39,11 +39,10 @@ const DIALECT: Dialect = Dialect {
     sweep,
 };
 
-/// Parameter: the most rows to delete.
 fn sweep(table: &str, key: &str) -> String {
     format!(
         "DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} \
-         WHERE expires_at <= {} ORDER BY expires_at LIMIT $1)",
+         WHERE expires_at <= {} ORDER BY expires_at LIMIT {SWEPT_AT_ONCE})",
         now!(),
     )
 }
@@ -136,7 +135,6 @@ impl Store {
     async fn sweep(&self, sweep: &Sweep) -> Result<u64, Failure> {
         let mut connection = self.acquire().await?;
         let deleted = query(AssertSqlSafe(sweep.sql.clone()))
-            .bind(SWEPT_AT_ONCE)
             .execute(&mut *connection)
             .await?;
         Ok(deleted.rows_affected())

@@ -45,8 +45,7 @@ pub(crate) struct Statements {
 /// Deletes expired rows of a table.
 #[derive(Debug)]
 pub(crate) struct Sweep {
-    /// Parameter: the most rows to delete. In Postgres also: the time in ms at which the
-    /// search begins.
+    /// Parameter, in Postgres: the time in ms at which the search begins.
     pub(crate) sql: Arc<str>,
     #[cfg(feature = "postgres")]
     pub(crate) start: Start,
@@ -60,7 +59,7 @@ pub(crate) struct Dialect {
     pub(crate) after: (&'static str, &'static str),
     /// Before and after a time: milliseconds since 1970.
     pub(crate) millis: (&'static str, &'static str),
-    /// Deletes expired rows of the table that has this primary key.
+    /// Deletes some expired rows of the table that has this primary key.
     pub(crate) sweep: fn(table: &str, key: &str) -> String,
 }
 

@@ -381,6 +381,10 @@ async fn no_batch_steps_over_the_rows_of_those_before() {
         let (first, most) = (pages[0], pages.iter().max().expect("some"));
         assert!(*most <= first + 20, "{pages:?}");
     }
+    let plans =
+        "SELECT custom_plans FROM pg_prepared_statements WHERE statement LIKE 'WITH swept%'";
+    let plans: Vec<i64> = query_scalar(plans).fetch_all(&pool).await.expect("numbers");
+    assert_eq!(plans, [5, 5], "after which Postgres tries one plan for all");
     old.rollback().await.expect("an end");
 }
 
