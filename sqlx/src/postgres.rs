@@ -6,7 +6,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::{AssertSqlSafe, PgPool, Postgres, Transaction, query_as};
 use tower_conductorone::DeliveryHandle;
 use tower_conductorone::event::Outcome;
-use tower_conductorone::ledger::record::{RecordStore, Step};
+use tower_conductorone::ledger::record::{Counts, RecordStore, Step};
 use tower_conductorone::ledger::{DeliveryKey, Finished, LedgerError, Name, Retention};
 use tower_conductorone::replay::{Claimant, ReplayStoreError, TokenId, TokenStore};
 

@@ -42,7 +42,7 @@ pub(crate) fn millis(duration: Duration) -> i64 {
         .unwrap_or(i64::MAX)
 }
 
-/// Milliseconds since 1970; none are negative.
+/// Milliseconds, or a count; none are negative.
 pub(crate) fn moment(millis: i64) -> u64 {
     millis.try_into().unwrap_or_default()
 }
@@ -86,10 +86,12 @@ pub(crate) fn parsed(key: &str) -> Option<DeliveryKey> {
 /// Functions that take a step, or delete rows, on a connection of this type.
 macro_rules! rows {
     ($Connection:ty) => {
+        use std::time::Duration;
+
         use bytes::Bytes;
         use sqlx::{AssertSqlSafe, query, query_as, query_scalar};
-        use tower_conductorone::ledger::record::{Change, Step, Stored};
-        use tower_conductorone::ledger::{DeliveryKey, Name};
+        use tower_conductorone::ledger::record::{Change, Counts, Step, Stored};
+        use tower_conductorone::ledger::{Backlog, DeliveryKey, Name};
         use tower_conductorone::replay::{Claimant, TokenId};
 
         use crate::error::Failure;
@@ -213,12 +215,32 @@ macro_rules! rows {
             Ok(keys.iter().filter_map(|key| rows::parsed(key)).collect())
         }
 
+        pub(super) async fn counts(
+            connection: &mut $Connection,
+            sql: &Statements,
+            layer: Name,
+        ) -> Result<Counts, Failure> {
+            let (promised, first_expires_in, dead): (i64, Option<i64>, i64) =
+                query_as(AssertSqlSafe(sql.counts.clone()))
+                    .bind(format!("{layer:?}"))
+                    .bind(i64::try_from(Backlog::MOST).unwrap_or(i64::MAX))
+                    .fetch_one(connection)
+                    .await?;
+            let mut counts = Counts::default();
+            counts.promised = rows::moment(promised);
+            counts.first_expires_in = first_expires_in
+                .map(rows::moment)
+                .map(Duration::from_millis);
+            counts.dead = rows::moment(dead);
+            Ok(counts)
+        }
+
         pub(super) async fn put_token(
             connection: &mut $Connection,
             sql: &Statements,
             id: TokenId<'_>,
             claimant: Claimant,
-            life: std::time::Duration,
+            life: Duration,
         ) -> Result<Claimant, Failure> {
             let put = query(AssertSqlSafe(sql.put_token.clone()))
                 .bind(id.tenant)
@@ -354,6 +376,14 @@ macro_rules! stores {
                     statements::dead_keys(&mut connection, &self.sql, after).await
                 });
                 Ok(dead.await?)
+            }
+
+            async fn counts(&self, layer: Name) -> Result<Counts, LedgerError> {
+                let counts = repeated(|| async {
+                    let mut connection = self.store.acquire().await?;
+                    statements::counts(&mut connection, &self.sql, layer).await
+                });
+                Ok(counts.await?)
             }
 
             fn retention(&self) -> Retention {

@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection, SqlitePool, Transaction, que
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tower_conductorone::DeliveryHandle;
 use tower_conductorone::event::Outcome;
-use tower_conductorone::ledger::record::{RecordStore, Step};
+use tower_conductorone::ledger::record::{Counts, RecordStore, Step};
 use tower_conductorone::ledger::{DeliveryKey, Finished, LedgerError, Name, Retention};
 use tower_conductorone::replay::{Claimant, ReplayStoreError, TokenId, TokenStore};
 

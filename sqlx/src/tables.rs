@@ -34,6 +34,8 @@ pub(crate) struct Statements {
     pub(crate) due: Arc<str>,
     /// Parameter: the key after which they begin.
     pub(crate) dead: Arc<str>,
+    /// Parameters: layer, the most rows of a kind to count.
+    pub(crate) counts: Arc<str>,
     pub(crate) sweep: Sweep,
     /// Parameters: tenant, jti, claimant, life in ms.
     pub(crate) put_token: Arc<str>,
@@ -166,6 +168,18 @@ impl Tables {
             dead: format!(
                 "SELECT delivery_key FROM {deliveries} \
                  WHERE listed = 'dead' AND delivery_key > $1 ORDER BY delivery_key LIMIT 100"
+            )
+            .into(),
+            // All that it reads of promised rows is in their index.
+            counts: format!(
+                "SELECT promised, {} - {}, (SELECT count(*) FROM (SELECT 1 FROM {deliveries} \
+                 WHERE listed = 'dead' AND delivery_key > $1 AND delivery_key < $1 || 'g' \
+                 AND expires_at > {now} LIMIT $2) AS dead) \
+                 FROM (SELECT count(*) AS promised, min(expires_at) AS first_end \
+                 FROM (SELECT expires_at FROM {deliveries} WHERE listed = 'promised' \
+                 AND layer = $1 AND expires_at > {now} ORDER BY due_at LIMIT $2) AS open) AS counted",
+                millis("first_end"),
+                millis(now),
             )
             .into(),
             sweep: sweep(&deliveries, "delivery_key"),

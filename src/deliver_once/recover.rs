@@ -18,11 +18,15 @@ use super::lease::{leave, release};
 use super::promised::{Accepted, PromisedDelivery, Step, first_run};
 use super::shared::{Phase, Place, Shared};
 use crate::ledger::{Owner, Taken, Work};
+use crate::observe::LayerBacklog;
 use crate::verify::{Remembered, Webhook};
 
 /// How many documents are posted at once. Each attempt ends within the client's time
 /// limit. (`max_running` limits the handlers.)
 const MAX_POSTS: usize = 64;
+
+/// How often the ledger is asked what it has to do.
+const MEASURE_EVERY: Duration = Duration::from_secs(15);
 
 /// The pause before a delivery that cannot be decoded is tried again.
 const UNREAD: Duration = Duration::from_secs(5 * 60);
@@ -34,6 +38,11 @@ pub(super) async fn recover<H: Handler>(shared: Arc<Shared>, service: H) {
     }
     shared.is_recovering();
     let (mut runs, mut posts) = (JoinSet::new(), JoinSet::new());
+    // In a task of its own, which ends with this function: what is below may be busy.
+    let mut measuring = JoinSet::new();
+    if shared.hooks.observers.are_there() {
+        measuring.spawn(measure(Arc::clone(&shared)));
+    }
     let look_every = shared.policy.lease / 9;
     // Replicas that start together look at different times.
     let mut pause = look_every.mul_f64(fastrand::f64());
@@ -89,6 +98,18 @@ pub(super) async fn recover<H: Handler>(shared: Arc<Shared>, service: H) {
         while runs.try_join_next().is_some() || posts.try_join_next().is_some() {}
     }
     while runs.join_next().await.is_some() || posts.join_next().await.is_some() {}
+}
+
+/// Tells observers what the ledger has to do.
+async fn measure(shared: Arc<Shared>) {
+    loop {
+        // The log tells of a ledger that cannot be reached already.
+        if let Ok(backlog) = ask(&shared, shared.ledger.backlog(shared.layer)).await {
+            let layer = shared.name();
+            (shared.hooks.observers).backlog(&LayerBacklog { layer, backlog });
+        }
+        sleep(MEASURE_EVERY).await;
+    }
 }
 
 async fn take_up<H: Handler>(

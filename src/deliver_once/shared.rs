@@ -140,6 +140,10 @@ impl Shared {
         span
     }
 
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Records that this process resumes promised deliveries.
     pub(super) fn is_recovering(&self) {
         self.recovery_is_known.store(true, Ordering::Relaxed);

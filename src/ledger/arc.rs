@@ -6,8 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{
-    Claimed, DeadPage, Death, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError, Name, Owner,
-    Posted, RecordedAnswer, Revival, Standing, Taken,
+    Backlog, Claimed, DeadPage, Death, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError,
+    Name, Owner, Posted, RecordedAnswer, Revival, Standing, Taken,
 };
 use crate::future::BoxFuture;
 
@@ -99,5 +99,9 @@ impl<L: Ledger + ?Sized> Ledger for Arc<L> {
 
     fn revive(&self, key: DeliveryKey) -> BoxFuture<'_, Result<Revival, LedgerError>> {
         (**self).revive(key)
+    }
+
+    fn backlog(&self, layer: Name) -> BoxFuture<'_, Result<Backlog, LedgerError>> {
+        (**self).backlog(layer)
     }
 }

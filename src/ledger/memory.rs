@@ -10,8 +10,8 @@ use tokio::time::Instant;
 
 use super::state::{Millis, Record, Step, Steps, millis};
 use super::{
-    Claimed, DeadPage, Death, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError, Name, Owner,
-    Posted, RecordedAnswer, Retention, Revival, Standing, Taken,
+    Backlog, Claimed, DeadPage, Death, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError,
+    Name, Owner, Posted, RecordedAnswer, Retention, Revival, Standing, Taken,
 };
 use crate::future::BoxFuture;
 
@@ -21,6 +21,9 @@ const REMOVED_AT_ONCE: usize = 32;
 
 /// How many dead deliveries a page has.
 const DEAD_AT_ONCE: usize = 100;
+
+/// No key comes before it.
+const FIRST_KEY: DeliveryKey = DeliveryKey::from_bytes([0; 32]);
 
 /// After this time ConductorOne makes no more attempts, in milliseconds.
 const MIN_FINISHED: Millis = Retention::MIN_FINISHED.as_secs() * 1_000;
@@ -63,7 +66,9 @@ struct Book {
     expiry: BTreeSet<(Millis, DeliveryKey)>,
     /// The promised deliveries, by layer and by when they may be taken over.
     due: BTreeSet<(Name, Millis, DeliveryKey)>,
-    dead: BTreeSet<DeliveryKey>,
+    /// The same, by layer and by when they expire: in the order of their promises.
+    promised: BTreeSet<(Name, Millis, DeliveryKey)>,
+    dead: BTreeSet<(Name, DeliveryKey)>,
     /// The share of each tenant.
     shares: HashMap<Name, Share>,
 }
@@ -216,7 +221,7 @@ impl MemoryLedger {
 
     fn take_now(&self, layer: Name, owner: Owner, term: Duration) -> Option<Taken> {
         self.with(|book, steps| {
-            let first = (layer, Millis::MIN, DeliveryKey::from_bytes([0; 32]));
+            let first = (layer, Millis::MIN, FIRST_KEY);
             while let Some(&(of, due_at, key)) = book.due.range(first..).next() {
                 if of != layer || due_at > steps.now {
                     break;
@@ -236,14 +241,28 @@ impl MemoryLedger {
 
 impl Book {
     fn dead(&self, after: Option<DeliveryKey>, steps: Steps) -> DeadPage {
-        let after = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let after = after.map_or(Bound::Unbounded, |key| Bound::Excluded((key.layer(), key)));
         let dead = self.dead.range((after, Bound::Unbounded));
-        let keys: Vec<_> = dead.take(DEAD_AT_ONCE).collect();
-        let read = |key: &&DeliveryKey| steps.dead(self.records.get(*key));
-        DeadPage::new(
-            keys.iter().filter_map(read).collect(),
-            keys.last().map(|key| **key),
-        )
+        let keys: Vec<_> = dead.take(DEAD_AT_ONCE).map(|(_, key)| *key).collect();
+        let read = |key: &DeliveryKey| steps.dead(self.records.get(key));
+        DeadPage::new(keys.iter().filter_map(read).collect(), keys.last().copied())
+    }
+
+    fn backlog(&self, layer: Name, steps: Steps) -> Backlog {
+        let first = (layer, steps.now.saturating_add(1), FIRST_KEY);
+        let of_layer = |(of, ..): &&(Name, Millis, DeliveryKey)| *of == layer;
+        let promised = self.promised.range(first..).take_while(of_layer);
+        let oldest = promised.clone().next().map(|(_, expires_at, _)| {
+            let expires_in = Duration::from_millis(expires_at.saturating_sub(steps.now));
+            steps.retention.since_promise(expires_in)
+        });
+        let dead = self.dead.range((layer, FIRST_KEY)..);
+        let dead = dead.take_while(|(of, _)| *of == layer);
+        let dead = dead.filter(|(_, key)| {
+            let record = self.records.get(key);
+            record.is_some_and(|record| steps.now < record.expires_at)
+        });
+        Backlog::new(up_to_most(promised), oldest, up_to_most(dead))
     }
 
     fn write(&mut self, record: Option<Record>) {
@@ -274,9 +293,12 @@ impl Book {
         share.records += 1;
         share.bytes += places.bytes;
         match places.takeable_at {
-            Some(due_at) => self.due.insert((key.layer(), due_at, key)),
+            Some(due_at) => {
+                self.promised.insert((key.layer(), places.expires_at, key));
+                self.due.insert((key.layer(), due_at, key))
+            }
             None if places.is_dead => {
-                self.dead.insert(key);
+                self.dead.insert((key.layer(), key));
                 share.dead.insert((places.due_at, key))
             }
             None => share.idle.insert((places.expires_at, key)),
@@ -289,9 +311,12 @@ impl Book {
         share.records -= 1;
         share.bytes -= places.bytes;
         match places.takeable_at {
-            Some(due_at) => self.due.remove(&(key.layer(), due_at, key)),
+            Some(due_at) => {
+                self.promised.remove(&(key.layer(), places.expires_at, key));
+                self.due.remove(&(key.layer(), due_at, key))
+            }
             None if places.is_dead => {
-                self.dead.remove(&key);
+                self.dead.remove(&(key.layer(), key));
                 share.dead.remove(&(places.due_at, key))
             }
             None => share.idle.remove(&(places.expires_at, key)),
@@ -306,6 +331,11 @@ impl Book {
             }
         }
     }
+}
+
+/// How many there are, at most [`Backlog::MOST`].
+fn up_to_most(items: impl Iterator) -> u64 {
+    (0..Backlog::MOST).zip(items).map(|_| 1).sum()
 }
 
 /// Copies bytes, which may be part of a larger buffer that a record would keep
@@ -437,5 +467,9 @@ impl Ledger for MemoryLedger {
 
     fn revive(&self, key: DeliveryKey) -> BoxFuture<'_, Result<Revival, LedgerError>> {
         self.step(key, Steps::revive)
+    }
+
+    fn backlog(&self, layer: Name) -> BoxFuture<'_, Result<Backlog, LedgerError>> {
+        Box::pin(async move { Ok(self.with(|book, steps| book.backlog(layer, steps))) })
     }
 }

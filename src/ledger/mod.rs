@@ -76,6 +76,7 @@
 //! it, and [`Lease::run`] tells that it is not the first.
 
 mod arc;
+mod backlog;
 mod dead;
 mod error;
 mod key_text;
@@ -93,6 +94,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+pub use self::backlog::Backlog;
 pub use self::dead::{DeadDelivery, DeadPage, Death, Revival};
 pub use self::error::LedgerError;
 pub use self::key_text::ParseDeliveryKeyError;
@@ -243,4 +245,8 @@ pub trait Ledger: fmt::Debug + Send + Sync + 'static {
     /// No lease from before is valid. The numbers of the runs continue, and
     /// [`Taken::revived_after`] says where the count for the limit of runs begins anew.
     fn revive(&self, key: DeliveryKey) -> BoxFuture<'_, Result<Revival, LedgerError>>;
+
+    /// Counts this layer's promised and dead deliveries: for metrics. Each process that
+    /// [recovers](crate::DeliverOnceLayer::recover) asks for it every 15 seconds.
+    fn backlog(&self, layer: Name) -> BoxFuture<'_, Result<Backlog, LedgerError>>;
 }

@@ -41,6 +41,11 @@ impl Retention {
     pub const fn callback(&self) -> Duration {
         self.callback
     }
+
+    /// How long ago a delivery was promised whose record expires after this time.
+    pub(crate) fn since_promise(self, expires_in: Duration) -> Duration {
+        (self.callback + self.finished).saturating_sub(expires_in)
+    }
 }
 
 /// 24 hours for answers, and 8 days for callbacks, as in ConductorOne.

@@ -9,6 +9,7 @@ use metrics::{
 };
 
 use super::attempt::Attempt;
+use super::backlog::LayerBacklog;
 use super::callback::CallbackAttempt;
 use super::keys::{KeyFetch, TenantKeys};
 use super::observer::Observer;
@@ -33,6 +34,9 @@ const CALLBACK_ATTEMPTS: &str = "c1_webhook_callback_attempts_total";
 const CALLBACK_DURATION: &str = "c1_webhook_callback_duration_seconds";
 const STORE_STEPS: &str = "c1_webhook_store_steps_total";
 const STORE_DURATION: &str = "c1_webhook_store_duration_seconds";
+const PROMISES_OPEN: &str = "c1_webhook_promises_open";
+const OLDEST_PROMISE: &str = "c1_webhook_oldest_promise_timestamp_seconds";
+const DEAD_DELIVERIES: &str = "c1_webhook_dead_deliveries";
 const KEY_FETCHES: &str = "c1_webhook_key_fetches_total";
 const KEY_FETCH_DURATION: &str = "c1_webhook_key_fetch_duration_seconds";
 const KEYS: &str = "c1_webhook_keys";
@@ -128,6 +132,20 @@ impl Observer for Metrics {
         histogram!(STORE_DURATION, "store" => store, "step" => step.step).record(step.duration);
     }
 
+    fn backlog(&self, backlog: &LayerBacklog<'_>) {
+        describe();
+        let layer = || backlog.layer.to_owned();
+        let backlog = backlog.backlog;
+        let promised_at = |age| SystemTime::now().checked_sub(age);
+        let oldest = backlog
+            .oldest()
+            .and_then(promised_at)
+            .map_or(0.0, timestamp);
+        gauge!(PROMISES_OPEN, "layer" => layer()).set(number(backlog.promised()));
+        gauge!(OLDEST_PROMISE, "layer" => layer()).set(oldest);
+        gauge!(DEAD_DELIVERIES, "layer" => layer()).set(number(backlog.dead()));
+    }
+
     fn key_fetch(&self, fetch: &KeyFetch<'_>) {
         describe();
         let result = fetch.result.as_str();
@@ -140,9 +158,7 @@ impl Observer for Metrics {
         let tenant = || shared(keys.tenant);
         for algorithm in Algorithm::ALL {
             let usable = (keys.health().keys.iter()).filter(|key| key.algorithm == algorithm);
-            // At most 64.
-            #[allow(clippy::cast_precision_loss)]
-            let usable = usable.count() as f64;
+            let usable = number(usable.count().try_into().unwrap_or(u64::MAX));
             gauge!(KEYS, "tenant" => tenant(), "algorithm" => algorithm.as_str()).set(usable);
         }
         for (name, at) in [
@@ -155,6 +171,12 @@ impl Observer for Metrics {
             }
         }
     }
+}
+
+/// Exact up to 2^53.
+#[allow(clippy::cast_precision_loss)]
+fn number(count: u64) -> f64 {
+    count as f64
 }
 
 /// In seconds since 1970.
@@ -204,6 +226,12 @@ fn describe() {
         describe_histogram!(CALLBACK_DURATION, Unit::Seconds, text);
         describe_counter!(STORE_STEPS, "Steps of the ledger and the replay store.");
         describe_histogram!(STORE_DURATION, Unit::Seconds, "The time of such a step.");
+        let text = "Deliveries that were answered 202, and are neither called back nor dead.";
+        describe_gauge!(PROMISES_OPEN, text);
+        let text = "When the oldest of them was answered 202; 0 if there is none.";
+        describe_gauge!(OLDEST_PROMISE, Unit::Seconds, text);
+        let text = "Deliveries that were answered 202, and then given up.";
+        describe_gauge!(DEAD_DELIVERIES, text);
         describe_counter!(KEY_FETCHES, "Fetches of a tenant's keys.");
         describe_histogram!(
             KEY_FETCH_DURATION,

@@ -85,6 +85,9 @@
 //! | `c1_webhook_callback_duration_seconds` | histogram | `result` | the time of such an attempt |
 //! | `c1_webhook_store_steps_total` | counter | `store`, `step`, `result` | steps of the `ledger` and the `replay_store`: `replied`, `failed`, `dropped` (not awaited any longer) |
 //! | `c1_webhook_store_duration_seconds` | histogram | `store`, `step` | the time of a step |
+//! | `c1_webhook_promises_open` | gauge | `layer` | deliveries that were answered 202, and are neither called back nor dead: up to 10,000 |
+//! | `c1_webhook_oldest_promise_timestamp_seconds` | gauge | `layer` | when the oldest of them was answered 202; 0 if there is none |
+//! | `c1_webhook_dead_deliveries` | gauge | `layer` | deliveries that were answered 202, and then given up: up to 10,000 |
 //! | `c1_webhook_key_fetches_total` | counter | `tenant`, `result` | fetches of a tenant's keys: `changed` (or the first), `unchanged`, `failed` |
 //! | `c1_webhook_key_fetch_duration_seconds` | histogram | `result` | the time of such a fetch |
 //! | `c1_webhook_keys` | gauge | `tenant`, `algorithm` | usable keys: `RS256`, `ES256`, `EdDSA`; all 0 if there is no set in use |
@@ -96,8 +99,15 @@
 //! has signed the request; `event` is the name of a known event without
 //! `c1.webhooks.v1.Payload`, `other` for another one, or empty; `status` is empty if there
 //! was no answer; `code` is one of [`RejectionKind`](crate::RejectionKind)'s. Timestamps are
-//! in seconds since 1970; one is missing until the first fetch, and for keys that never
-//! change. Those metrics are of a [`JwksCache`](crate::keys::JwksCache); a
+//! in seconds since 1970.
+//!
+//! Promised and dead deliveries are in the ledger, which many processes may share: each of
+//! them that [recovers](crate::DeliverOnceLayer::recover) reports the same numbers every 15
+//! seconds, so take their maximum, not their sum. `layer` is the name that
+//! [`ledger`](crate::DeliverOnceBuilder::ledger) gives the layer, by default empty.
+//!
+//! A timestamp of keys is missing until the first fetch, and for keys that never
+//! change. The metrics of keys are of a [`JwksCache`](crate::keys::JwksCache); a
 //! [`KeySource`](crate::keys::KeySource) of your own reports them if it implements
 //! [`observe`](crate::keys::KeySource::observe). Install the recorder before you build the
 //! layers: what is known by then is reported then.
@@ -128,7 +138,8 @@
 //! spans `webhook.run` and `webhook.callback`. "callback is retried" and "callback failed
 //! permanently" say what ConductorOne answered. A delivery "is given up" after its last run
 //! or its callback's deadline, with the reason, and can be
-//! [revived](crate::ledger::Ledger::revive). If the process that promised it has ended, its
+//! [revived](crate::ledger::Ledger::revive): `c1_webhook_dead_deliveries` counts these, and
+//! `c1_webhook_oldest_promise_timestamp_seconds` says how long the others have waited. If the process that promised it has ended, its
 //! work is resumed only where [`recover`](crate::DeliverOnceLayer::recover) runs: the log
 //! warns of a promise without it.
 //!
@@ -136,6 +147,7 @@
 //! and `c1.remedy` where to look. ConductorOne repeats each attempt up to 50 times.
 
 mod attempt;
+mod backlog;
 mod burst;
 mod callback;
 mod keys;
@@ -149,6 +161,7 @@ mod store;
 
 pub(crate) use self::attempt::Handling;
 pub use self::attempt::{Attempt, How};
+pub use self::backlog::LayerBacklog;
 pub(crate) use self::burst::Burst;
 pub use self::callback::{CallbackAttempt, CallbackResult};
 pub use self::keys::{KeyFetch, TenantKeys};

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::attempt::Attempt;
+use super::backlog::LayerBacklog;
 use super::callback::CallbackAttempt;
 use super::keys::{KeyFetch, TenantKeys};
 use super::request::Wait;
@@ -91,6 +92,12 @@ pub trait Observer: fmt::Debug + Send + Sync + 'static {
         let _ = step;
     }
 
+    /// What the ledger has to do for a layer: every 15 seconds, from where
+    /// [`DeliverOnceLayer::recover`](crate::DeliverOnceLayer::recover) runs.
+    fn backlog(&self, backlog: &LayerBacklog<'_>) {
+        let _ = backlog;
+    }
+
     /// A fetch of a tenant's keys has ended.
     fn key_fetch(&self, fetch: &KeyFetch<'_>) {
         let _ = fetch;
@@ -138,6 +145,10 @@ impl<T: Observer + ?Sized> Observer for Arc<T> {
 
     fn store(&self, step: &StoreStep) {
         (**self).store(step);
+    }
+
+    fn backlog(&self, backlog: &LayerBacklog<'_>) {
+        (**self).backlog(backlog);
     }
 
     fn key_fetch(&self, fetch: &KeyFetch<'_>) {
@@ -204,6 +215,10 @@ impl Observers {
 
     pub(crate) fn store(&self, step: &StoreStep) {
         self.tell(|observer| observer.store(step));
+    }
+
+    pub(crate) fn backlog(&self, backlog: &LayerBacklog<'_>) {
+        self.tell(|observer| observer.backlog(backlog));
     }
 
     pub(super) fn key_fetch(&self, fetch: &KeyFetch<'_>) {

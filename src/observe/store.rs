@@ -10,8 +10,8 @@ use tokio::time::Instant;
 use super::observer::Observers;
 use crate::future::BoxFuture;
 use crate::ledger::{
-    Claimed, DeadPage, Death, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError, Name, Owner,
-    Posted, RecordedAnswer, Revival, Standing, Taken,
+    Backlog, Claimed, DeadPage, Death, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError,
+    Name, Owner, Posted, RecordedAnswer, Revival, Standing, Taken,
 };
 use crate::replay::{Claim, ReplayStore, ReplayStoreError, TokenId};
 
@@ -201,6 +201,7 @@ impl Ledger for Observed<dyn Ledger> {
         bury(lease: Lease, death: Death) -> Hold;
         dead(after: Option<DeliveryKey>) -> DeadPage;
         revive(key: DeliveryKey) -> Revival;
+        backlog(layer: Name) -> Backlog;
     }
 }
 

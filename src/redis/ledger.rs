@@ -13,8 +13,8 @@ use super::store::{Store, TIME_LIMIT, describe, is_full, millis};
 use super::{keys, reply};
 use crate::future::BoxFuture;
 use crate::ledger::{
-    Claimed, DeadPage, Death, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError, Name, Owner,
-    Posted, RecordedAnswer, Retention, Revival, Standing, Taken,
+    Backlog, Claimed, DeadPage, Death, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError,
+    Name, Owner, Posted, RecordedAnswer, Retention, Revival, Standing, Taken,
 };
 
 static CLAIM: Script = script!("time", "record", "claim");
@@ -32,6 +32,7 @@ static CALLED_BACK: Script = script!("time", "record", "lease", "called_back");
 static BURY: Script = script!("time", "record", "ended", "lease", "bury");
 static DEAD: Script = script!("time", "ended", "dead");
 static DEATHS: Script = script!("time", "deaths");
+static BACKLOG: Script = script!("time", "ended", "backlog");
 static REVIVE: Script = script!("time", "record", "revive");
 
 /// The pause before a due delivery is examined again that could not be taken: its
@@ -258,6 +259,26 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisLedger<C> {
         Ok(DeadPage::new(read.collect(), Some(next)))
     }
 
+    async fn backlog_of(&self, layer: Name) -> Result<Backlog, LedgerError> {
+        let (mut promised, mut dead, mut first) = (0, 0, None);
+        for number in 0..keys::SHARDS {
+            let shard = Shard::new(&self.store.prefix, number, layer);
+            let keys = [&*shard.ends, &*shard.dead, &*shard.dead_ends];
+            let counts: Vec<Bytes> = self
+                .run(&BACKLOG, &keys, &[format!("{layer:?}").as_bytes()])
+                .await?;
+            let (more, more_dead, expires_in) = reply::counts(&counts)?;
+            promised += more;
+            dead += more_dead;
+            first = first.into_iter().chain(expires_in).min();
+        }
+        Ok(Backlog::new(
+            promised.min(Backlog::MOST),
+            first.map(|expires_in| self.retention.since_promise(expires_in)),
+            dead.min(Backlog::MOST),
+        ))
+    }
+
     async fn resume_now(
         &self,
         key: DeliveryKey,
@@ -409,5 +430,9 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Ledger for RedisLedger<C
             let word: Bytes = self.step(&REVIVE, key, &[]).await?;
             reply::revival(&word)
         })
+    }
+
+    fn backlog(&self, layer: Name) -> BoxFuture<'_, Result<Backlog, LedgerError>> {
+        Box::pin(self.backlog_of(layer))
     }
 }

@@ -117,6 +117,18 @@ pub(super) fn revival(word: &[u8]) -> Result<Revival, LedgerError> {
     }
 }
 
+/// How many deliveries are promised, how many are dead, and in what time the record of
+/// the first promised one expires.
+pub(super) fn counts(items: &[Bytes]) -> Result<(u64, u64, Option<Duration>), LedgerError> {
+    let [promised, dead, expires_in] = items else {
+        return Err(unreadable());
+    };
+    let has_one = !expires_in.is_empty();
+    let expires_in = has_one.then(|| number(expires_in)).transpose()?;
+    let expires_in = expires_in.map(Duration::from_millis);
+    Ok((number(promised)?, number(dead)?, expires_in))
+}
+
 fn answer(status: &Bytes, document: &Bytes) -> Result<RecordedAnswer, LedgerError> {
     Ok(RecordedAnswer::new(number(status)?, document.clone()))
 }

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::{Instant, advance};
-use tower_conductorone::ledger::record::{Change, Listed, RecordStore, Step, Stored, Write};
+use tower_conductorone::ledger::record::{
+    Change, Counts, Listed, RecordStore, Step, Stored, Write,
+};
 use tower_conductorone::ledger::{
     Claimed, Death, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError, Name, Owner, Posted,
     RecordedAnswer, Retention, Revival, Standing,
@@ -136,6 +138,17 @@ impl RecordStore for Table {
         dead.sort_unstable();
         dead.truncate(7);
         Ok(dead)
+    }
+
+    async fn counts(&self, layer: Name) -> Result<Counts, LedgerError> {
+        let rows = self.rows.lock().expect("no panic");
+        let mut counts = Counts::default();
+        for (key, (_, row)) in rows.iter() {
+            if key.layer() == layer {
+                counts.add(row, self.now());
+            }
+        }
+        Ok(counts)
     }
 
     fn retention(&self) -> Retention {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
@@ -13,6 +13,7 @@ use support::callback::{Script, builder as callbacks, own_url, status};
 use support::{DOMAIN, builder, clock, now};
 use tokio::time::sleep;
 use tower::{Layer as _, ServiceExt, service_fn};
+use tower_conductorone::ledger::MemoryLedger;
 use tower_conductorone::observe::{
     Attempt, CallbackAttempt, Observer, RunEnd, RunStart, StoreStep,
 };
@@ -111,6 +112,79 @@ async fn one_that_waits() {
     assert!(answers.0.is_ok() && answers.1.is_ok());
 }
 
+/// A delivery that is promised 25 s after its arrival; a minute after that, something is
+/// done.
+async fn one_that_is_promised(a_minute_later: impl AsyncFnOnce()) {
+    let tenant = FakeTenant::new(DOMAIN);
+    let client = callbacks().post(Script::new([status(200)]));
+    let once = DeliverOnceLayer::builder()
+        .ledger("provisioning", MemoryLedger::default())
+        .callbacks(client.build().expect("good"))
+        .build()
+        .expect("good");
+    let slow = service_fn(async |_: Request<Full<Bytes>>| {
+        sleep(Duration::from_secs(3600)).await;
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(COMPLETE)))
+    });
+    let recovers = tokio::spawn(once.recover(slow));
+    let receiver = builder(&tenant).build().expect("good");
+    let receiver = receiver.layer(once.layer(slow));
+    let answer = receiver.oneshot(delivery(&tenant).request()).await;
+    assert_eq!(answer.expect("infallible").status(), StatusCode::ACCEPTED);
+    sleep(Duration::from_secs(60)).await;
+    a_minute_later().await;
+    sleep(Duration::from_secs(3600)).await;
+    assert!(once.drain().await.is_complete());
+    recovers.await.expect("no panic");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_open_promises_and_the_age_of_the_oldest_are_measured() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let gauges = || {
+        let taken = taken(&snapshotter);
+        let names = [
+            "promises_open",
+            "oldest_promise_timestamp_seconds",
+            "dead_deliveries",
+        ];
+        names.map(|name| {
+            match taken
+                .get(&format!("c1_webhook_{name}"))
+                .map(|values| &values[..])
+            {
+                Some([(layer, DebugValue::Gauge(value))]) if layer == "layer=provisioning" => {
+                    value.into_inner()
+                }
+                other => panic!("{name}: {other:?}"),
+            }
+        })
+    };
+    let unix_time = || {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        since.expect("a clock").as_secs_f64()
+    };
+    let began = unix_time();
+    one_that_is_promised(async || {
+        let [open, oldest, dead] = gauges();
+        assert!(
+            (open - 1.0).abs() < 0.1 && dead.abs() < 0.1,
+            "{open} {dead}"
+        );
+        // It was measured at most 15 s ago, on a clock that stands still beside the wall's.
+        let (at_least, at_most) = (began - oldest, unix_time() - oldest);
+        assert!(
+            at_most >= 45.0 && at_least <= 60.0,
+            "{at_least} to {at_most}"
+        );
+    })
+    .await;
+    let nothing = gauges();
+    assert!(nothing.iter().all(|value| value.abs() < 0.1), "{nothing:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_is_emitted_is_what_the_table_in_the_docs_says() {
     let recorder = DebuggingRecorder::new();
@@ -118,6 +192,7 @@ async fn what_is_emitted_is_what_the_table_in_the_docs_says() {
     let _recording = metrics::set_default_local_recorder(&recorder);
     one_of_each(Noted::default()).await;
     one_that_waits().await;
+    one_that_is_promised(async || {}).await;
 
     let mut emitted = BTreeSet::new();
     for (name, values) in taken(&snapshotter) {

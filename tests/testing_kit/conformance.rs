@@ -11,7 +11,7 @@ use tokio::task::yield_now;
 use tokio::time::advance;
 use tower_conductorone::BoxFuture;
 use tower_conductorone::ledger::{
-    Claimed, DeadPage, Death, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError,
+    Backlog, Claimed, DeadPage, Death, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError,
     MemoryLedger, Name, Owner, Posted, RecordedAnswer, Revival, Standing, Taken, Work,
 };
 use tower_conductorone::replay::{
@@ -75,9 +75,12 @@ enum LedgerFault {
     PagesAreCutShort,
     RevivalsAreIgnored,
     RevivedRunsAreCountedOn,
+    LayersAreCountedTogether,
+    PromisesAgeFromTheirLastStep,
+    TheDeadAreNotCounted,
 }
 
-const LEDGER_FAULTS: [LedgerFault; 25] = [
+const LEDGER_FAULTS: [LedgerFault; 28] = [
     LedgerFault::ClaimsInTwoSteps,
     LedgerFault::ForgetsWhoClaimed,
     LedgerFault::LeasesEndNever,
@@ -103,6 +106,9 @@ const LEDGER_FAULTS: [LedgerFault; 25] = [
     LedgerFault::PagesAreCutShort,
     LedgerFault::RevivalsAreIgnored,
     LedgerFault::RevivedRunsAreCountedOn,
+    LedgerFault::LayersAreCountedTogether,
+    LedgerFault::PromisesAgeFromTheirLastStep,
+    LedgerFault::TheDeadAreNotCounted,
 ];
 
 #[test]
@@ -319,6 +325,24 @@ impl Ledger for WeakLedger {
             LedgerFault::RevivalsAreIgnored => Box::pin(async { Ok(Revival::Revived) }),
             _ => self.memory.revive(key),
         }
+    }
+
+    fn backlog(&self, layer: Name) -> Reply<'_, Backlog> {
+        Box::pin(async move {
+            let backlog = self.memory.backlog(layer).await?;
+            let (promised, oldest, dead) = (backlog.promised(), backlog.oldest(), backlog.dead());
+            Ok(match self.fault {
+                LedgerFault::LayersAreCountedTogether => {
+                    let other = self.memory.backlog(Name::of("another")).await?;
+                    Backlog::new(promised, oldest, dead + other.dead())
+                }
+                LedgerFault::PromisesAgeFromTheirLastStep => {
+                    Backlog::new(promised, oldest.map(|_| Duration::ZERO), dead)
+                }
+                LedgerFault::TheDeadAreNotCounted => Backlog::new(promised, oldest, 0),
+                _ => backlog,
+            })
+        })
     }
 }
 

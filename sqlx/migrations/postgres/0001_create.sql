@@ -23,7 +23,7 @@ CREATE TABLE IF NOT EXISTS c1_deliveries (
     revision     bigint NOT NULL
 -- Room for the new versions of rows beside the old ones (heap-only tuples).
 ) WITH (fillfactor = 85);
-CREATE INDEX IF NOT EXISTS c1_deliveries_due ON c1_deliveries (layer, due_at)
+CREATE INDEX IF NOT EXISTS c1_deliveries_due ON c1_deliveries (layer, due_at, expires_at)
     WHERE listed = 'promised';
 CREATE INDEX IF NOT EXISTS c1_deliveries_dead ON c1_deliveries (delivery_key)
     WHERE listed = 'dead';

@@ -23,7 +23,7 @@ CREATE TABLE IF NOT EXISTS c1_deliveries (
     -- New with each change.
     revision     INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX IF NOT EXISTS c1_deliveries_due ON c1_deliveries (layer, due_at)
+CREATE INDEX IF NOT EXISTS c1_deliveries_due ON c1_deliveries (layer, due_at, expires_at)
     WHERE listed = 'promised';
 CREATE INDEX IF NOT EXISTS c1_deliveries_dead ON c1_deliveries (delivery_key)
     WHERE listed = 'dead';

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use super::{RecordStore, Step};
 use crate::future::BoxFuture;
 use crate::ledger::{
-    Claimed, DeadPage, Death, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError, Name, Owner,
-    Posted, RecordedAnswer, Revival, Standing, Taken,
+    Backlog, Claimed, DeadPage, Death, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError,
+    Name, Owner, Posted, RecordedAnswer, Revival, Standing, Taken,
 };
 
 /// The most due records that one take passes over: others took them meanwhile, or they
@@ -103,6 +103,10 @@ impl<S: RecordStore> Ledger for S {
 
     fn revive(&self, key: DeliveryKey) -> BoxFuture<'_, Result<Revival, LedgerError>> {
         Box::pin(self.step(Step::revive(self.retention(), key)))
+    }
+
+    fn backlog(&self, layer: Name) -> BoxFuture<'_, Result<Backlog, LedgerError>> {
+        Box::pin(async move { Ok(self.counts(layer).await?.backlog(self.retention())) })
     }
 }
 

@@ -9,7 +9,7 @@
 //! use std::sync::{Mutex, PoisonError};
 //! use std::time::Instant;
 //!
-//! use tower_conductorone::ledger::record::{Listed, RecordStore, Step, Stored};
+//! use tower_conductorone::ledger::record::{Counts, Listed, RecordStore, Step, Stored};
 //! use tower_conductorone::ledger::{DeliveryKey, LedgerError, Name};
 //!
 //! #[derive(Debug)]
@@ -66,6 +66,17 @@
 //!         dead.truncate(100);
 //!         Ok(dead)
 //!     }
+//!
+//!     async fn counts(&self, layer: Name) -> Result<Counts, LedgerError> {
+//!         let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+//!         let now = self.now();
+//!         let mut counts = Counts::default();
+//!         let of_layer = records.iter().filter(|(key, _)| key.layer() == layer);
+//!         for (_, stored) in of_layer {
+//!             counts.add(stored, now);
+//!         }
+//!         Ok(counts)
+//!     }
 //! }
 //! # #[cfg(feature = "testing")]
 //! # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
@@ -78,7 +89,8 @@
 //!
 //! A store has two more duties: it deletes records some time after they
 //! [expire](Stored::expires_at), and its [`due`](RecordStore::due) must be fast, by an
-//! index over [`listed`](Stored::listed) and [`due_at`](Stored::due_at).
+//! index over [`listed`](Stored::listed) and [`due_at`](Stored::due_at). One over `listed`
+//! and `expires_at` makes its [`counts`](RecordStore::counts) fast.
 //!
 //! # What is stored
 //!
@@ -120,12 +132,14 @@ mod stored;
 use std::fmt;
 
 #[cfg(doc)]
+use super::Backlog;
+#[cfg(doc)]
 use super::Ledger;
 use super::{DeliveryKey, LedgerError, Name, Retention};
 
 pub use self::change::{Change, Write};
 pub use self::step::{Guess, Step};
-pub use self::stored::{Listed, Stored};
+pub use self::stored::{Counts, Listed, Stored};
 
 /// A store of records that is used as a [`Ledger`]. See the [module](self).
 ///
@@ -160,6 +174,11 @@ pub trait RecordStore: fmt::Debug + Send + Sync + 'static {
         &self,
         after: Option<DeliveryKey>,
     ) -> impl Future<Output = Result<Vec<DeliveryKey>, LedgerError>> + Send;
+
+    /// Counts this layer's records that have not expired: the [promised](Listed::Promised)
+    /// ones, and the [dead](Listed::Dead) ones. For metrics, four times a minute: count no
+    /// more than [`Backlog::MOST`].
+    fn counts(&self, layer: Name) -> impl Future<Output = Result<Counts, LedgerError>> + Send;
 
     /// How long records are kept. Default: [`Retention::default`].
     fn retention(&self) -> Retention {

@@ -1,11 +1,12 @@
 use std::fmt;
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::state_text::{PostedName, StageName, State, Unread, VERSION};
 use crate::ledger::reply::Redacted;
 use crate::ledger::state::{Dead, LONGEST, Promise, Record, Stage, millis};
-use crate::ledger::{Death, DeliveryKey, Lease, Owner, Posted, RecordedAnswer, Retention};
+use crate::ledger::{Backlog, Death, DeliveryKey, Lease, Owner, Posted, RecordedAnswer, Retention};
 
 /// One delivery's record, as a store keeps it.
 ///
@@ -37,6 +38,48 @@ pub enum Listed {
     Promised,
     /// Given up: [`dead_keys`](super::RecordStore::dead_keys) finds it.
     Dead,
+}
+
+/// How many records of a layer are [listed](Stored::listed), and have not expired.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counts {
+    /// The [promised](Listed::Promised) ones.
+    pub promised: u64,
+    /// The time until the first of them expires, `None` if there is none: those that were
+    /// promised first expire first.
+    pub first_expires_in: Option<Duration>,
+    /// The [dead](Listed::Dead) ones.
+    pub dead: u64,
+}
+
+impl Counts {
+    /// Counts a record, unless it has expired.
+    pub fn add(&mut self, stored: &Stored, now: u64) {
+        if stored.expires_at <= now {
+            return;
+        }
+        match stored.listed {
+            Some(Listed::Promised) => {
+                let expires_in = Duration::from_millis(stored.expires_at - now);
+                let first = self.first_expires_in.unwrap_or(expires_in);
+                self.first_expires_in = Some(first.min(expires_in));
+                self.promised += 1;
+            }
+            Some(Listed::Dead) => self.dead += 1,
+            None => {}
+        }
+    }
+
+    pub(super) fn backlog(self, retention: Retention) -> Backlog {
+        let oldest = self.first_expires_in;
+        let oldest = oldest.map(|expires_in| retention.since_promise(expires_in));
+        Backlog::new(
+            self.promised.min(Backlog::MOST),
+            oldest,
+            self.dead.min(Backlog::MOST),
+        )
+    }
 }
 
 /// The secrets that a step reads. The others may be left out.

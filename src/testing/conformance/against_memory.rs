@@ -144,7 +144,9 @@ async fn take_step(
             let page = ledger.dead(None).await?;
             let dead = page.deliveries.into_iter();
             let dead = dead.map(|dead| (dead.key, dead.run, dead.death, dead.has_answer));
-            format!("{:?}", dead.collect::<Vec<_>>())
+            let backlog = ledger.backlog(Name::NONE).await?;
+            let counts = (backlog.promised(), backlog.dead());
+            format!("{:?} {counts:?}", dead.collect::<Vec<_>>())
         }
         Step::Revive => format!("{:?}", ledger.revive(key(1)).await?),
     };

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::trial::Test;
-use super::{Rule, against_memory, callback, dead, deduplication};
+use super::{Rule, against_memory, backlog, callback, dead, deduplication};
 use crate::ledger::Ledger;
 
 /// Tests all rules of a [`Ledger`], except for how long it keeps its records.
@@ -46,6 +46,7 @@ pub async fn ledger<L: Ledger>(make: impl AsyncFn() -> L, pass: impl AsyncFn(Dur
         "a revived delivery runs again" => dead::run_again;
         "a revived delivery's answer is posted again" => dead::post_again;
         "each dead delivery is in one page" => dead::pages;
+        "promised and dead deliveries are counted" => backlog::counted, &pass;
         "each step belongs to its state" => callback::wrong_state;
         "promised work waits out its pause" => callback::time, &pass;
     }

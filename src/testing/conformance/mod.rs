@@ -19,6 +19,7 @@
 //! ```
 
 mod against_memory;
+mod backlog;
 mod callback;
 mod dead;
 mod deduplication;

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tokio::time::{advance, sleep};
 use tower_conductorone::BoxFuture;
 use tower_conductorone::ledger::{
-    Claimed, DeadPage, Death, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError,
+    Backlog, Claimed, DeadPage, Death, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError,
     MemoryLedger, Name, Owner, Posted, RecordedAnswer, Revival, Standing, Taken,
 };
 
@@ -207,5 +207,13 @@ impl Ledger for Shared {
 
     fn revive(&self, key: DeliveryKey) -> BoxFuture<'_, Result<Revival, LedgerError>> {
         self.step(|ledger| ledger.revive(key))
+    }
+
+    /// Is no step of a delivery: it is not counted, and no trouble waits for it.
+    fn backlog(&self, layer: Name) -> BoxFuture<'_, Result<Backlog, LedgerError>> {
+        if self.is_down.load(Ordering::SeqCst) {
+            return Box::pin(async { Err(LedgerError::new("out of reach")) });
+        }
+        self.ledger.backlog(layer)
     }
 }
