@@ -112,6 +112,9 @@
 //! [`observe`](crate::keys::KeySource::observe). Install the recorder before you build the
 //! layers: what is known by then is reported then.
 //!
+//! Alert rules for Prometheus and a dashboard for Grafana are in `examples/observability`
+//! of the repository.
+//!
 //! For metrics of your own, set an [`Observer`] in the builders.
 //!
 //! # Questions of a night

@@ -10,6 +10,7 @@
 //! front of it terminates TLS. It grants every request: use it as a starting point.
 //!
 //! With `--metrics-listen`, `GET /metrics` on that address gives its metrics to Prometheus.
+//! `examples/observability` has alert rules and a dashboard.
 //!
 //! On SIGTERM or SIGINT it answers open requests and finishes accepted work,
 //! callbacks included, within `--drain-ms`. On a second signal it stops at once.

@@ -21,10 +21,10 @@ const PROVISION: &str = EVENTS[1];
 const HTTP1: Protocol = Protocol::Http1;
 
 /// A folder for a SQLite file, which is deleted after its test.
-struct Folder(PathBuf);
+pub(crate) struct Folder(PathBuf);
 
 impl Folder {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static MADE: AtomicU32 = AtomicU32::new(0);
         let number = MADE.fetch_add(1, Ordering::Relaxed);
         let name = format!("c1-receiver-{}-{number}", std::process::id());
@@ -37,7 +37,7 @@ impl Folder {
         self.0.join("hooks.db")
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("sqlite://{}", self.file().display())
     }
 }

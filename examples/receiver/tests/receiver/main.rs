@@ -2,12 +2,15 @@
 //! streams, a port and signals.
 #![cfg(unix)]
 
+mod alerts;
 mod attacks;
 mod databases;
 mod flags;
 mod metrics;
+mod observability;
 mod once;
 mod process;
+mod prometheus;
 mod readme;
 mod replicas;
 mod server;
