@@ -65,7 +65,8 @@ impl<S> DeliverOnce<S> {
 }
 
 /// The inner service gets the verified body, even if a layer in between has replaced the
-/// request's body.
+/// request's body. For one that takes another body than `Full<Bytes>`, see
+/// [a service with another body](crate::verify_webhook#a-service-with-another-body).
 impl<S, B, ReqBody> Service<Request<ReqBody>> for DeliverOnce<S>
 where
     S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + 'static,

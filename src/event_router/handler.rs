@@ -71,20 +71,21 @@ replies!(
 /// It takes the input alone, or also the [`DeliveryRun`] or the [`DeliveryHandle`]. The
 /// input is a [`Typed`] event, or the [`Webhook`](crate::Webhook) in a fallback. `A`
 /// stands for the arguments and is inferred. The trait is sealed.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a handler for `{I}`",
+    label = "not a handler",
+    note = "a handler is an async function from a `Typed` event (a fallback: from a `Webhook`), \
+            and from a `DeliveryRun` or a `DeliveryHandle` if it asks for one",
+    note = "it returns an `Outcome`, the `Typed` event's own reply, or a `Result` with one of them"
+)]
 pub trait EventHandler<I, A>: sealed::Handle<I, A> {}
 
+#[diagnostic::do_not_recommend]
 impl<H: sealed::Handle<I, A>, I, A> EventHandler<I, A> for H {}
 
 mod sealed {
     use super::{Answering, DeliveryHandle, DeliveryRun, Extensions, IntoOutcome};
 
-    #[diagnostic::on_unimplemented(
-        message = "`{Self}` is not a handler of an `EventRouter`",
-        label = "not a handler",
-        note = "a handler is an async function from a `Typed` event (a fallback: from a `Webhook`), \
-                and from a `DeliveryRun` or a `DeliveryHandle` if it asks for one, to an \
-                `Outcome`, the event's own reply, or a `Result` with one of them"
-    )]
     pub trait Handle<I, A>: Send + Sync + 'static {
         /// Calls the handler, unless it takes a part of the delivery and there is none.
         fn handle(&self, input: I, extensions: &Extensions) -> Option<Answering>;

@@ -61,6 +61,41 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # A service with another body
+//!
+//! The inner service gets a `Request<Full<Bytes>>`, whatever body the server has. axum's
+//! routers and [`EventRouter`](crate::EventRouter) take any body. A service that takes its
+//! own, such as tonic's, axum's, or an `UnsyncBoxBody` of http-body-util, needs one line.
+//! Without it the compiler says that it expected `Full<Bytes>`, or only that the trait
+//! bounds of `VerifyWebhook<…>` were not satisfied:
+//!
+//! ```
+//! # use std::convert::Infallible;
+//! # use bytes::Bytes;
+//! # use http::{Request, Response};
+//! # use http_body_util::Full;
+//! # use hyper::body::Incoming;
+//! use tonic::body::Body;
+//! use tower::{ServiceBuilder, ServiceExt};
+//! # use tower_conductorone::VerifyWebhookLayer;
+//!
+//! async fn handle(request: Request<Body>) -> Result<Response<Body>, Infallible> {
+//!     # let _ = request;
+//!     Ok(Response::new(Body::empty()))
+//! }
+//!
+//! # async fn receive(verify: VerifyWebhookLayer, request: Request<Incoming>) {
+//! let service = ServiceBuilder::new()
+//!     .layer(verify) // and DeliverOnceLayer
+//!     .map_request(|request: Request<Full<Bytes>>| request.map(Body::new))
+//!     .service_fn(handle);
+//! # let Ok(_) = service.oneshot(request).await;
+//! # }
+//! # let _ = receive;
+//! ```
+//!
+//! The response's body may be any that the server takes: see [`ResponseBody`].
 
 mod body;
 mod builder;

@@ -45,6 +45,8 @@ impl<S> VerifyWebhook<S> {
     }
 }
 
+/// For an inner service that takes another body than `Full<Bytes>`, see
+/// [a service with another body](super#a-service-with-another-body).
 impl<S, B, ResBody> Service<Request<B>> for VerifyWebhook<S>
 where
     S: Service<Request<Full<Bytes>>, Response = Response<ResBody>> + Clone,
