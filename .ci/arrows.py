@@ -10,7 +10,7 @@ import sys
 
 # Innermost first.
 RINGS = [
-    "config_error domain error_chain excerpt future header http_client json random readable url",  # helpers
+    "config_error domain error_chain excerpt fill future header http_client json random readable url",  # helpers
     "callback clock event keys ledger replay",  # the typed model, and ports with defaults
     "observe rejection typed verify",  # the core
     "deliver_once event_router tenant verify_webhook",  # the Tower edge

@@ -124,6 +124,7 @@ mod error_chain;
 pub mod event;
 pub mod event_router;
 mod excerpt;
+mod fill;
 mod future;
 #[cfg(doc)]
 pub mod guide;

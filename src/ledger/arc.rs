@@ -6,8 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{
-    Backlog, Claimed, DeadPage, Death, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError,
-    Name, Owner, Posted, RecordedAnswer, Revival, Standing, Taken,
+    Backlog, Claimed, DeadPage, Death, DeliveryKey, Fill, Finished, Hold, Lease, Ledger,
+    LedgerError, Name, Owner, Posted, RecordedAnswer, Revival, Standing, Taken,
 };
 use crate::future::BoxFuture;
 
@@ -103,5 +103,9 @@ impl<L: Ledger + ?Sized> Ledger for Arc<L> {
 
     fn backlog(&self, layer: Name) -> BoxFuture<'_, Result<Backlog, LedgerError>> {
         (**self).backlog(layer)
+    }
+
+    fn fill(&self) -> Option<Fill> {
+        (**self).fill()
     }
 }

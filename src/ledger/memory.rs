@@ -10,8 +10,8 @@ use tokio::time::Instant;
 
 use super::state::{Millis, Record, Step, Steps, millis};
 use super::{
-    Backlog, Claimed, DeadPage, Death, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError,
-    Name, Owner, Posted, RecordedAnswer, Retention, Revival, Standing, Taken,
+    Backlog, Claimed, DeadPage, Death, DeliveryKey, Fill, Finished, Hold, Lease, Ledger,
+    LedgerError, Name, Owner, Posted, RecordedAnswer, Retention, Revival, Standing, Taken,
 };
 use crate::future::BoxFuture;
 
@@ -217,6 +217,14 @@ impl MemoryLedger {
             }
         }
         book.shares.get(&tenant)
+    }
+
+    fn fill_of(&self, share: &Share) -> Fill {
+        let by_bytes = (self.max_bytes as u128 * share.records as u128)
+            .checked_div(share.bytes as u128)
+            .and_then(|records| usize::try_from(records).ok());
+        let capacity = by_bytes.unwrap_or(usize::MAX).min(self.max_records);
+        Fill::new(share.records, capacity)
     }
 
     fn take_now(&self, layer: Name, owner: Owner, term: Duration) -> Option<Taken> {
@@ -471,5 +479,21 @@ impl Ledger for MemoryLedger {
 
     fn backlog(&self, layer: Name) -> BoxFuture<'_, Result<Backlog, LedgerError>> {
         Box::pin(async move { Ok(self.with(|book, steps| book.backlog(layer, steps))) })
+    }
+
+    /// That of the tenant whose share is the fullest. The limit of bytes counts as one of
+    /// records of the size that they have on average.
+    fn fill(&self) -> Option<Fill> {
+        Some(self.with(|book, _| {
+            let shares = book.shares.values().map(|share| self.fill_of(share));
+            let empty = Fill::new(0, self.max_records);
+            shares.fold(empty, |fullest, fill| {
+                if fill.is_fuller_than(fullest) {
+                    fill
+                } else {
+                    fullest
+                }
+            })
+        }))
     }
 }

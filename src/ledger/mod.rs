@@ -105,6 +105,7 @@ pub use self::reply::{Claimed, Finished, Hold, Posted, RecordedAnswer, Standing,
 pub use self::retention::{Retention, RetentionError};
 #[cfg(feature = "redis")]
 pub(crate) use self::state::millis;
+pub use crate::fill::Fill;
 use crate::future::BoxFuture;
 
 /// Keeps one record for each delivery. To build one on a database or another store,
@@ -249,4 +250,10 @@ pub trait Ledger: fmt::Debug + Send + Sync + 'static {
     /// Counts this layer's promised and dead deliveries: for metrics. Each process that
     /// [recovers](crate::DeliverOnceLayer::recover) asks for it every 15 seconds.
     fn backlog(&self, layer: Name) -> BoxFuture<'_, Result<Backlog, LedgerError>>;
+
+    /// How full it is, if it has a limit and can tell at once: for metrics. `None` by
+    /// default.
+    fn fill(&self) -> Option<Fill> {
+        None
+    }
 }

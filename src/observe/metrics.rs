@@ -15,7 +15,7 @@ use super::keys::{KeyFetch, TenantKeys};
 use super::observer::Observer;
 use super::request::Wait;
 use super::run::{RunEnd, RunStart};
-use super::store::StoreStep;
+use super::store::{StoreFill, StoreStep};
 use crate::event::EVENT_NAMES;
 use crate::keys::Algorithm;
 
@@ -34,6 +34,8 @@ const CALLBACK_ATTEMPTS: &str = "c1_webhook_callback_attempts_total";
 const CALLBACK_DURATION: &str = "c1_webhook_callback_duration_seconds";
 const STORE_STEPS: &str = "c1_webhook_store_steps_total";
 const STORE_DURATION: &str = "c1_webhook_store_duration_seconds";
+const STORE_RECORDS: &str = "c1_webhook_store_records";
+const STORE_CAPACITY: &str = "c1_webhook_store_capacity";
 const PROMISES_OPEN: &str = "c1_webhook_promises_open";
 const OLDEST_PROMISE: &str = "c1_webhook_oldest_promise_timestamp_seconds";
 const DEAD_DELIVERIES: &str = "c1_webhook_dead_deliveries";
@@ -132,6 +134,13 @@ impl Observer for Metrics {
         histogram!(STORE_DURATION, "store" => store, "step" => step.step).record(step.duration);
     }
 
+    fn store_fill(&self, fill: &StoreFill) {
+        let count = |count: usize| number(count.try_into().unwrap_or(u64::MAX));
+        let (store, fill) = (fill.store().as_str(), fill.fill());
+        gauge!(STORE_RECORDS, "store" => store).set(count(fill.records()));
+        gauge!(STORE_CAPACITY, "store" => store).set(count(fill.capacity()));
+    }
+
     fn backlog(&self, backlog: &LayerBacklog<'_>) {
         describe();
         let layer = || backlog.layer.to_owned();
@@ -226,6 +235,9 @@ fn describe() {
         describe_histogram!(CALLBACK_DURATION, Unit::Seconds, text);
         describe_counter!(STORE_STEPS, "Steps of the ledger and the replay store.");
         describe_histogram!(STORE_DURATION, Unit::Seconds, "The time of such a step.");
+        let text = "What a store with a limit has: of the tenant whose share is the fullest.";
+        describe_gauge!(STORE_RECORDS, text);
+        describe_gauge!(STORE_CAPACITY, "The most that it has room for.");
         let text = "Deliveries that were answered 202, and are neither called back nor dead.";
         describe_gauge!(PROMISES_OPEN, text);
         let text = "When the oldest of them was answered 202; 0 if there is none.";

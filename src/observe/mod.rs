@@ -85,6 +85,8 @@
 //! | `c1_webhook_callback_duration_seconds` | histogram | `result` | the time of such an attempt |
 //! | `c1_webhook_store_steps_total` | counter | `store`, `step`, `result` | steps of the `ledger` and the `replay_store`: `replied`, `failed`, `dropped` (not awaited any longer) |
 //! | `c1_webhook_store_duration_seconds` | histogram | `store`, `step` | the time of a step |
+//! | `c1_webhook_store_records` | gauge | `store` | what a store with a limit has, such as those in memory: of the tenant whose share is the fullest |
+//! | `c1_webhook_store_capacity` | gauge | `store` | the most that it has room for. The ledger in memory then replaces what has ended long ago; what finds no room is answered 503 |
 //! | `c1_webhook_promises_open` | gauge | `layer` | deliveries that were answered 202, and are neither called back nor dead: up to 10,000 |
 //! | `c1_webhook_oldest_promise_timestamp_seconds` | gauge | `layer` | when the oldest of them was answered 202; 0 if there is none |
 //! | `c1_webhook_dead_deliveries` | gauge | `layer` | deliveries that were answered 202, and then given up: up to 10,000 |
@@ -147,7 +149,9 @@
 //! warns of a promise without it.
 //!
 //! **503 again and again.** `c1.cause` tells which store or which keys could not be reached,
-//! and `c1.remedy` where to look. ConductorOne repeats each attempt up to 50 times.
+//! and `c1.remedy` where to look. ConductorOne repeats each attempt up to 50 times. A tenant
+//! whose `c1_webhook_keys` are all 0 has no keys in use. A store in memory is full if its
+//! `c1_webhook_store_records` have reached its `c1_webhook_store_capacity`.
 
 mod attempt;
 mod backlog;
@@ -174,4 +178,4 @@ pub(crate) use self::request::InFlight;
 pub use self::request::Wait;
 pub use self::run::{RunEnd, RunOutcome, RunStart};
 pub(crate) use self::span::{Subject, request_span, run_span};
-pub use self::store::{StoreKind, StoreResult, StoreStep};
+pub use self::store::{StoreFill, StoreKind, StoreResult, StoreStep};

@@ -9,7 +9,7 @@ use super::callback::CallbackAttempt;
 use super::keys::{KeyFetch, TenantKeys};
 use super::request::Wait;
 use super::run::{RunEnd, RunStart};
-use super::store::StoreStep;
+use super::store::{StoreFill, StoreStep};
 
 /// Gets what the [log](super) tells, as values: for metrics of your own. Each method does
 /// nothing by default.
@@ -92,6 +92,12 @@ pub trait Observer: fmt::Debug + Send + Sync + 'static {
         let _ = step;
     }
 
+    /// How full a store is that [can tell](crate::ledger::Ledger::fill): after its steps, but
+    /// at most every 15 seconds.
+    fn store_fill(&self, fill: &StoreFill) {
+        let _ = fill;
+    }
+
     /// What the ledger has to do for a layer: every 15 seconds, from where
     /// [`DeliverOnceLayer::recover`](crate::DeliverOnceLayer::recover) runs.
     fn backlog(&self, backlog: &LayerBacklog<'_>) {
@@ -145,6 +151,10 @@ impl<T: Observer + ?Sized> Observer for Arc<T> {
 
     fn store(&self, step: &StoreStep) {
         (**self).store(step);
+    }
+
+    fn store_fill(&self, fill: &StoreFill) {
+        (**self).store_fill(fill);
     }
 
     fn backlog(&self, backlog: &LayerBacklog<'_>) {
@@ -215,6 +225,10 @@ impl Observers {
 
     pub(crate) fn store(&self, step: &StoreStep) {
         self.tell(|observer| observer.store(step));
+    }
+
+    pub(super) fn store_fill(&self, fill: &StoreFill) {
+        self.tell(|observer| observer.store_fill(fill));
     }
 
     pub(crate) fn backlog(&self, backlog: &LayerBacklog<'_>) {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -10,8 +11,8 @@ use tokio::time::Instant;
 use super::observer::Observers;
 use crate::future::BoxFuture;
 use crate::ledger::{
-    Backlog, Claimed, DeadPage, Death, DeliveryKey, Finished, Hold, Lease, Ledger, LedgerError,
-    Name, Owner, Posted, RecordedAnswer, Revival, Standing, Taken,
+    Backlog, Claimed, DeadPage, Death, DeliveryKey, Fill, Finished, Hold, Lease, Ledger,
+    LedgerError, Name, Owner, Posted, RecordedAnswer, Revival, Standing, Taken,
 };
 use crate::replay::{Claim, ReplayStore, ReplayStoreError, TokenId};
 
@@ -95,19 +96,45 @@ impl StoreResult {
     }
 }
 
+/// How full a store is.
+#[derive(Clone, Copy, Debug)]
+pub struct StoreFill {
+    store: StoreKind,
+    fill: Fill,
+}
+
+impl StoreFill {
+    /// Which of the two stores.
+    #[must_use]
+    pub fn store(&self) -> StoreKind {
+        self.store
+    }
+
+    /// How full it is.
+    #[must_use]
+    pub fn fill(&self) -> Fill {
+        self.fill
+    }
+}
+
+/// How often observers are told how full a store is, at most, in milliseconds.
+const FILL_EVERY: u64 = 15_000;
+
 /// A store whose steps are observed.
 struct Observed<S: ?Sized> {
     observers: Observers,
+    kind: StoreKind,
+    fill: fn(&S) -> Option<Fill>,
+    since: Instant,
+    /// When observers are told next how full it is, in milliseconds from then.
+    fill_due: AtomicU64,
     store: Arc<S>,
 }
 
 impl Observers {
     pub(crate) fn ledger(&self, ledger: Arc<dyn Ledger>) -> Arc<dyn Ledger> {
         if self.are_there() {
-            Arc::new(Observed {
-                observers: self.clone(),
-                store: ledger,
-            })
+            Arc::new(Observed::new(self, StoreKind::Ledger, ledger, Ledger::fill))
         } else {
             ledger
         }
@@ -115,18 +142,37 @@ impl Observers {
 
     pub(crate) fn replay_store(&self, store: Arc<dyn ReplayStore>) -> Arc<dyn ReplayStore> {
         if self.are_there() {
-            Arc::new(Observed {
-                observers: self.clone(),
+            Arc::new(Observed::new(
+                self,
+                StoreKind::ReplayStore,
                 store,
-            })
+                ReplayStore::fill,
+            ))
         } else {
             store
+        }
+    }
+}
+
+impl<S: ?Sized + Send + Sync> Observed<S> {
+    fn new(
+        observers: &Observers,
+        kind: StoreKind,
+        store: Arc<S>,
+        fill: fn(&S) -> Option<Fill>,
+    ) -> Self {
+        Self {
+            observers: observers.clone(),
+            kind,
+            fill,
+            since: Instant::now(),
+            fill_due: AtomicU64::new(0),
+            store,
         }
     }
 
     fn step<'a, T, E>(
         &'a self,
-        store: StoreKind,
         step: &'static str,
         reply: BoxFuture<'a, Result<T, E>>,
     ) -> BoxFuture<'a, Result<T, E>>
@@ -136,8 +182,7 @@ impl Observers {
     {
         Box::pin(async move {
             let mut running = Running {
-                observers: self,
-                store,
+                observed: self,
                 step,
                 result: StoreResult::Dropped,
                 began: Instant::now(),
@@ -150,25 +195,46 @@ impl Observers {
             reply
         })
     }
+
+    /// Tells how full the store is, unless that was told lately.
+    fn tell_fill(&self, now: Instant) {
+        let now = now.saturating_duration_since(self.since).as_millis();
+        let now = u64::try_from(now).unwrap_or(u64::MAX);
+        let due = self.fill_due.load(Ordering::Relaxed);
+        if now < due {
+            return;
+        }
+        let next = now.saturating_add(FILL_EVERY);
+        let (set, fetch) = (Ordering::Relaxed, Ordering::Relaxed);
+        let is_ours = self
+            .fill_due
+            .compare_exchange(due, next, set, fetch)
+            .is_ok();
+        if is_ours && let Some(fill) = (self.fill)(&self.store) {
+            let store = self.kind;
+            self.observers.store_fill(&StoreFill { store, fill });
+        }
+    }
 }
 
 /// A step until it is dropped.
-struct Running<'a> {
-    observers: &'a Observers,
-    store: StoreKind,
+struct Running<'a, S: ?Sized + Send + Sync> {
+    observed: &'a Observed<S>,
     step: &'static str,
     result: StoreResult,
     began: Instant,
 }
 
-impl Drop for Running<'_> {
+impl<S: ?Sized + Send + Sync> Drop for Running<'_, S> {
     fn drop(&mut self) {
-        self.observers.store(&StoreStep {
-            store: self.store,
+        let now = Instant::now();
+        self.observed.observers.store(&StoreStep {
+            store: self.observed.kind,
             step: self.step,
             result: self.result,
-            duration: self.began.elapsed(),
+            duration: now.saturating_duration_since(self.began),
         });
+        self.observed.tell_fill(now);
     }
 }
 
@@ -179,7 +245,7 @@ macro_rules! observed_steps {
             $($argument: $type),+
         ) -> BoxFuture<'_, Result<$reply, LedgerError>> {
             let reply = self.store.$step($($argument),+);
-            self.observers.step(StoreKind::Ledger, stringify!($step), reply)
+            self.step(stringify!($step), reply)
         }
     )+};
 }
@@ -203,6 +269,10 @@ impl Ledger for Observed<dyn Ledger> {
         revive(key: DeliveryKey) -> Revival;
         backlog(layer: Name) -> Backlog;
     }
+
+    fn fill(&self) -> Option<Fill> {
+        self.store.fill()
+    }
 }
 
 impl ReplayStore for Observed<dyn ReplayStore> {
@@ -213,7 +283,11 @@ impl ReplayStore for Observed<dyn ReplayStore> {
         until: SystemTime,
     ) -> BoxFuture<'a, Result<Claim, ReplayStoreError>> {
         let reply = self.store.claim(token, now, until);
-        (self.observers).step(StoreKind::ReplayStore, "claim", reply)
+        self.step("claim", reply)
+    }
+
+    fn fill(&self) -> Option<Fill> {
+        self.store.fill()
     }
 }
 

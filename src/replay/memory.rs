@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 
-use super::{Claim, ReplayStore, ReplayStoreError, TokenId};
+use super::{Claim, Fill, ReplayStore, ReplayStoreError, TokenId};
 use crate::future::BoxFuture;
 
 /// How many IDs a part holds when the store is full, unless there are [`MAX_PARTS`].
@@ -147,6 +147,12 @@ impl TenantIds {
         }
     }
 
+    /// How many IDs it has not forgotten.
+    fn live(&self) -> usize {
+        let parts = self.parts.iter();
+        parts.map(|part| lock(part).live.len()).sum()
+    }
+
     /// `None` if the capacity is used up.
     fn claim(&self, id: Digest, now: u64, until: u64) -> Option<Claim> {
         if until < now {
@@ -266,5 +272,12 @@ impl ReplayStore for MemoryReplayStore {
         until: SystemTime,
     ) -> BoxFuture<'a, Result<Claim, ReplayStoreError>> {
         Box::pin(async move { self.claim_now(id, now, until) })
+    }
+
+    /// That of the tenant with the most IDs.
+    fn fill(&self) -> Option<Fill> {
+        let tenants = self.tenants.load();
+        let live = tenants.values().map(|ids| ids.live());
+        Some(Fill::new(live.max().unwrap_or(0), self.capacity))
     }
 }

@@ -29,6 +29,7 @@ use std::time::SystemTime;
 
 pub use self::memory::MemoryReplayStore;
 pub use self::token_store::{Claimant, TokenStore};
+pub use crate::fill::Fill;
 use crate::future::BoxFuture;
 
 /// Identifies a token: a `jti` is unique for each tenant (RFC 7519 §4.1.7).
@@ -84,6 +85,12 @@ pub trait ReplayStore: fmt::Debug + Send + Sync + 'static {
         now: SystemTime,
         until: SystemTime,
     ) -> BoxFuture<'a, Result<Claim, ReplayStoreError>>;
+
+    /// How full it is, if it has a limit and can tell at once: for metrics. `None` by
+    /// default.
+    fn fill(&self) -> Option<Fill> {
+        None
+    }
 }
 
 impl<S: ReplayStore + ?Sized> ReplayStore for Arc<S> {
@@ -94,6 +101,10 @@ impl<S: ReplayStore + ?Sized> ReplayStore for Arc<S> {
         until: SystemTime,
     ) -> BoxFuture<'a, Result<Claim, ReplayStoreError>> {
         (**self).claim(id, now, until)
+    }
+
+    fn fill(&self) -> Option<Fill> {
+        (**self).fill()
     }
 }
 

@@ -13,10 +13,13 @@ use support::callback::{Script, builder as callbacks, own_url, status};
 use support::{DOMAIN, builder, clock, now};
 use tokio::time::sleep;
 use tower::{Layer as _, ServiceExt, service_fn};
-use tower_conductorone::ledger::MemoryLedger;
-use tower_conductorone::observe::{
-    Attempt, CallbackAttempt, Observer, RunEnd, RunStart, StoreStep,
+use tower_conductorone::ledger::{
+    Claimed, DeliveryKey, Fill, Finished, Ledger, MemoryLedger, Name, Owner, RecordedAnswer,
 };
+use tower_conductorone::observe::{
+    Attempt, CallbackAttempt, Observer, RunEnd, RunStart, StoreFill, StoreStep,
+};
+use tower_conductorone::replay::{MemoryReplayStore, ReplayStore, TokenId};
 use tower_conductorone::testing::{Delivery, FakeTenant};
 use tower_conductorone::{DeliverOnceLayer, DeliveryRun, VerifyWebhookLayer};
 
@@ -302,6 +305,88 @@ async fn a_request_that_waits_is_counted_while_it_does() {
     // Taking the values has reset them.
     let change = gauge("c1_webhook_requests_waiting");
     assert!((change + 1.0).abs() < 0.1, "{change}");
+}
+
+/// The store, the records and the capacity.
+type Told = (&'static str, usize, usize);
+
+/// What it was told of the stores.
+#[derive(Clone, Debug, Default)]
+struct Fills(Arc<Mutex<Vec<Told>>>);
+
+impl Observer for Fills {
+    fn store_fill(&self, told: &StoreFill) {
+        let (store, fill) = (told.store().as_str(), told.fill());
+        let fill = (store, fill.records(), fill.capacity());
+        self.0.lock().expect("no panic").push(fill);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn how_full_the_stores_are_is_told_now_and_then() {
+    let (tenant, fills) = (FakeTenant::new(DOMAIN), Fills::default());
+    let once = DeliverOnceLayer::builder()
+        .ledger("", MemoryLedger::default().max_records(70))
+        .observer(fills.clone())
+        .build()
+        .expect("good");
+    let verify = builder(&tenant)
+        .replay_store(MemoryReplayStore::new(50))
+        .observer(fills.clone())
+        .build()
+        .expect("good");
+    let answers = service_fn(async |_: Request<Full<Bytes>>| {
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(COMPLETE)))
+    });
+    let receiver = verify.layer(once.layer(answers));
+    let send = async || {
+        let request = delivery(&tenant).request();
+        let answer = receiver.clone().oneshot(request).await.expect("infallible");
+        assert_eq!(answer.status(), StatusCode::OK);
+    };
+    let told = || std::mem::take(&mut *fills.0.lock().expect("no panic"));
+    send().await;
+    assert_eq!(told(), [("replay_store", 1, 50), ("ledger", 1, 70)]);
+    for _ in 0..9 {
+        sleep(Duration::from_secs(1)).await;
+        send().await;
+    }
+    assert_eq!(told(), []);
+    sleep(Duration::from_secs(15)).await;
+    send().await;
+    assert_eq!(told(), [("replay_store", 11, 50), ("ledger", 11, 70)]);
+}
+
+#[tokio::test]
+async fn a_store_in_memory_is_as_full_as_the_fullest_of_its_tenants() {
+    let ledger = MemoryLedger::default().max_records(100).max_bytes(1000);
+    assert_eq!(ledger.fill(), Some(Fill::new(0, 100)));
+    for (number, tenant) in [(1, "a"), (2, "b"), (3, "b")] {
+        let key = DeliveryKey::from_bytes([number; 32]);
+        let key = key.scoped(Name::NONE, Name::of(tenant));
+        let claimed = ledger.claim(key, Owner::random(), Duration::from_secs(45));
+        let Ok(Claimed::Started(lease)) = claimed.await else {
+            panic!("it is new");
+        };
+        if number > 1 {
+            let answer = RecordedAnswer::new(200, vec![b' '; 40]);
+            assert_eq!(
+                ledger.finish(lease, answer).await.ok(),
+                Some(Finished::Answered)
+            );
+        }
+    }
+    // 25 records of 40 bytes have 1000.
+    assert_eq!(ledger.fill(), Some(Fill::new(2, 25)));
+
+    let store = MemoryReplayStore::new(300);
+    assert_eq!(store.fill(), Some(Fill::new(0, 300)));
+    for (tenant, jti) in [("a", "1"), ("b", "1"), ("b", "2"), ("b", "2")] {
+        let token = TokenId::new(tenant, jti);
+        let until = now() + Duration::from_secs(150);
+        assert!(store.claim(token, now(), until).await.is_ok());
+    }
+    assert_eq!(store.fill(), Some(Fill::new(2, 300)));
 }
 
 /// What an observer was told.
