@@ -138,7 +138,8 @@ pub(crate) fn sqlite(rows: u64) {
                     "INSERT INTO {prefix}deliveries (delivery_key, layer, state, answer, listed, \
                      due_at, expires_at, revision) \
                      WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 500) \
-                     SELECT 'expired' || n, printf('%016d', 0), '{STATE}', x'00', NULL, 0, 1, 0 FROM n"
+                     SELECT printf('%032d', 0) || lower(hex(randomblob(32))), \
+                     printf('%016d', 0), '{STATE}', x'00', NULL, 0, 1, 0 FROM n"
                 );
                 query(AssertSqlSafe(expired))
                     .execute(&pool)
