@@ -134,13 +134,14 @@ async fn a_grpc_status_becomes_the_answer_that_fits() {
 #[tokio::test]
 async fn without_a_provisioning_service_conductorone_tries_again() {
     let (tenant, jwks) = tenant().await;
-    // Nobody listens on a port that was given back.
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
-    let address = listener.expect("a port").local_addr().expect("an address");
-    let nowhere = format!("http://{address}");
+    let listener = listener.expect("a port");
+    let broken = format!("http://{}", listener.local_addr().expect("an address"));
+    // It hangs up on everybody.
+    tokio::spawn(async move { while listener.accept().await.is_ok() {} });
     let settings = [
         ("C1_JWKS_URL", &*jwks.url()),
-        ("PROVISIONING_URL", &*nowhere),
+        ("PROVISIONING_URL", &*broken),
     ];
     let example = Example::start(EXAMPLE, &settings).await;
     let answer = example.send(&tenant.delivery(ProvisionStep::NAME)).await;
