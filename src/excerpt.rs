@@ -29,6 +29,9 @@ pub(crate) fn for_log(text: &str) -> String {
 pub(crate) fn one_line(reason: &str) -> String {
     const SHOWN: usize = 400;
 
+    if reason.len() <= SHOWN && reason.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return reason.to_owned();
+    }
     let mut escaped = String::new();
     for c in reason.chars() {
         if escaped.len() >= SHOWN {

@@ -1,8 +1,8 @@
 //! The spans of a webhook.
 
-use tracing::Span;
-use tracing::field::{Empty, display};
+use tracing::field::Empty;
 use tracing::span::Id;
+use tracing::{Span, record_all};
 
 use super::attempt::Attempt;
 use crate::excerpt::one_line;
@@ -56,35 +56,27 @@ pub(crate) fn run_span(
 
 impl Subject<'_> {
     pub(crate) fn record(self, span: &Span) {
-        if !span.is_disabled() {
-            span.record("c1.tenant", self.tenant);
-            span.record("c1.webhook.id", one_line(self.webhook_id));
-            span.record("c1.event", one_line(self.event));
-        }
+        record_all!(
+            span,
+            c1.tenant = self.tenant,
+            c1.webhook.id = one_line(self.webhook_id),
+            c1.event = one_line(self.event),
+        );
     }
 }
 
 impl Attempt<'_> {
     /// Records in its span what the answer has made known.
     pub(crate) fn record(&self, span: &Span) {
-        if span.is_disabled() {
-            return;
-        }
-        span.record("c1.how", self.how.as_str());
-        if let Some(tenant) = self.tenant() {
-            span.record("c1.tenant", tenant);
-        }
-        if let Some(delivery) = self.delivery {
-            span.record("c1.delivery", display(delivery));
-        }
-        if let Some(run) = self.run {
-            span.record("c1.run", run);
-        }
-        if let Some(status) = self.status {
-            span.record("http.response.status_code", status.as_u16());
-        }
-        if let Some(error) = self.error_type() {
-            span.record("error.type", error);
-        }
+        record_all!(
+            span,
+            // Of another one it has been recorded.
+            c1.tenant = self.rejection.and(self.tenant()),
+            c1.delivery = self.delivery.map(display),
+            c1.run = self.run,
+            c1.how = self.how.as_str(),
+            http.response.status_code = self.status.map(|status| status.as_u16()),
+            error.type = self.error_type(),
+        );
     }
 }
