@@ -2,7 +2,7 @@
 //! loopback, and shows the answers.
 //!
 //! ```text
-//! cargo run --package demo
+//! cargo run --example demo
 //! ```
 
 use std::io::Write;
