@@ -81,7 +81,7 @@ impl Waiting {
         let latest = self.latest;
         let arrived = self.arrived(&shared.hooks.observers, webhook);
         let stage = match timeout_at(latest, arrived).await {
-            Ok(Ok(stage)) => stage,
+            Ok(Ok(())) => self.stage.borrow().clone(),
             // The work has ended without an answer.
             Ok(Err(_)) => Stage::Working,
             Err(_elapsed) if self.is_first => {
@@ -127,21 +127,24 @@ impl Waiting {
         &mut self,
         observers: &Observers,
         webhook: &Webhook,
-    ) -> Result<Stage, watch::error::RecvError> {
+    ) -> Result<(), watch::error::RecvError> {
         let mut waiting = None;
         loop {
-            let stage = self.stage.borrow_and_update().clone();
-            waiting = match stage {
-                Stage::Working if self.is_first => None,
-                Stage::Working | Stage::Elsewhere => waiting.or_else(|| {
-                    Some(observers.waiting(Wait {
-                        tenant: webhook.shared_tenant(),
-                        event: webhook.event(),
-                        delivery: self.key,
-                    }))
-                }),
-                stage => return Ok(stage),
+            // No observer is called while the stage is borrowed.
+            let is_anothers = match &*self.stage.borrow_and_update() {
+                Stage::Working => !self.is_first,
+                Stage::Elsewhere => true,
+                _ => return Ok(()),
             };
+            if !is_anothers {
+                waiting = None;
+            } else if waiting.is_none() {
+                waiting = Some(observers.waiting(Wait {
+                    tenant: webhook.shared_tenant(),
+                    event: webhook.event(),
+                    delivery: self.key,
+                }));
+            }
             self.stage.changed().await?;
         }
     }
