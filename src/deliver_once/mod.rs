@@ -72,7 +72,8 @@
 //!   these continue only when the same instance gets another request. There, let
 //!   handlers answer within 25 s, or store the job in a queue, answer
 //!   [`Outcome::accepted`](crate::event::Outcome::accepted), and let a worker that does
-//!   not freeze do the work and post the document.
+//!   not freeze do the work and post the document: see the
+//!   [guide](crate::guide::once#functions-that-freeze).
 //! - **Data that the ledger loses.** An in-memory ledger loses everything in a crash. A
 //!   Redis that fails over may lose acknowledged writes; a delivery then runs again, or
 //!   is lost if it was promised and the replica that works on it crashes as well.

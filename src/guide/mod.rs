@@ -74,6 +74,27 @@ pub mod answers {}
 ///
 /// Before a 202, ConductorOne itself tries again, and its next attempt starts run 2.
 ///
+/// # Functions that freeze
+///
+/// AWS Lambda, and functions like it, run only while a request is open. After the answer the
+/// process stands still, and with it a detached run, the renewal of its lease, a callback, and
+/// `recover`. They go on if the same instance gets another request. If not:
+///
+/// - A 202 that the layer answered in the handler's stead is a promise without anybody who
+///   keeps it. The delivery waits in the ledger for a process that does not freeze and runs
+///   `recover`, with the same ledger, [name](crate::DeliverOnceBuilder::ledger) and handlers.
+///   Without one, or with a ledger in memory, it is lost. So set no
+///   [`callbacks`](crate::DeliverOnceBuilder::callbacks) there, and the layer never promises.
+/// - Then a handler that takes longer than 28 s is stopped in the middle, with the 503 that
+///   tells ConductorOne to try again. The next attempts wait for its lease, and their run ends
+///   in the same way: nothing is lost before the last of the 50, and nothing gets done.
+///
+/// So let the handler answer well within 28 s; or let it queue the work, answer
+/// [202](crate::event::Outcome::accepted), and let a function behind the queue do the work and
+/// post the document. The example
+/// [`lambda`](https://github.com/tower-conductorone/tower-conductorone/blob/main/examples/lambda/src/lib.rs)
+/// does both. Instances share nothing but a store: in memory, each has a ledger of its own.
+///
 /// # Given up
 ///
 /// A promised delivery is given up after 50 runs, at the callback's deadline, or when
