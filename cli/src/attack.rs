@@ -8,7 +8,7 @@ use tower_conductorone::testing::AttackPack;
 use tower_conductorone::testing::attack::{AttackReport, AttackVerdict};
 
 use crate::output::{self, Progress, bad, good, print};
-use crate::{BoxError, End, TenantArgs, target};
+use crate::{BoxError, End, TenantArgs, target, usage};
 
 /// Fires forged, stolen, altered, malformed and oversized requests at a receiver, and
 /// reports which of them it handled wrongly.
@@ -49,7 +49,8 @@ pub(crate) struct Attack {
 
 impl Attack {
     pub(crate) async fn run(self) -> Result<End, BoxError> {
-        let target = target(&self.to, self.public_url.as_deref());
+        let target =
+            target(&self.to, self.public_url.as_deref()).unwrap_or_else(|error| usage(error));
         let tenant = self.tenant.open()?;
         let pack = AttackPack::new(&tenant, target).max_body_bytes(self.max_body);
         let url = self.to.to_string();

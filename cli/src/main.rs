@@ -8,7 +8,9 @@
 
 mod attack;
 mod deliver;
+mod endpoint;
 mod explain;
+mod failure;
 mod key;
 mod ledger;
 mod output;
@@ -16,6 +18,7 @@ mod post;
 mod send;
 mod serve;
 mod set;
+mod ui;
 
 use std::process::ExitCode;
 
@@ -54,6 +57,8 @@ tower-conductorone:
   cargo run --package receiver -- --public-url http://127.0.0.1:3000 \\
       --tenant example.conductor.one --jwks-url http://127.0.0.1:4000/auth/v1/jwks
   c1 send provision-step --to http://127.0.0.1:3000/webhooks
+With --ui, c1 serve prints the URL of a page that sends events and shows what becomes
+of them.
 
 Exit codes:
   0  success: delivered, accepted, revived, or all attacks passed
@@ -102,7 +107,7 @@ struct TenantArgs {
 }
 
 /// The result of a command, as its exit code.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum End {
     Success = 0,
     Failure = 1,
@@ -110,17 +115,17 @@ enum End {
 }
 
 /// The target URL of the tokens: the receiver's public URL and the path of `--to`.
-fn target(to: &Uri, public_url: Option<&str>) -> String {
+fn target(to: &Uri, public_url: Option<&str>) -> Result<String, &'static str> {
     if !matches!(to.scheme_str(), Some("http" | "https")) {
-        usage("--to is not a URL such as http://127.0.0.1:3000/webhooks");
+        return Err("--to is not a URL such as http://127.0.0.1:3000/webhooks");
     }
     let Some(url) = public_url else {
-        return to.to_string();
+        return Ok(to.to_string());
     };
     let target = format!("{}{}", url.trim_end_matches('/'), to.path());
     match target.parse::<Uri>() {
-        Ok(uri) if uri.scheme().is_some() => target,
-        _ => usage("--public-url is not a URL such as https://hooks.example.com"),
+        Ok(uri) if uri.scheme().is_some() => Ok(target),
+        _ => Err("--public-url is not a URL such as https://hooks.example.com"),
     }
 }
 

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tower_conductorone::testing::{EVENTS, FakeTenant, Fixture};
 
-use crate::deliver::{ATTEMPTS, Sender};
+use crate::deliver::{ATTEMPTS, Callbacks, Sender, Step, random_id};
+use crate::endpoint::Endpoint;
 use crate::output::{Progress, print};
 use crate::post::Client;
-use crate::serve::Endpoint;
 use crate::set::{self, Set};
 use crate::{BoxError, End, TenantArgs, target, usage};
 
@@ -127,11 +127,12 @@ fn folder(event: &str) -> String {
 
 impl Send {
     pub(crate) async fn run(self) -> Result<End, BoxError> {
-        let target = target(&self.to, self.public_url.as_deref());
+        let target =
+            target(&self.to, self.public_url.as_deref()).unwrap_or_else(|error| usage(error));
         let (payload, webhook_id) = self.content()?;
         let tenant = self.tenant.open()?;
         let callbacks = match &self.serve {
-            Some(url) => url.trim_end_matches('/').to_owned(),
+            Some(url) => Callbacks::Served(url.trim_end_matches('/').to_owned()),
             None => own_endpoint(tenant.clone()).await?,
         };
         let sender = Sender {
@@ -154,16 +155,19 @@ impl Send {
             if let Some(id) = webhook_id.as_ref().filter(|_| self.times == 1) {
                 delivery = delivery.webhook_id(id);
             }
-            let note = |text: String| {
-                progress.show(&format!(
-                    "{number} of {}, {delivered} delivered; {text}",
-                    self.times
-                ));
+            let note = |step: Step<'_>| {
+                if let Some(text) = step.text() {
+                    progress.show(&format!(
+                        "{number} of {}, {delivered} delivered; {text}",
+                        self.times
+                    ));
+                }
             };
-            let report = sender.deliver(&delivery.envelope(), &note).await?;
+            let envelope = delivery.envelope();
+            let report = sender.deliver(&envelope, &random_id(), &note).await?;
             match &report.end {
                 Ok(_) => delivered += 1,
-                Err((end, _)) => ended = ended.max(*end),
+                Err(failure) => ended = ended.max(failure.end),
             }
             progress.show("");
             if self.json {
@@ -219,10 +223,11 @@ impl Send {
 }
 
 /// Starts a callback endpoint in this process.
-async fn own_endpoint(tenant: FakeTenant) -> Result<String, BoxError> {
+async fn own_endpoint(tenant: FakeTenant) -> Result<Callbacks, BoxError> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-    let url = format!("http://{}", listener.local_addr()?);
-    let router = Endpoint::new(tenant, false).router();
+    let origin = format!("http://{}", listener.local_addr()?);
+    let endpoint = Endpoint::new(tenant, |_| {});
+    let router = endpoint.clone().router();
     tokio::spawn(async move { axum::serve(listener, router).await });
-    Ok(url)
+    Ok(Callbacks::Own { origin, endpoint })
 }

@@ -32,14 +32,14 @@ use tower_conductorone::{Tenant, VerifyWebhookLayer, Webhook};
 use crate::program::{Output, c1, c1_of, folder, program};
 
 /// A program that runs until it is dropped.
-struct Running {
-    child: Child,
+pub(crate) struct Running {
+    pub(crate) child: Child,
     lines: Lines<BufReader<ChildStdout>>,
 }
 
 impl Running {
     /// The rest of the first line that has this text.
-    async fn after(&mut self, text: &str) -> String {
+    pub(crate) async fn after(&mut self, text: &str) -> String {
         loop {
             let line = within(text, self.lines.next_line()).await.expect("UTF-8");
             let line = line.unwrap_or_else(|| panic!("it ended before {text:?}"));
@@ -51,7 +51,7 @@ impl Running {
 }
 
 /// `c1 serve`, and the URL where it listens.
-async fn serve(folder: &Path, args: &str) -> (Running, String) {
+pub(crate) async fn serve(folder: &Path, args: &str) -> (Running, String) {
     let mut child = program(folder)
         .arg("serve")
         .args(args.split_whitespace())
@@ -65,10 +65,10 @@ async fn serve(folder: &Path, args: &str) -> (Running, String) {
     (running, url.to_owned())
 }
 
-const PUBLIC_URL: &str = "https://hooks.example.com";
+pub(crate) const PUBLIC_URL: &str = "https://hooks.example.com";
 
 /// A receiver in this process for the tenant of a `c1 serve`, at its own address.
-async fn handled<F, R>(serve: &str, handler: F) -> String
+pub(crate) async fn handled<F, R>(serve: &str, handler: F) -> String
 where
     F: FnMut(Webhook) -> R + Clone + Send + Sync + 'static,
     R: IntoResponse + Send + 'static,
@@ -77,12 +77,12 @@ where
 }
 
 /// A receiver for [`PUBLIC_URL`] that grants every request.
-async fn granting(serve: &str) -> String {
+pub(crate) async fn granting(serve: &str) -> String {
     behind(Some(PUBLIC_URL), serve, |webhook| grant(&webhook)).await
 }
 
 /// A receiver in this process, and the URL where it takes webhooks.
-async fn behind<F, R>(public_url: Option<&str>, serve: &str, mut handler: F) -> String
+pub(crate) async fn behind<F, R>(public_url: Option<&str>, serve: &str, mut handler: F) -> String
 where
     F: FnMut(Webhook) -> R + Clone + Send + Sync + 'static,
     R: IntoResponse + Send + 'static,
@@ -104,7 +104,7 @@ where
     format!("{origin}/webhooks")
 }
 
-fn grant(webhook: &Webhook) -> Result<Outcome, PayloadError> {
+pub(crate) fn grant(webhook: &Webhook) -> Result<Outcome, PayloadError> {
     let comment = Comment::none();
     Ok(match webhook.payload()? {
         Payload::ProvisionStep(step) => step.answer(ProvisionReply::complete(comment)),

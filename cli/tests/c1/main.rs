@@ -1,7 +1,9 @@
 //! `c1` as its users see it: commands, what they print, and how they end.
 #![cfg(unix)]
 
+mod browser;
 mod commands;
 #[cfg(all(feature = "redis", feature = "database"))]
 mod ledger;
 mod program;
+mod ui;

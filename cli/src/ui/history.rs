@@ -1,0 +1,437 @@
+//! The newest deliveries, and what happened in them.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use serde_json::Value;
+use tokio::sync::watch;
+
+use super::run::{Order, Webhook};
+use crate::deliver::{Next, Step};
+use crate::endpoint;
+use crate::failure::Failure;
+use crate::output;
+use crate::post::Answer;
+
+/// The most deliveries that are kept: the ones that ended first leave.
+pub(super) const MAX_DELIVERIES: usize = 20_000;
+
+/// The most bytes of payloads, answers and documents that are kept, about.
+const MAX_BYTES: usize = 64 * 1024 * 1024;
+
+/// The most bytes of an answer or a document that are kept.
+const MAX_TEXT: usize = 4096;
+
+/// The most requests to the tenant that are kept.
+const MAX_NOTICES: usize = 50;
+
+/// What the page shows. Holds no token and no callback URL, other than the last part of
+/// those that it has sent, which it does not show.
+pub(crate) struct History {
+    kept: Mutex<Kept>,
+    /// The number of changes so far.
+    news: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+pub(super) struct Kept {
+    pub(super) deliveries: BTreeMap<u64, Delivery>,
+    pub(super) notices: VecDeque<Notice>,
+    /// How many have left.
+    pub(super) left: u64,
+    pub(super) changes: u64,
+    finished: VecDeque<u64>,
+    /// The last delivery with this callback URL.
+    by_token: HashMap<String, u64>,
+    last_id: u64,
+    bytes: usize,
+}
+
+/// There is no room for more unfinished deliveries.
+pub(super) struct Full;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    Queued,
+    Sending,
+    Retrying,
+    /// For the callback.
+    Waiting,
+    Delivered,
+    /// The receiver's last answer was no success.
+    Refused,
+    /// No answer, no callback, or a document that is of no use.
+    NotDelivered,
+    Stopped,
+}
+
+pub(super) struct Delivery {
+    pub(super) order: Arc<Order>,
+    pub(super) webhook: Webhook,
+    /// The delivery that this one repeats.
+    pub(super) repeats: Option<u64>,
+    pub(super) state: State,
+    /// The change that it had last.
+    pub(super) changed: u64,
+    pub(super) begun: Option<(SystemTime, Instant)>,
+    pub(super) took: Option<Duration>,
+    pub(super) attempts: Vec<Attempt>,
+    pub(super) callbacks: Vec<Callback>,
+    /// The document, or why there is none.
+    pub(super) end: Option<Result<Text, Failure>>,
+    bytes: usize,
+}
+
+/// Times count from the delivery's begin.
+pub(super) struct Attempt {
+    pub(super) at: Duration,
+    pub(super) answered: Option<Answered>,
+}
+
+pub(super) struct Answered {
+    pub(super) took: Duration,
+    /// Or why there is none.
+    pub(super) status: Result<http::StatusCode, String>,
+    pub(super) text: Text,
+    pub(super) pause: Option<Duration>,
+}
+
+pub(super) struct Callback {
+    pub(super) at: Duration,
+    pub(super) document: Text,
+    pub(super) refused: Option<String>,
+}
+
+/// The begin of a text of others, without secrets.
+#[derive(Default)]
+pub(super) struct Text {
+    pub(super) text: String,
+    /// The bytes of the whole.
+    pub(super) whole: usize,
+}
+
+/// A request to the tenant.
+pub(super) struct Notice {
+    pub(super) at: SystemTime,
+    pub(super) what: &'static str,
+    pub(super) event: String,
+    pub(super) why: Option<String>,
+    pub(super) delivery: Option<u64>,
+}
+
+impl State {
+    pub(super) const ALL: [Self; 8] = [
+        Self::Queued,
+        Self::Sending,
+        Self::Retrying,
+        Self::Waiting,
+        Self::Delivered,
+        Self::Refused,
+        Self::NotDelivered,
+        Self::Stopped,
+    ];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Sending => "sending",
+            Self::Retrying => "retrying",
+            Self::Waiting => "waiting for callback",
+            Self::Delivered => "delivered",
+            Self::Refused => "refused",
+            Self::NotDelivered => "not delivered",
+            Self::Stopped => "stopped",
+        }
+    }
+
+    pub(super) fn is_finished(self) -> bool {
+        matches!(
+            self,
+            Self::Delivered | Self::Refused | Self::NotDelivered | Self::Stopped
+        )
+    }
+}
+
+impl Text {
+    fn new(whole: &str, token: &str) -> Self {
+        let mut text = redacted(whole, token);
+        let mut end = text.len().min(MAX_TEXT);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        text.truncate(end);
+        Self {
+            text,
+            whole: whole.len(),
+        }
+    }
+}
+
+/// Replaces a callback URL's last part, and whatever looks like a JWT.
+fn redacted(text: &str, token: &str) -> String {
+    const REDACTED: &str = "[secret]";
+    let mut redacted = String::new();
+    let mut rest = text;
+    // A JWT is base64url and full stops, and begins with `{"`.
+    while let Some(start) = rest.find("eyJ") {
+        let (before, from) = rest.split_at(start);
+        let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let end = from.find(|c| !is_part(c)).unwrap_or(from.len());
+        let (word, after) = from.split_at(end);
+        redacted.push_str(before);
+        redacted.push_str(if word.contains('.') { REDACTED } else { word });
+        rest = after;
+    }
+    redacted.push_str(rest);
+    redacted.replace(token, REDACTED)
+}
+
+impl Default for History {
+    fn default() -> Self {
+        let kept = Kept {
+            changes: 1,
+            ..Kept::default()
+        };
+        Self {
+            kept: Mutex::new(kept),
+            news: watch::Sender::new(1),
+        }
+    }
+}
+
+impl History {
+    pub(super) fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until there are others than these changes.
+    pub(super) async fn wait(&self, changes: u64) {
+        let mut news = self.news.subscribe();
+        let _ = news.wait_for(|now| *now != changes).await;
+    }
+
+    fn change<R>(&self, change: impl FnOnce(&mut Kept) -> R) -> R {
+        let mut kept = self.kept();
+        kept.changes += 1;
+        let result = change(&mut kept);
+        kept.shrink();
+        let changes = kept.changes;
+        drop(kept);
+        self.news.send_replace(changes);
+        result
+    }
+
+    fn change_one(&self, id: u64, change: impl FnOnce(&mut Delivery)) {
+        self.change(|kept| kept.change_one(id, change));
+    }
+
+    /// Adds deliveries, and returns their numbers.
+    pub(super) fn add(
+        &self,
+        order: &Arc<Order>,
+        webhooks: &[Webhook],
+        repeats: Option<u64>,
+    ) -> Result<Range<u64>, Full> {
+        self.change(|kept| {
+            let unfinished = kept.deliveries.len() - kept.finished.len();
+            if unfinished + webhooks.len() > MAX_DELIVERIES {
+                return Err(Full);
+            }
+            let first = kept.last_id + 1;
+            for webhook in webhooks {
+                kept.last_id += 1;
+                let id = kept.last_id;
+                // The payload leaves with the first of those that share it.
+                let bytes = if id == first { order.text.len() } else { 0 };
+                kept.bytes += bytes;
+                kept.by_token.insert(webhook.token.clone(), id);
+                let delivery = Delivery {
+                    order: Arc::clone(order),
+                    webhook: webhook.clone(),
+                    repeats,
+                    state: State::Queued,
+                    changed: kept.changes,
+                    begun: None,
+                    took: None,
+                    attempts: Vec::new(),
+                    callbacks: Vec::new(),
+                    end: None,
+                    bytes,
+                };
+                kept.deliveries.insert(id, delivery);
+            }
+            Ok(first..kept.last_id + 1)
+        })
+    }
+
+    /// Notes a step of this delivery.
+    pub(super) fn step(&self, id: u64, step: &Step<'_>) {
+        self.change_one(id, |delivery| match step {
+            Step::Attempt(_) => {
+                delivery.state = State::Sending;
+                let begun = delivery
+                    .begun
+                    .get_or_insert_with(|| (SystemTime::now(), Instant::now()));
+                let at = begun.1.elapsed();
+                let answered = None;
+                delivery.attempts.push(Attempt { at, answered });
+            }
+            Step::Answered(answer, next) => delivery.answered(answer, *next),
+        });
+    }
+
+    /// Ends a delivery.
+    pub(super) fn end(&self, id: u64, end: Result<Option<Value>, Failure>) {
+        self.change_one(id, |delivery| {
+            let last = delivery.attempts.last();
+            let last = last.and_then(|attempt| attempt.answered.as_ref());
+            let refused = last.is_some_and(|last| {
+                last.status
+                    .as_ref()
+                    .is_ok_and(|status| !status.is_success())
+            });
+            delivery.state = match &end {
+                Ok(_) => State::Delivered,
+                Err(_) if refused => State::Refused,
+                Err(_) => State::NotDelivered,
+            };
+            delivery.end = Some(end.map(|document| {
+                let text = document.as_ref().map(output::pretty).unwrap_or_default();
+                Text::new(&text, &delivery.webhook.token)
+            }));
+        });
+    }
+
+    /// Ends all that are not finished.
+    pub(super) fn stop(&self) {
+        self.change(|kept| {
+            let unfinished =
+                |(id, delivery): (&u64, &Delivery)| (!delivery.state.is_finished()).then_some(*id);
+            let ids: Vec<_> = kept.deliveries.iter().filter_map(unfinished).collect();
+            for id in ids {
+                kept.change_one(id, |delivery| delivery.state = State::Stopped);
+            }
+        });
+    }
+
+    /// Notes a request to the tenant.
+    pub(crate) fn note(&self, notice: &endpoint::Notice) {
+        let (at, mut delivery) = (SystemTime::now(), None);
+        self.change(|kept| {
+            let (what, event, why) = match notice {
+                endpoint::Notice::KeysFetched => ("keys fetched", String::new(), None),
+                endpoint::Notice::Callback {
+                    event,
+                    token,
+                    document,
+                    refused,
+                } => {
+                    let document = Text::new(&String::from_utf8_lossy(document), token);
+                    let refused = refused.as_ref().map(|why| Text::new(why, token).text);
+                    delivery = kept.by_token.get(token).copied();
+                    if let Some(id) = delivery {
+                        kept.change_one(id, |delivery| {
+                            delivery.posted(document, refused.clone());
+                        });
+                    }
+                    let what = match refused {
+                        None => "callback accepted",
+                        Some(_) => "callback refused",
+                    };
+                    (what, Text::new(event, token).text, refused)
+                }
+            };
+            kept.notices.truncate(MAX_NOTICES - 1);
+            kept.notices.push_front(Notice {
+                at,
+                what,
+                event,
+                why,
+                delivery,
+            });
+        });
+    }
+}
+
+impl Kept {
+    fn change_one(&mut self, id: u64, change: impl FnOnce(&mut Delivery)) {
+        let Some(delivery) = self.deliveries.get_mut(&id) else {
+            return;
+        };
+        let (was, bytes) = (delivery.state, delivery.bytes);
+        change(delivery);
+        if was.is_finished() {
+            // A late callback, or the end of one that was stopped, does not revive it.
+            delivery.state = was;
+        }
+        delivery.changed = self.changes;
+        self.bytes += delivery.bytes - bytes;
+        if delivery.state.is_finished() && !was.is_finished() {
+            delivery.took = delivery.begun.map(|(_, begun)| begun.elapsed());
+            self.finished.push_back(id);
+        }
+    }
+
+    fn shrink(&mut self) {
+        while self.deliveries.len() > MAX_DELIVERIES || self.bytes > MAX_BYTES {
+            let Some(id) = self.finished.pop_front() else {
+                return;
+            };
+            let Some(gone) = self.deliveries.remove(&id) else {
+                continue;
+            };
+            self.left += 1;
+            self.bytes -= gone.bytes;
+            if self.by_token.get(&gone.webhook.token) == Some(&id) {
+                self.by_token.remove(&gone.webhook.token);
+            }
+        }
+    }
+}
+
+/// The most callbacks of a delivery that are kept.
+const MAX_CALLBACKS: usize = 20;
+
+impl Delivery {
+    fn answered(&mut self, answer: &Answer, next: Next) {
+        let text = Text::new(&answer.text(), &self.webhook.token);
+        self.bytes += text.text.len();
+        let pause = match next {
+            Next::Retry(pause) => {
+                self.state = State::Retrying;
+                Some(pause)
+            }
+            Next::Callback => {
+                self.state = State::Waiting;
+                None
+            }
+            Next::End => None,
+        };
+        if let Some(attempt) = self.attempts.last_mut() {
+            attempt.answered = Some(Answered {
+                took: answer.took,
+                status: answer
+                    .status()
+                    .ok_or_else(|| answer.trouble().unwrap_or_default().to_owned()),
+                text,
+                pause,
+            });
+        }
+    }
+
+    fn posted(&mut self, document: Text, refused: Option<String>) {
+        if self.callbacks.len() < MAX_CALLBACKS {
+            self.bytes += document.text.len();
+            let at = self
+                .begun
+                .map_or(Duration::ZERO, |(_, begun)| begun.elapsed());
+            self.callbacks.push(Callback {
+                at,
+                document,
+                refused,
+            });
+        }
+    }
+}
