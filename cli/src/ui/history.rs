@@ -236,7 +236,9 @@ impl History {
     ) -> Result<Range<u64>, Full> {
         self.change(|kept| {
             let unfinished = kept.deliveries.len() - kept.finished.len();
-            if unfinished + webhooks.len() > MAX_DELIVERIES {
+            if unfinished + webhooks.len() > MAX_DELIVERIES
+                || kept.unfinished_bytes() + order.text.len() > MAX_BYTES
+            {
                 return Err(Full);
             }
             let first = kept.last_id + 1;
@@ -372,6 +374,22 @@ impl Kept {
             delivery.took = delivery.begun.map(|(_, begun)| begun.elapsed());
             self.finished.push_back(id);
         }
+    }
+
+    /// The bytes of the payloads that are to be sent.
+    fn unfinished_bytes(&self) -> usize {
+        let mut last: Option<&Arc<Order>> = None;
+        let unfinished = self.deliveries.values();
+        unfinished
+            .filter(|delivery| !delivery.state.is_finished())
+            .map(|delivery| &delivery.order)
+            .filter(|order| {
+                !last
+                    .replace(order)
+                    .is_some_and(|last| Arc::ptr_eq(last, order))
+            })
+            .map(|order| order.text.len())
+            .sum()
     }
 
     fn shrink(&mut self) {

@@ -645,3 +645,37 @@ async fn a_bounded_number_of_deliveries_is_kept_and_in_flight() {
     let oldest = page.view("all", 199, 0).await;
     assert_eq!(oldest["rows"][99]["id"], 11, "the oldest have left");
 }
+
+#[tokio::test]
+async fn a_bounded_number_of_bytes_is_kept() {
+    let page = page().await;
+    let app = Router::new()
+        .route(
+            "/long",
+            any(async || (StatusCode::BAD_REQUEST, "é".repeat(50_000))),
+        )
+        .route("/longer", any(async || "x".repeat(300_000)))
+        .route("/busy", any(async || StatusCode::SERVICE_UNAVAILABLE));
+    let origin = served(app).await;
+    let id = page.send(&form(&format!("{origin}long"))).await;
+    let detail = page.detail(id, "refused").await;
+    let text = &detail["tries"][0]["text"];
+    assert_eq!(text["bytes"], 100_000);
+    assert_eq!(text["text"].as_str().map(str::len), Some(4096));
+    let id = page.send(&form(&format!("{origin}longer"))).await;
+    let wrong = page.detail(id, "not delivered").await["failure"].take();
+    assert_eq!(wrong["why"], "the answer is longer than 250 KB");
+
+    let payload = format!("\"{}\"", "x".repeat(2 * 1024 * 1024 - 2));
+    let large = with(form(&format!("{origin}busy")), "payload", payload);
+    let large = with(with(large, "attempts", 50), "pause", 3600);
+    for _ in 0..32 {
+        page.send(&large).await;
+    }
+    let (status, _) = page.post("/ui/send", &large).await;
+    assert_eq!(status, 429, "64 MiB");
+    page.post("/ui/stop", &json!({})).await;
+    page.send(&large).await;
+    let view = page.view("all", 0, 0).await;
+    assert_eq!(view["left"], 3, "they make room");
+}
