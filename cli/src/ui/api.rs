@@ -1,6 +1,5 @@
 //! The page, and what it asks for.
 
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,25 +9,20 @@ use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use http::StatusCode;
 use http::header::CONTENT_TYPE;
-use http::{StatusCode, Uri};
 use serde_json::{Value, json};
 use tower_conductorone::testing::Fixture;
 
 use super::Ui;
 use super::guard::guard;
+use super::order::{MAX_PAYLOAD, Wrong};
 use super::run::{Order, Webhook};
 use super::view::Wanted;
-use crate::deliver::{ATTEMPTS, Callbacks, Sender};
 use crate::endpoint::KEYS;
-use crate::target;
 
-/// The longest text of a payload, and the longest request with it.
-const MAX_PAYLOAD: usize = 2 * 1024 * 1024;
+/// The longest request: it has a payload.
 const MAX_BODY: usize = 2 * MAX_PAYLOAD;
-
-/// The most deliveries that are sent at a time.
-const MAX_TIMES: u64 = 10_000;
 
 /// How long a request waits for news.
 const WAIT: Duration = Duration::from_secs(15);
@@ -48,23 +42,6 @@ const FILES: [(&str, &str, &str); 8] = [
     ("/ui/detail.js", SCRIPT, include_str!("detail.js")),
     ("/ui/icon.svg", "image/svg+xml", include_str!("icon.svg")),
 ];
-
-/// What is wrong with a request, and in which field.
-struct Wrong {
-    status: StatusCode,
-    field: &'static str,
-    error: String,
-}
-
-impl Wrong {
-    fn new(field: &'static str, error: impl Into<String>) -> Self {
-        Self {
-            status: StatusCode::UNPROCESSABLE_ENTITY,
-            field,
-            error: error.into(),
-        }
-    }
-}
 
 impl IntoResponse for Wrong {
     fn into_response(self) -> Response {
@@ -101,65 +78,6 @@ impl Ui {
             .layer(DefaultBodyLimit::max(MAX_BODY))
             .layer(from_fn_with_state(address, guard))
             .with_state(self)
-    }
-
-    /// The order in this request of the page's form.
-    fn order(&self, body: &Value) -> Result<(Order, usize), Wrong> {
-        let text = |field: &'static str| body[field].as_str().unwrap_or_default().trim();
-        let number = |field: &'static str, range: RangeInclusive<u64>| {
-            let number = body[field].as_u64();
-            number
-                .filter(|number| range.contains(number))
-                .ok_or_else(|| {
-                    let (least, most) = range.into_inner();
-                    Wrong::new(field, format!("a number from {least} to {most}"))
-                })
-        };
-        let event = text("event");
-        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        if event.is_empty() || event.len() > 256 || !event.chars().all(is_name) {
-            let error = "an event's name, such as c1.webhooks.v1.PayloadTest";
-            return Err(Wrong::new("event", error));
-        }
-        let payload = body["payload"].as_str().unwrap_or_default();
-        if payload.len() > MAX_PAYLOAD {
-            return Err(Wrong::new("payload", "at most 2 MiB"));
-        }
-        let value = serde_json::from_str(payload)
-            .map_err(|error| Wrong::new("payload", format!("not JSON: {error}")))?;
-        let to: Uri = text("to")
-            .parse()
-            .ok()
-            .filter(|to: &Uri| target(to, None).is_ok())
-            .ok_or_else(|| Wrong::new("to", "a URL such as http://127.0.0.1:3000/webhooks"))?;
-        let public_url = Some(text("publicUrl")).filter(|url| !url.is_empty());
-        let target = target(&to, public_url)
-            .map_err(|_| Wrong::new("publicUrl", "a URL such as https://hooks.example.com"))?;
-        let pause = match &body["pause"] {
-            Value::Null => None,
-            _ => Some(Duration::from_secs(number("pause", 0..=3600)?)),
-        };
-        let sender = Sender {
-            client: self.client.clone(),
-            tenant: self.tenant.clone(),
-            to,
-            target,
-            callbacks: Callbacks::Own {
-                origin: format!("http://{}", self.address),
-                endpoint: self.endpoint.clone(),
-            },
-            callback_wait: Duration::from_secs(number("callbackWait", 0..=3600)?),
-            attempts: usize::try_from(number("attempts", 1..=ATTEMPTS as u64)?).unwrap_or(ATTEMPTS),
-            pause,
-        };
-        let order = Order {
-            sender,
-            event: event.to_owned(),
-            payload: value,
-            text: payload.to_owned(),
-        };
-        let times = number("times", 1..=MAX_TIMES)?;
-        Ok((order, usize::try_from(times).unwrap_or(1)))
     }
 
     fn started(

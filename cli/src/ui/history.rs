@@ -3,26 +3,22 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::SystemTime;
 
 use serde_json::Value;
 use tokio::sync::watch;
 
+use super::delivery::{Delivery, State, Text};
 use super::run::{Order, Webhook};
-use crate::deliver::{Next, Step};
+use crate::deliver::Step;
 use crate::endpoint;
 use crate::failure::Failure;
-use crate::output;
-use crate::post::Answer;
 
 /// The most deliveries that are kept: the ones that ended first leave.
 pub(super) const MAX_DELIVERIES: usize = 20_000;
 
 /// The most bytes of payloads, answers and documents that are kept, about.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
-
-/// The most bytes of an answer or a document that are kept.
-const MAX_TEXT: usize = 4096;
 
 /// The most requests to the tenant that are kept.
 const MAX_NOTICES: usize = 50;
@@ -52,66 +48,6 @@ pub(super) struct Kept {
 /// There is no room for more unfinished deliveries.
 pub(super) struct Full;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
-    Queued,
-    Sending,
-    Retrying,
-    /// For the callback.
-    Waiting,
-    Delivered,
-    /// The receiver's last answer was no success.
-    Refused,
-    /// No answer, no callback, or a document that is of no use.
-    NotDelivered,
-    Stopped,
-}
-
-pub(super) struct Delivery {
-    pub(super) order: Arc<Order>,
-    pub(super) webhook: Webhook,
-    /// The delivery that this one repeats.
-    pub(super) repeats: Option<u64>,
-    pub(super) state: State,
-    /// The change that it had last.
-    pub(super) changed: u64,
-    pub(super) begun: Option<(SystemTime, Instant)>,
-    pub(super) took: Option<Duration>,
-    pub(super) attempts: Vec<Attempt>,
-    pub(super) callbacks: Vec<Callback>,
-    /// The document, or why there is none.
-    pub(super) end: Option<Result<Text, Failure>>,
-    bytes: usize,
-}
-
-/// Times count from the delivery's begin.
-pub(super) struct Attempt {
-    pub(super) at: Duration,
-    pub(super) answered: Option<Answered>,
-}
-
-pub(super) struct Answered {
-    pub(super) took: Duration,
-    /// Or why there is none.
-    pub(super) status: Result<http::StatusCode, String>,
-    pub(super) text: Text,
-    pub(super) pause: Option<Duration>,
-}
-
-pub(super) struct Callback {
-    pub(super) at: Duration,
-    pub(super) document: Text,
-    pub(super) refused: Option<String>,
-}
-
-/// The begin of a text of others, without secrets.
-#[derive(Default)]
-pub(super) struct Text {
-    pub(super) text: String,
-    /// The bytes of the whole.
-    pub(super) whole: usize,
-}
-
 /// A request to the tenant.
 pub(super) struct Notice {
     pub(super) at: SystemTime,
@@ -119,73 +55,6 @@ pub(super) struct Notice {
     pub(super) event: String,
     pub(super) why: Option<String>,
     pub(super) delivery: Option<u64>,
-}
-
-impl State {
-    pub(super) const ALL: [Self; 8] = [
-        Self::Queued,
-        Self::Sending,
-        Self::Retrying,
-        Self::Waiting,
-        Self::Delivered,
-        Self::Refused,
-        Self::NotDelivered,
-        Self::Stopped,
-    ];
-
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Sending => "sending",
-            Self::Retrying => "retrying",
-            Self::Waiting => "waiting for callback",
-            Self::Delivered => "delivered",
-            Self::Refused => "refused",
-            Self::NotDelivered => "not delivered",
-            Self::Stopped => "stopped",
-        }
-    }
-
-    pub(super) fn is_finished(self) -> bool {
-        matches!(
-            self,
-            Self::Delivered | Self::Refused | Self::NotDelivered | Self::Stopped
-        )
-    }
-}
-
-impl Text {
-    fn new(whole: &str, token: &str) -> Self {
-        let mut text = redacted(whole, token);
-        let mut end = text.len().min(MAX_TEXT);
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        text.truncate(end);
-        Self {
-            text,
-            whole: whole.len(),
-        }
-    }
-}
-
-/// Replaces a callback URL's last part, and whatever looks like a JWT.
-fn redacted(text: &str, token: &str) -> String {
-    const REDACTED: &str = "[secret]";
-    let mut redacted = String::new();
-    let mut rest = text;
-    // A JWT is base64url and full stops, and begins with `{"`.
-    while let Some(start) = rest.find("eyJ") {
-        let (before, from) = rest.split_at(start);
-        let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        let end = from.find(|c| !is_part(c)).unwrap_or(from.len());
-        let (word, after) = from.split_at(end);
-        redacted.push_str(before);
-        redacted.push_str(if word.contains('.') { REDACTED } else { word });
-        rest = after;
-    }
-    redacted.push_str(rest);
-    redacted.replace(token, REDACTED)
 }
 
 impl Default for History {
@@ -249,19 +118,8 @@ impl History {
                 let bytes = if id == first { order.text.len() } else { 0 };
                 kept.bytes += bytes;
                 kept.by_token.insert(webhook.token.clone(), id);
-                let delivery = Delivery {
-                    order: Arc::clone(order),
-                    webhook: webhook.clone(),
-                    repeats,
-                    state: State::Queued,
-                    changed: kept.changes,
-                    begun: None,
-                    took: None,
-                    attempts: Vec::new(),
-                    callbacks: Vec::new(),
-                    end: None,
-                    bytes,
-                };
+                let mut delivery = Delivery::new(Arc::clone(order), webhook.clone(), repeats);
+                (delivery.changed, delivery.bytes) = (kept.changes, bytes);
                 kept.deliveries.insert(id, delivery);
             }
             Ok(first..kept.last_id + 1)
@@ -270,40 +128,12 @@ impl History {
 
     /// Notes a step of this delivery.
     pub(super) fn step(&self, id: u64, step: &Step<'_>) {
-        self.change_one(id, |delivery| match step {
-            Step::Attempt(_) => {
-                delivery.state = State::Sending;
-                let begun = delivery
-                    .begun
-                    .get_or_insert_with(|| (SystemTime::now(), Instant::now()));
-                let at = begun.1.elapsed();
-                let answered = None;
-                delivery.attempts.push(Attempt { at, answered });
-            }
-            Step::Answered(answer, next) => delivery.answered(answer, *next),
-        });
+        self.change_one(id, |delivery| delivery.step(step));
     }
 
     /// Ends a delivery.
     pub(super) fn end(&self, id: u64, end: Result<Option<Value>, Failure>) {
-        self.change_one(id, |delivery| {
-            let last = delivery.attempts.last();
-            let last = last.and_then(|attempt| attempt.answered.as_ref());
-            let refused = last.is_some_and(|last| {
-                last.status
-                    .as_ref()
-                    .is_ok_and(|status| !status.is_success())
-            });
-            delivery.state = match &end {
-                Ok(_) => State::Delivered,
-                Err(_) if refused => State::Refused,
-                Err(_) => State::NotDelivered,
-            };
-            delivery.end = Some(end.map(|document| {
-                let text = document.as_ref().map(output::pretty).unwrap_or_default();
-                Text::new(&text, &delivery.webhook.token)
-            }));
-        });
+        self.change_one(id, |delivery| delivery.ended(end));
     }
 
     /// Ends all that are not finished.
@@ -405,51 +235,6 @@ impl Kept {
             if self.by_token.get(&gone.webhook.token) == Some(&id) {
                 self.by_token.remove(&gone.webhook.token);
             }
-        }
-    }
-}
-
-/// The most callbacks of a delivery that are kept.
-const MAX_CALLBACKS: usize = 20;
-
-impl Delivery {
-    fn answered(&mut self, answer: &Answer, next: Next) {
-        let text = Text::new(&answer.text(), &self.webhook.token);
-        self.bytes += text.text.len();
-        let pause = match next {
-            Next::Retry(pause) => {
-                self.state = State::Retrying;
-                Some(pause)
-            }
-            Next::Callback => {
-                self.state = State::Waiting;
-                None
-            }
-            Next::End => None,
-        };
-        if let Some(attempt) = self.attempts.last_mut() {
-            attempt.answered = Some(Answered {
-                took: answer.took,
-                status: answer
-                    .status()
-                    .ok_or_else(|| answer.trouble().unwrap_or_default().to_owned()),
-                text,
-                pause,
-            });
-        }
-    }
-
-    fn posted(&mut self, document: Text, refused: Option<String>) {
-        if self.callbacks.len() < MAX_CALLBACKS {
-            self.bytes += document.text.len();
-            let at = self
-                .begun
-                .map_or(Duration::ZERO, |(_, begun)| begun.elapsed());
-            self.callbacks.push(Callback {
-                at,
-                document,
-                refused,
-            });
         }
     }
 }

@@ -3,12 +3,15 @@
 //! - `page.html`, `page.css` and the scripts are the page; `api.rs` serves them, and what
 //!   they ask for;
 //! - `guard.rs` refuses what another site's page sends;
-//! - `run.rs` sends the deliveries;
-//! - `history.rs` keeps the newest ones, and `view.rs` writes what the page shows of them.
+//! - `order.rs` reads what the form orders, and `run.rs` sends it;
+//! - `history.rs` keeps the newest deliveries, `delivery.rs` is one of them, and `view.rs`
+//!   writes what the page shows.
 
 mod api;
+mod delivery;
 mod guard;
 mod history;
+mod order;
 mod run;
 mod view;
 

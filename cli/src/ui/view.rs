@@ -4,7 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
-use super::history::{Attempt, Callback, Delivery, History, Kept, Notice, State, Text};
+use super::delivery::{Attempt, Callback, Delivery, State, Text};
+use super::history::{History, Kept, Notice};
 
 /// The most deliveries on a page.
 const ROWS: usize = 100;

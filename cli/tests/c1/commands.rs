@@ -773,7 +773,7 @@ async fn a_refusal_points_to_the_log_only_if_the_receiver_has_written_there() {
     let to = handled(&url, |_| (StatusCode::BAD_GATEWAY, "down")).await;
     let sent = c1(&folder, &format!("send test --to {to}")).await;
     assert!(
-        sent.stdout.contains("not delivered: 502 Bad Gateway\n"),
+        sent.stdout.contains("not delivered: 502 Bad Gateway\n-> "),
         "{sent:?}"
     );
     let sent = c1(
@@ -781,6 +781,14 @@ async fn a_refusal_points_to_the_log_only_if_the_receiver_has_written_there() {
         &format!("send test --to {to} --key-file other.pem"),
     )
     .await;
-    let said = "401 Unauthorized; the receiver's log says why";
+    let said = "401 Unauthorized; the receiver's log says why\n-> ";
     assert!(sent.stdout.contains(said), "{sent:?}");
+    let remedy = format!("the token is from the tenant {DOMAIN}, for {to}:");
+    assert!(sent.stdout.contains(&remedy), "{sent:?}");
+    let flags = "--key-file other.pem --json";
+    let sent = c1(&folder, &format!("send test --to {to} {flags}")).await;
+    let line = &sent.lines()[0];
+    assert_eq!(line["code"], "invalid_token");
+    let told = line["remedy"].as_str().unwrap_or_default();
+    assert!(told.contains(&remedy), "{line}");
 }

@@ -142,7 +142,18 @@ async fn the_page_comes_with_its_files_and_a_strict_policy() {
     assert!(!policy.contains("unsafe"), "{policy}");
     assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
     let html = answer.text().await.expect("text");
-    assert!(!html.contains(" on") || !html.contains("onclick"), "{html}");
+    // The policy forbids handlers, styles and scripts in the text itself.
+    assert!(!html.contains("style="), "{html}");
+    assert_eq!(
+        html.matches("<script").count(),
+        html.matches("<script type=\"module\" src=").count()
+    );
+    let tags = html
+        .split('<')
+        .filter_map(|rest| Some(rest.split_once('>')?.0));
+    for attribute in tags.flat_map(str::split_whitespace) {
+        assert!(!attribute.starts_with("on"), "{attribute}");
+    }
     let files = ["href=\"/ui/", "src=\"/ui/"];
     let mut files: Vec<_> = files
         .iter()

@@ -178,5 +178,15 @@ await row(last - 100).getByRole("button").click();
 await timeline.getByText("200 OK").waitFor();
 await isAccessible("many");
 
+step("c1 stops, and comes back");
+const expectedSoFar = problems.length;
+await context.setOffline(true);
+await button(/^All/).click();
+const connection = page.locator("#connection");
+await connection.getByText("c1 does not answer").waitFor();
+await context.setOffline(false);
+await page.waitForFunction(() => document.getElementById("connection").textContent === "");
+problems.splice(expectedSoFar);
+
 assert.deepEqual(problems, []);
 await browser.close();
