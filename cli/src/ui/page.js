@@ -90,7 +90,12 @@ function close() {
   row?.focus();
 }
 
+let noted = "";
+
 function notices(list) {
+  const now = JSON.stringify(list);
+  if (now === noted) return;
+  noted = now;
   const lines = list.map(({ at, what, event, why, delivery }) => {
     const kind = { "callback accepted": "good", "callback refused": "bad" }[what] ?? "";
     const line = element("li", {}, element("time", {}, clock(at)), element("b", { class: kind }, what));
