@@ -605,6 +605,9 @@ async fn what_a_capture_tool_did_is_undone_and_said() {
             None => assert_eq!(remarks, "", "{what}"),
         }
     }
+    let empty =
+        parse(format!("{unchunked}\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n").as_bytes());
+    assert!(empty.body().is_empty(), "{:?}", empty.body());
     let cut = parse(&good.as_bytes()[..good.len() - 20]);
     let explanation = explainer(builder(&tenant)).explain(&cut).await;
     assert_eq!(code(&explanation), "incomplete_body");

@@ -154,7 +154,7 @@ fn unchunked(headers: &mut HeaderMap, raw: &[u8], remarks: &mut Vec<String>) -> 
             break;
         }
     }
-    if body.is_empty() && !raw.is_empty() {
+    if body.is_empty() && !ended && !raw.is_empty() {
         remarks.push(
             "its headers announce a chunked body, but it was captured without chunks".to_owned(),
         );
