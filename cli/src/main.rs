@@ -7,6 +7,7 @@
 //! ```
 
 mod attack;
+mod capture;
 mod deliver;
 mod endpoint;
 mod explain;
@@ -73,6 +74,7 @@ enum Command {
     Serve(serve::Serve),
     Send(send::Send),
     Attack(attack::Attack),
+    Capture(capture::Capture),
     Explain(explain::Explain),
     Ledger(ledger::LedgerArgs),
 }
@@ -147,6 +149,7 @@ fn main() -> ExitCode {
                 Command::Serve(serve) => serve.run().await,
                 Command::Send(send) => send.run().await,
                 Command::Attack(attack) => attack.run().await,
+                Command::Capture(capture) => capture.run().await,
                 Command::Explain(explain) => explain.run().await,
                 Command::Ledger(ledger) => ledger.run().await,
             }

@@ -128,7 +128,7 @@ fn say(notice: &Notice) {
 }
 
 /// Listens for Ctrl-C and SIGTERM from now on; the future waits for the first.
-fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+pub(crate) fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};

@@ -130,6 +130,7 @@ async fn help_needs_no_manual() {
         "serve",
         "send",
         "attack",
+        "capture",
         "explain",
         "ledger",
         "Exit codes:",
@@ -137,7 +138,7 @@ async fn help_needs_no_manual() {
     ] {
         assert!(help.stdout.contains(text), "{text}: {help:?}");
     }
-    for command in ["serve", "send", "attack", "explain", "ledger"] {
+    for command in ["serve", "send", "attack", "capture", "explain", "ledger"] {
         let help = c1(&folder, &format!("{command} --help")).await;
         let example = format!("Example:\n  c1 {command} ");
         assert!(help.stdout.contains(&example), "{help:?}");
@@ -502,7 +503,7 @@ async fn a_receiver_with_the_layer_stands_every_attack() {
 
 /// Ends TLS in front of a server, as `localhost`; gives back the port, and the
 /// certificate that vouches for it.
-async fn behind_tls(server: String) -> (u16, String) {
+pub(crate) async fn behind_tls(server: String) -> (u16, String) {
     let names = vec!["localhost".to_owned()];
     let own = rcgen::generate_simple_self_signed(names).expect("a certificate");
     let key = PrivatePkcs8KeyDer::from(own.signing_key.serialize_der());

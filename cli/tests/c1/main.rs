@@ -2,6 +2,7 @@
 #![cfg(unix)]
 
 mod browser;
+mod capture;
 mod commands;
 #[cfg(all(feature = "redis", feature = "database"))]
 mod ledger;
