@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread;
 use std::time::Instant;
 
 use http::request::Parts;
@@ -15,10 +17,14 @@ use crate::output::{self, bad, faint, good, print, shown};
 /// The longest text of a caller's that is shown.
 const MAX_SHOWN: usize = 200;
 
+/// How many requests wait for a terminal that was stopped; of more, nothing is said.
+const MAX_WAITING: usize = 1000;
+
 pub(super) struct Reporter {
     receiver: Receiver,
     as_json: bool,
     is_full: AtomicBool,
+    lines: SyncSender<String>,
 }
 
 /// One request; if it has no end, its caller has hung up.
@@ -36,10 +42,17 @@ pub(super) struct Exchange<'a> {
 
 impl Reporter {
     pub(super) fn new(receiver: Receiver, as_json: bool) -> Self {
+        let (lines, waiting) = sync_channel::<String>(MAX_WAITING);
+        thread::spawn(move || {
+            for line in waiting {
+                let _ = print(line); // without a reader there is nothing to report
+            }
+        });
         Self {
             receiver,
             as_json,
             is_full: AtomicBool::new(false),
+            lines,
         }
     }
 
@@ -119,10 +132,9 @@ impl Exchange<'_> {
         let file = self.file.as_ref().map(|file| file.display().to_string());
         let command = file.as_ref().filter(|_| explain);
         let command = command.map(|file| self.reporter.command(file, self.at));
-        // Without a reader there is nothing to report.
-        let _ = if self.reporter.as_json {
+        let line = if self.reporter.as_json {
             let took = u64::try_from(self.started.elapsed().as_millis());
-            print(output::line(&json!({
+            output::line(&json!({
                 "time": format!("{:.3}", self.at),
                 "method": self.method,
                 "path": self.path,
@@ -133,7 +145,7 @@ impl Exchange<'_> {
                 "file": file,
                 "not_recorded": self.trouble,
                 "explain": command,
-            })))
+            }))
         } else {
             let parts = [
                 Some(faint(&format!("{:.0}", self.at))),
@@ -146,8 +158,10 @@ impl Exchange<'_> {
             ];
             let parts: Vec<_> = parts.into_iter().flatten().collect();
             let command = command.map(|command| format!("\n  {command}"));
-            print(parts.join(" ") + &command.unwrap_or_default())
+            parts.join(" ") + &command.unwrap_or_default()
         };
+        // Nobody waits for a terminal.
+        let _ = self.reporter.lines.try_send(line);
     }
 }
 

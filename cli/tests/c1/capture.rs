@@ -158,8 +158,10 @@ async fn a_receiver_behind_it_answers_as_before_and_a_refusal_is_explained() {
     let settings = format!("--public-url {PUBLIC_URL} --tenant {DOMAIN} --jwks jwks.json");
     let mut capture = Capture::start(&folder, &receiver(&tenant).await, &settings).await;
 
+    // Both on one connection.
+    let mut client = Client::connect(Protocol::Http1, capture.address).await;
     let good = tenant.delivery(TEST_EVENT);
-    let answer = capture.send(&good).await;
+    let answer = client.send(good.request()).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(answer.json(), json!({ "version": "v1" }));
     let line = capture.line_with("0001.http").await;
@@ -173,7 +175,7 @@ async fn a_receiver_behind_it_answers_as_before_and_a_refusal_is_explained() {
     let elsewhere = tenant
         .delivery(TEST_EVENT)
         .to("https://hooks.example.net/webhooks");
-    let answer = capture.send(&elsewhere).await;
+    let answer = client.send(elsewhere.request()).await;
     assert_eq!(answer.status, 401);
     assert!(capture.line_with("0002.http").await.contains("401"));
     let command = capture.line_with("c1 explain").await;
@@ -426,6 +428,21 @@ async fn what_a_caller_says_is_escaped_and_cut() {
         let request = format!("{method} {target} HTTP/1.1\r\nhost: a\r\n\r\n");
         caller.write(request).await;
         assert_eq!(caller.read().await.status, 400, "{target}");
+    }
+}
+
+#[tokio::test]
+async fn a_terminal_that_is_not_read_holds_nobody_up() {
+    let folder = folder();
+    let tenant = FakeTenant::new(DOMAIN);
+    let capture = Capture::start(&folder, &receiver(&tenant).await, "--limit 0").await;
+    let mut caller = Wire::connect(capture.address).await;
+    let path = "p".repeat(200);
+    // More than a pipe takes.
+    for _ in 0..500 {
+        let request = format!("POST /{path} HTTP/1.1\r\nhost: a\r\n\r\n");
+        caller.write(request).await;
+        assert_eq!(caller.read().await.status, 415);
     }
 }
 
