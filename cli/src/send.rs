@@ -6,6 +6,8 @@ use std::time::Duration;
 use http::Uri;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use tower_conductorone::testing::{EVENTS, FakeTenant, Fixture};
 
 use crate::deliver::{ATTEMPTS, Callbacks, Sender, Step, random_id};
@@ -131,9 +133,12 @@ impl Send {
             target(&self.to, self.public_url.as_deref()).unwrap_or_else(|error| usage(error));
         let (payload, webhook_id) = self.content()?;
         let tenant = self.tenant.open()?;
-        let callbacks = match &self.serve {
-            Some(url) => Callbacks::Served(url.trim_end_matches('/').to_owned()),
-            None => own_endpoint(tenant.clone()).await?,
+        let (callbacks, server) = if let Some(url) = &self.serve {
+            let origin = url.trim_end_matches('/').to_owned();
+            (Callbacks::Served(origin), None)
+        } else {
+            let (callbacks, server) = own_endpoint(tenant.clone()).await?;
+            (callbacks, Some(server))
         };
         let sender = Sender {
             client: Client::new()?,
@@ -179,6 +184,9 @@ impl Send {
         if self.times > 1 && !self.json {
             print(format!("{delivered} of {} delivered", self.times))?;
         }
+        if let Some(server) = server {
+            server.stop().await;
+        }
         Ok(ended)
     }
 
@@ -222,12 +230,29 @@ impl Send {
     }
 }
 
-/// Starts a callback endpoint in this process.
-async fn own_endpoint(tenant: FakeTenant) -> Result<Callbacks, BoxError> {
+/// A callback endpoint in this process.
+struct Server {
+    stop: oneshot::Sender<()>,
+    ended: JoinHandle<std::io::Result<()>>,
+}
+
+impl Server {
+    /// Finishes its answers: the receiver has to learn that its callback was accepted.
+    async fn stop(self) {
+        drop(self.stop);
+        let _ = tokio::time::timeout(Duration::from_secs(1), self.ended).await;
+    }
+}
+
+async fn own_endpoint(tenant: FakeTenant) -> Result<(Callbacks, Server), BoxError> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let origin = format!("http://{}", listener.local_addr()?);
     let endpoint = Endpoint::new(tenant, |_| {});
     let router = endpoint.clone().router();
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    Ok(Callbacks::Own { origin, endpoint })
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serve = axum::serve(listener, router).with_graceful_shutdown(async {
+        let _ = stopped.await;
+    });
+    let ended = tokio::spawn(serve.into_future());
+    Ok((Callbacks::Own { origin, endpoint }, Server { stop, ended }))
 }
