@@ -25,7 +25,7 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
 
-    /// Serve a page, too, that sends events and shows what becomes of them
+    /// Serve a page, too, that sends events and shows their attempts, answers and callbacks
     ///
     /// Open the printed URL in a browser. It shows each attempt, answer and callback, and
     /// for each refusal the reason and the remedy. It needs no network, and shows no
@@ -83,7 +83,8 @@ callbacks  http://{address}{CALLBACK}…
 {page}
 Start a receiver, in a checkout of tower-conductorone:
   cargo run --package receiver -- --public-url http://127.0.0.1:3000 \\
-      --tenant {domain} --jwks-url http://{address}{KEYS}
+      --tenant {domain} --jwks-url http://{address}{KEYS} \\
+      --callback-origin http://{address}
 Send it an event:
   c1 send test --to http://127.0.0.1:3000/webhooks \\
       --tenant {domain} --key-file {file} --serve http://{address}
