@@ -148,7 +148,7 @@ async fn callback(
         document,
         refused,
     });
-    // After the notice: whoever waits reports the delivery as ended.
+    // After the notice: the task that waits reports the delivery as ended.
     if accepted {
         endpoint.news.send_replace(());
     }

@@ -58,8 +58,8 @@ tower-conductorone:
   cargo run --package receiver -- --public-url http://127.0.0.1:3000 \\
       --tenant example.conductor.one --jwks-url http://127.0.0.1:4000/auth/v1/jwks
   c1 send provision-step --to http://127.0.0.1:3000/webhooks
-With --ui, c1 serve prints the URL of a page that sends events and shows what becomes
-of them.
+With --ui, c1 serve prints the URL of a page that sends events and shows each attempt,
+answer and callback.
 
 Exit codes:
   0  success: delivered, accepted, revived, or all attacks passed

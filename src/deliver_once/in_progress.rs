@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_asks_after_the_end_does_not_join_it() {
+    fn a_duplicate_that_asks_after_the_end_does_not_join_it() {
         let (table, key) = (
             Arc::new(InProgress::default()),
             DeliveryKey::from_bytes([1; 32]),

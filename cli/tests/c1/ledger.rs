@@ -1,4 +1,4 @@
-//! Dead deliveries: how an operator finds them, and what becomes of those that are revived.
+//! Dead deliveries: how an operator finds and revives them, and how the revived ones end.
 
 use std::future::IntoFuture;
 use std::net::Ipv4Addr;

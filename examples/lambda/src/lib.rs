@@ -64,7 +64,7 @@ pub struct Job {
     pub delivery: DeliveryKey,
     /// The app to provision.
     pub app: String,
-    /// **A secret**: whoever has it can answer in this service's place.
+    /// **A secret**: it lets its holder answer in this service's place.
     pub callback: Callback,
 }
 

@@ -107,7 +107,7 @@ pub(super) async fn run_again<L: Ledger>(test: &Test<L>) {
         lease = test.begin(taken.lease, LONG).await.expect("it is held");
         assert_eq!(lease.run(), run + 1);
     }
-    // The count begins where it was last revived, whoever takes it.
+    // The count begins where it was last revived, on whichever replica takes it.
     assert_eq!(test.release(lease, OVER).await, Hold::Held);
     let taken = test.take(LONG).await.expect("it is due");
     assert_eq!((taken.revived_after, taken.lease.run()), (3, 4));
