@@ -16,8 +16,7 @@ use tower_conductorone::testing::Fixture;
 
 use super::Ui;
 use super::guard::guard;
-use super::order::{MAX_PAYLOAD, Wrong};
-use super::run::{Order, Webhook};
+use super::order::{MAX_PAYLOAD, Order, Webhook, Wrong};
 use super::view::Wanted;
 use crate::endpoint::KEYS;
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
 
-use super::run::{Order, Webhook};
+use super::order::{Order, Webhook};
 use crate::deliver::{Next, Step};
 use crate::failure::Failure;
 use crate::output;

@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::delivery::{Delivery, State, Text};
-use super::run::{Order, Webhook};
+use super::order::{Order, Webhook};
 use crate::deliver::Step;
 use crate::endpoint;
 use crate::failure::Failure;

@@ -7,8 +7,7 @@ use http::{StatusCode, Uri};
 use serde_json::Value;
 
 use super::Ui;
-use super::run::Order;
-use crate::deliver::{ATTEMPTS, Callbacks, Sender};
+use crate::deliver::{ATTEMPTS, Callbacks, Sender, random_id};
 use crate::target;
 
 /// The longest text of a payload.
@@ -16,6 +15,32 @@ pub(super) const MAX_PAYLOAD: usize = 2 * 1024 * 1024;
 
 /// The most deliveries that are sent at a time.
 const MAX_TIMES: u64 = 10_000;
+
+/// What the user has sent: one delivery, or several of the same payload.
+pub(super) struct Order {
+    pub(super) sender: Sender,
+    pub(super) event: String,
+    pub(super) payload: Value,
+    /// The payload's text.
+    pub(super) text: String,
+}
+
+/// What identifies a delivery.
+#[derive(Clone)]
+pub(super) struct Webhook {
+    pub(super) id: String,
+    /// The last part of its callback URL.
+    pub(super) token: String,
+}
+
+impl Webhook {
+    pub(super) fn new() -> Self {
+        Self {
+            id: random_id(),
+            token: random_id(),
+        }
+    }
+}
 
 /// What is wrong with a request, and in which field.
 pub(super) struct Wrong {

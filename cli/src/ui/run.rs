@@ -3,39 +3,13 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::Ui;
 use super::history::Full;
+use super::order::{Order, Webhook};
 use crate::End;
-use crate::deliver::{Sender, random_id};
 use crate::failure::Failure;
-
-/// What the user has sent: one delivery, or several of the same payload.
-pub(super) struct Order {
-    pub(super) sender: Sender,
-    pub(super) event: String,
-    pub(super) payload: Value,
-    /// The payload's text.
-    pub(super) text: String,
-}
-
-/// What identifies a delivery.
-#[derive(Clone)]
-pub(super) struct Webhook {
-    pub(super) id: String,
-    /// The last part of its callback URL.
-    pub(super) token: String,
-}
-
-impl Webhook {
-    pub(super) fn new() -> Self {
-        Self {
-            id: random_id(),
-            token: random_id(),
-        }
-    }
-}
 
 impl Ui {
     /// Starts to send these, and returns their numbers.
