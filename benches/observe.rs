@@ -4,7 +4,9 @@
 //! cargo bench --bench observe
 //! ```
 //!
-//! The feature `metrics` is on in all cases. In the first two, no recorder is installed.
+//! The feature `metrics` is on in all cases. In the first two, no recorder is installed. What
+//! `tracing-subscriber` takes to write such a span and such a line is the case "the same by
+//! hand".
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -15,7 +17,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
-use metrics_util::debugging::DebuggingRecorder;
+use metrics_exporter_prometheus::PrometheusBuilder;
 use support::bench::Bench;
 use support::{DOMAIN, now};
 use tokio::runtime::Builder;
@@ -23,9 +25,10 @@ use tower::{Layer, Service, service_fn};
 use tower_conductorone::keys::Algorithm;
 use tower_conductorone::replay::MemoryReplayStore;
 use tower_conductorone::testing::{FakeTenant, Fixture};
+use tracing::field::Empty;
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::NoSubscriber;
-use tracing::{Dispatch, dispatcher};
+use tracing::{Dispatch, dispatcher, info, info_span, record_all};
 
 fn answer(_: Request<Full<Bytes>>) -> Ready<Result<Response<Full<Bytes>>, Infallible>> {
     ready(Ok(Response::default()))
@@ -48,11 +51,47 @@ fn log(level: LevelFilter) -> Dispatch {
     Dispatch::new(log.finish())
 }
 
+/// What the layer gives to the log, without the layer.
+fn by_hand() {
+    let span = info_span!(
+        "webhook",
+        c1.tenant = Empty,
+        c1.webhook.id = Empty,
+        c1.event = Empty,
+        c1.delivery = Empty,
+        c1.run = Empty,
+        c1.how = Empty,
+        http.response.status_code = Empty,
+        error.type = Empty,
+    );
+    let (id, event) = (
+        "3EcO4kxyPmvfYlLlXJ90hIoRMeG",
+        "c1.webhooks.v1.PayloadPolicyPostAction",
+    );
+    record_all!(
+        span,
+        c1.tenant = DOMAIN,
+        c1.webhook.id = id,
+        c1.event = event
+    );
+    span.in_scope(|| ());
+    record_all!(span, c1.how = "ran", http.response.status_code = 200_u16);
+    info!(
+        c1.how = "ran",
+        c1.duration = "41.6µs",
+        http.response.status_code = 200_u16,
+        c1.tenant = DOMAIN,
+        c1.webhook.id = id,
+        c1.event = event,
+        "webhook answered"
+    );
+}
+
 fn main() {
     let runtime = Builder::new_current_thread().enable_time().build();
     let runtime = runtime.expect("a runtime");
     let _context = runtime.enter();
-    let tenant = FakeTenant::with_algorithm(DOMAIN, Algorithm::EdDsa);
+    let tenant = FakeTenant::with_algorithm(DOMAIN, Algorithm::Rs256);
     let layer = support::builder(&tenant)
         .replay_store(MemoryReplayStore::new(usize::MAX))
         .build()
@@ -62,7 +101,7 @@ fn main() {
         let delivery = tenant.delivery(fixture.event()).payload(fixture.payload());
         delivery.issued_at(now()).request()
     };
-    let recorder = DebuggingRecorder::new();
+    let recorder = PrometheusBuilder::new().build_recorder();
     let service = || layer.layer(service_fn(answer));
     let call = |request, log: &Dispatch| {
         dispatcher::with_default(log, || {
@@ -81,6 +120,10 @@ fn main() {
         .case_with("no subscriber", request, |request| call(request, &none))
         .case_with("info filtered out", request, |request| call(request, &warn))
         .case_with("info", request, |request| call(request, &info))
+        .case_with("the same by hand", request, |request| {
+            call(request, &none);
+            dispatcher::with_default(&info, by_hand);
+        })
         .case_with("recorder", request, |request| {
             metrics::with_local_recorder(&recorder, || call(request, &none));
         })
