@@ -10,8 +10,9 @@ from html.parser import HTMLParser
 DOC = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", "target"), "doc")
 CRATES = ["tower_conductorone", "tower_conductorone_sqlx"]
 RAW = re.compile(r"\[[^\[\]]+\](?:\([^)]*\))?|```")
-
-
+# The lists of methods that come from traits, most of them of other crates.
+OTHERS = tuple(f"{kind}-implementations-list" for kind in ("trait", "synthetic", "blanket"))
+NO_BRACKETS = str.maketrans("[]", "()")
 VOID = ("area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source", "wbr")
 
 
@@ -22,7 +23,7 @@ class Page(HTMLParser):
     def __init__(self, text):
         super().__init__()
         self.moved = ""
-        self.ids, self.links, self.raw, self.open = set(), [], [], []
+        self.ids, self.links, self.open, self.text = set(), [], [], ""
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):
@@ -35,19 +36,22 @@ class Page(HTMLParser):
         kind = ""
         if "docblock" in (attributes.get("class") or "").split():
             kind = "ours"
-        elif (attributes.get("id") or "").endswith("implementations-list") or tag in ("code", "pre"):
+        elif (attributes.get("id") or "").endswith(OTHERS) or tag == "pre":
             kind = "other"
         if tag not in VOID:
             self.open.append((tag, kind))
 
     def handle_endtag(self, tag):
-        while self.open and self.open.pop()[0] != tag:
-            pass
+        if tag in (open_tag for open_tag, _ in self.open):
+            while self.open.pop()[0] != tag:
+                pass
 
     def handle_data(self, data):
         kinds = [kind for _, kind in self.open]
         if "ours" in kinds and "other" not in kinds:
-            self.raw += RAW.findall(data)
+            # A link that did not resolve has code between its brackets.
+            is_code = any(tag == "code" for tag, _ in self.open)
+            self.text += f"`{data.translate(NO_BRACKETS)}`" if is_code else data
 
 
 wrong, pages = [], {}
@@ -56,7 +60,7 @@ for crate in CRATES:
         pages[file.resolve()] = Page(file.read_text())
 for file, page in pages.items():
     shown = file.relative_to(DOC.resolve())
-    wrong += [f"{shown}: {raw} is no link" for raw in page.raw]
+    wrong += [f"{shown}: {raw} is no link" for raw in RAW.findall(page.text)]
     for link in page.links:
         path, _, anchor = link.partition("#")
         if re.match(r"[a-z]+:", path) or "/src/" in path:

@@ -149,7 +149,7 @@ impl PostgresLedger {
     /// `migrations/postgres/*.sql` as another role instead.
     ///
     /// # Errors
-    /// [`sqlx::Error`] if the database fails.
+    /// [`sqlx::Error`](https://docs.rs/sqlx/latest/sqlx/enum.Error.html) if the database fails.
     pub async fn migrate(&self) -> Result<(), sqlx::Error> {
         migrate(&self.store.pool, &self.tables).await
     }
@@ -182,7 +182,7 @@ impl PostgresReplayStore {
     /// Creates the tables, as [`PostgresLedger::migrate`] does.
     ///
     /// # Errors
-    /// [`sqlx::Error`] if the database fails.
+    /// [`sqlx::Error`](https://docs.rs/sqlx/latest/sqlx/enum.Error.html) if the database fails.
     pub async fn migrate(&self) -> Result<(), sqlx::Error> {
         migrate(&self.store.pool, &self.tables).await
     }

@@ -159,7 +159,7 @@ impl SqliteLedger {
     /// exist. `migrations/sqlite/*.sql` has the same.
     ///
     /// # Errors
-    /// [`sqlx::Error`] if the database fails.
+    /// [`sqlx::Error`](https://docs.rs/sqlx/latest/sqlx/enum.Error.html) if the database fails.
     pub async fn migrate(&self) -> Result<(), sqlx::Error> {
         migrate(&self.store.pool, &self.tables).await
     }
@@ -182,7 +182,7 @@ impl SqliteReplayStore {
     /// Creates the tables, as [`SqliteLedger::migrate`] does.
     ///
     /// # Errors
-    /// [`sqlx::Error`] if the database fails.
+    /// [`sqlx::Error`](https://docs.rs/sqlx/latest/sqlx/enum.Error.html) if the database fails.
     pub async fn migrate(&self) -> Result<(), sqlx::Error> {
         migrate(&self.store.pool, &self.tables).await
     }

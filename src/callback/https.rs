@@ -45,7 +45,7 @@ impl HttpsPost {
     /// hosts: proxies, redirects, retries, connections and the time for connecting
     /// are up to the client.
     ///
-    /// Build it with [`reqwest::redirect::Policy::none()`]: a client that follows
+    /// Build it with [`reqwest::redirect::Policy::none()`][none]: a client that follows
     /// redirects may send the document to another server. The answer to a
     /// redirected request is an error, and never means that the document was
     /// accepted.
@@ -63,6 +63,8 @@ impl HttpsPost {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// [none]: https://docs.rs/reqwest/latest/reqwest/redirect/struct.Policy.html#method.none
     #[must_use]
     pub fn with_client(client: reqwest::Client) -> Self {
         Self {

@@ -80,12 +80,14 @@ enum Server {
 impl RedisConnection {
     /// A connection to one server, given by its URL, such as
     /// `redis://user:password@redis.example.com:6379/0`, or by a
-    /// [`redis::ConnectionInfo`].
+    /// [`redis::ConnectionInfo`](https://docs.rs/redis/latest/redis/struct.ConnectionInfo.html).
     ///
     /// TLS (`rediss://`) needs the feature `redis-tls`.
     ///
     /// # Errors
     /// [`RedisError`] if the URL is invalid. It does not contain the URL.
+    ///
+    /// [`RedisError`]: https://docs.rs/redis/latest/redis/struct.RedisError.html
     pub fn to_server(server: impl IntoConnectionInfo) -> Result<Self, RedisError> {
         let info = server.into_connection_info()?;
         // Small commands of many requests share the connection.

@@ -31,6 +31,8 @@ impl RedisReplayStore {
     ///
     /// # Errors
     /// [`RedisError`] if the URL is invalid. It does not contain the URL.
+    ///
+    /// [`RedisError`]: https://docs.rs/redis/latest/redis/struct.RedisError.html
     pub fn at(server: impl IntoConnectionInfo) -> Result<Self, RedisError> {
         RedisConnection::to_server(server).map(Self::new)
     }

@@ -10,10 +10,12 @@ pin_project! {
     /// The response body of [`VerifyWebhook`](super::VerifyWebhook): the inner
     /// service's, or that of a rejection.
     ///
-    /// It is a [`Body`] if the inner one has `Data = Bytes`, as those of hyper,
-    /// axum and tonic do. To convert another body, use, in the inner
+    /// It is an [`http_body::Body`][body] if the inner one has `Data = Bytes`, as those
+    /// of hyper, axum and tonic do. To convert another body, use, in the inner
     /// service, `BodyExt::map_frame` of http-body-util, with
     /// `frame.map_data(|mut data| data.copy_to_bytes(data.remaining()))`.
+    ///
+    /// [body]: https://docs.rs/http-body/latest/http_body/trait.Body.html
     #[derive(Debug)]
     pub struct ResponseBody<B> {
         #[pin]

@@ -27,11 +27,14 @@ const MAX_BODY: usize = 1024 * 1024;
 ///
 /// Made by [`Simulator::callbacks`](super::Simulator::callbacks). Receivers in
 /// the same process post to it with [`post`](Self::post), or use it as the
-/// [`Service`] that their client calls; [`serve`](Self::serve) publishes it for
-/// others. Only the path of a callback URL counts. Clones are the same endpoint.
+/// [`tower::Service`][service] that their client calls; [`serve`](Self::serve)
+/// publishes it for others. Only the path of a callback URL counts. Clones are the
+/// same endpoint.
 ///
 /// It answers 200 to an accepted document and 400 to any other:
 /// [`CallbackRefusal`](super::CallbackRefusal) lists the reasons.
+///
+/// [service]: https://docs.rs/tower-service/latest/tower_service/trait.Service.html
 #[derive(Clone)]
 pub struct CallbackEndpoint {
     shared: Arc<Shared>,
