@@ -1,5 +1,7 @@
 //! Shortens untrusted text for the log.
 
+use std::borrow::Cow;
+
 /// Returns the beginning of an untrusted text. Written with `{:?}`, which escapes it, it
 /// fits on a log line.
 ///
@@ -26,14 +28,14 @@ pub(crate) fn for_log(text: &str) -> String {
 
 /// Escapes the unprintable characters of an untrusted text, and cuts it off after 400
 /// bytes, so that it can be logged with `{}`.
-pub(crate) fn one_line(reason: &str) -> String {
+pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
     const SHOWN: usize = 400;
 
-    if reason.len() <= SHOWN && reason.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
-        return reason.to_owned();
+    if text.len() <= SHOWN && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return Cow::Borrowed(text);
     }
     let mut escaped = String::new();
-    for c in reason.chars() {
+    for c in text.chars() {
         if escaped.len() >= SHOWN {
             escaped.push('…');
             break;
@@ -43,5 +45,5 @@ pub(crate) fn one_line(reason: &str) -> String {
             c => escaped.extend(c.escape_debug()),
         }
     }
-    escaped
+    Cow::Owned(escaped)
 }

@@ -237,8 +237,8 @@ pub(crate) fn attempt_span(callback: &Callback, progress: Progress) -> Span {
         target: "tower_conductorone",
         "webhook.callback",
         c1.tenant = callback.tenant(),
-        c1.webhook.id = one_line(callback.webhook_id()),
-        c1.event = one_line(callback.event()),
+        c1.webhook.id = &*one_line(callback.webhook_id()),
+        c1.event = &*one_line(callback.event()),
         c1.callback.attempt = progress.attempts.saturating_add(1),
         http.response.status_code = Empty,
     )
@@ -255,8 +255,8 @@ fn log(
         ($level:ident, $($field:tt)+) => {
             tracing::$level!(
                 c1.tenant = callback.tenant(),
-                c1.webhook.id = one_line(callback.webhook_id()),
-                c1.event = one_line(callback.event()),
+                c1.webhook.id = &*one_line(callback.webhook_id()),
+                c1.event = &*one_line(callback.event()),
                 c1.callback.attempt = progress.attempts,
                 %answer,
                 $($field)+

@@ -48,7 +48,7 @@ impl PostError {
     /// escaped and a long reason is truncated.
     pub fn unsent(reason: impl fmt::Display) -> Self {
         Self {
-            reason: one_line(&reason.to_string()),
+            reason: one_line(&reason.to_string()).into_owned(),
             unsent: true,
         }
     }

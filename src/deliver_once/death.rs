@@ -15,15 +15,18 @@ pub(super) fn death(webhook: &Webhook, reason: &str) -> Death {
     let ids = match payload {
         Payload::WorkflowStep(step) => vec![
             ("workflow_execution", step.workflow_execution_id.to_string()),
-            ("workflow_step", one_line(&step.workflow_execution_step_id)),
+            (
+                "workflow_step",
+                one_line(&step.workflow_execution_step_id).into_owned(),
+            ),
         ],
         Payload::FindingDispatch(dispatch) => vec![
-            ("dispatch", one_line(&dispatch.dispatch_id)),
-            ("finding", one_line(&dispatch.finding_id)),
+            ("dispatch", one_line(&dispatch.dispatch_id).into_owned()),
+            ("finding", one_line(&dispatch.finding_id).into_owned()),
         ],
         payload => payload.task().map_or_else(Vec::new, |task| {
             vec![
-                ("task", one_line(task.id.as_str())),
+                ("task", one_line(task.id.as_str()).into_owned()),
                 ("task_number", task.numeric_id.to_string()),
             ]
         }),

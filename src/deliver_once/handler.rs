@@ -56,9 +56,9 @@ where
             Err(error) => {
                 tracing::error!(
                     c1.tenant = webhook.tenant(),
-                    c1.webhook.id = webhook.id_for_log(),
+                    c1.webhook.id = &*webhook.id_for_log(),
                     // It may quote the payload.
-                    error = one_line(&error_chain(&*error)),
+                    error = &*one_line(&error_chain(&*error)),
                     "the inner service failed"
                 );
                 Verdict::failed(Cause::ServiceFailed)

@@ -193,8 +193,8 @@ impl<H: Handler> PromisedDelivery<H> {
                 let pause = backoff::failed_run();
                 tracing::warn!(
                     c1.tenant = self.webhook.tenant(),
-                    c1.webhook.id = self.webhook.id_for_log(),
-                    c1.event = self.webhook.event_for_log(),
+                    c1.webhook.id = &*self.webhook.id_for_log(),
+                    c1.event = &*self.webhook.event_for_log(),
                     c1.run = lease.run(),
                     status = failure.status().as_u16(),
                     pause = %Readable(pause),
@@ -237,9 +237,9 @@ impl<H: Handler> PromisedDelivery<H> {
     async fn leave_unhandled(&mut self, lease: Lease, status: StatusCode) -> Next {
         tracing::error!(
             c1.tenant = self.webhook.tenant(),
-            c1.webhook.id = self.webhook.id_for_log(),
-            c1.event = self.webhook.event_for_log(),
-            uri = one_line(&self.request.uri().to_string()),
+            c1.webhook.id = &*self.webhook.id_for_log(),
+            c1.event = &*self.webhook.event_for_log(),
+            uri = &*one_line(&self.request.uri().to_string()),
             status = status.as_u16(),
             "a promised delivery did not reach its handler: pass recover the service inside \
              DeliverOnceLayer, with its routes, without this layer and VerifyWebhookLayer"
@@ -437,8 +437,8 @@ impl<H: Handler> PromisedDelivery<H> {
     fn log_forgotten(&self) {
         tracing::error!(
             c1.tenant = self.webhook.tenant(),
-            c1.webhook.id = self.webhook.id_for_log(),
-            c1.event = self.webhook.event_for_log(),
+            c1.webhook.id = &*self.webhook.id_for_log(),
+            c1.event = &*self.webhook.event_for_log(),
             "the ledger has lost a promised delivery, which continues here"
         );
     }
@@ -446,8 +446,8 @@ impl<H: Handler> PromisedDelivery<H> {
     fn log_left(&self, reason: &str) {
         tracing::warn!(
             c1.tenant = self.webhook.tenant(),
-            c1.webhook.id = self.webhook.id_for_log(),
-            c1.event = self.webhook.event_for_log(),
+            c1.webhook.id = &*self.webhook.id_for_log(),
+            c1.event = &*self.webhook.event_for_log(),
             reason,
             "this replica cannot post a stored answer and leaves it to others"
         );
@@ -462,8 +462,8 @@ impl<H: Handler> PromisedDelivery<H> {
     async fn bury(&mut self, lease: Lease, reason: &str) -> Next {
         tracing::error!(
             c1.tenant = self.webhook.tenant(),
-            c1.webhook.id = self.webhook.id_for_log(),
-            c1.event = self.webhook.event_for_log(),
+            c1.webhook.id = &*self.webhook.id_for_log(),
+            c1.event = &*self.webhook.event_for_log(),
             c1.run = lease.run(),
             reason,
             "a promised delivery is given up"

@@ -130,8 +130,8 @@ async fn take_up<H: Handler>(
     if let Err(rejection) = shared.check_callback(&webhook) {
         tracing::warn!(
             c1.tenant = webhook.tenant(),
-            c1.webhook.id = webhook.id_for_log(),
-            c1.event = webhook.event_for_log(),
+            c1.webhook.id = &*webhook.id_for_log(),
+            c1.event = &*webhook.event_for_log(),
             cause = rejection.cause(),
             "this replica cannot answer a promised delivery and leaves it to others"
         );
@@ -139,8 +139,8 @@ async fn take_up<H: Handler>(
     }
     tracing::info!(
         c1.tenant = webhook.tenant(),
-        c1.webhook.id = webhook.id_for_log(),
-        c1.event = webhook.event_for_log(),
+        c1.webhook.id = &*webhook.id_for_log(),
+        c1.event = &*webhook.event_for_log(),
         c1.run = taken.lease.run(),
         "a promised delivery is resumed"
     );

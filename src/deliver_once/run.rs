@@ -89,8 +89,8 @@ impl Run {
             } else {
                 tracing::error!(
                     c1.tenant = called_with.tenant(),
-                    c1.webhook.id = called_with.id_for_log(),
-                    c1.event = called_with.event_for_log(),
+                    c1.webhook.id = &*called_with.id_for_log(),
+                    c1.event = &*called_with.event_for_log(),
                     c1.run = number,
                     limit = %Readable(limit),
                     "the handler exceeded the run limit and is cut off"
@@ -146,8 +146,8 @@ impl Run {
                 // The panic hook has printed the message.
                 tracing::error!(
                     c1.tenant = webhook.tenant(),
-                    c1.webhook.id = webhook.id_for_log(),
-                    c1.event = webhook.event_for_log(),
+                    c1.webhook.id = &*webhook.id_for_log(),
+                    c1.event = &*webhook.event_for_log(),
                     panicked = error.is_panic(),
                     "the handler panicked or was cancelled"
                 );

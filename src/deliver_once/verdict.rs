@@ -130,9 +130,11 @@ impl Verdict {
     fn unusable(webhook: &Webhook, unusable: Unusable) -> Self {
         tracing::error!(
             c1.tenant = webhook.tenant(),
-            c1.webhook.id = webhook.id_for_log(),
-            c1.event = webhook.event_for_log(),
-            cause = unusable.source().map(|cause| one_line(&error_chain(cause))),
+            c1.webhook.id = &*webhook.id_for_log(),
+            c1.event = &*webhook.event_for_log(),
+            cause = unusable
+                .source()
+                .map(|cause| one_line(&error_chain(cause)).into_owned()),
             "the handler's answer cannot be used: {unusable}"
         );
         let rejection = Rejection::because(RejectionKind::UnusableResponse, unusable);

@@ -21,8 +21,8 @@ impl PayloadError {
     pub(super) fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
             // Both may quote the payload, at any length.
-            path: one_line(&for_log(&path.into())),
-            message: one_line(&for_log(&message.into())),
+            path: one_line(&for_log(&path.into())).into_owned(),
+            message: one_line(&for_log(&message.into())).into_owned(),
         }
     }
 

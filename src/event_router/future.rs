@@ -28,10 +28,10 @@ impl ResponseFuture {
             let outcome = answering.await.unwrap_or_else(|error| {
                 tracing::error!(
                     c1.tenant = webhook.tenant(),
-                    c1.webhook.id = webhook.id_for_log(),
-                    c1.event = webhook.event_for_log(),
+                    c1.webhook.id = &*webhook.id_for_log(),
+                    c1.event = &*webhook.event_for_log(),
                     // It may quote the payload.
-                    error = one_line(&error_chain(&*error)),
+                    error = &*one_line(&error_chain(&*error)),
                     "the handler failed"
                 );
                 Outcome::failed()

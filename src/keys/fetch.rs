@@ -56,7 +56,7 @@ impl FetchError {
     /// characters are escaped, and a reason over 400 bytes is cut.
     pub fn new(reason: impl fmt::Display) -> Self {
         Self {
-            reason: one_line(&reason.to_string()),
+            reason: one_line(&reason.to_string()).into_owned(),
             source: None,
         }
     }

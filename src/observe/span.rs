@@ -44,8 +44,8 @@ pub(crate) fn run_span(
         target: "tower_conductorone",
         "webhook.run",
         c1.tenant = subject.tenant,
-        c1.webhook.id = one_line(subject.webhook_id),
-        c1.event = one_line(subject.event),
+        c1.webhook.id = &*one_line(subject.webhook_id),
+        c1.event = &*one_line(subject.event),
         c1.delivery = display(delivery),
         c1.run = run,
         error.type = Empty,
@@ -59,8 +59,8 @@ impl Subject<'_> {
         record_all!(
             span,
             c1.tenant = self.tenant,
-            c1.webhook.id = one_line(self.webhook_id),
-            c1.event = one_line(self.event),
+            c1.webhook.id = &*one_line(self.webhook_id),
+            c1.event = &*one_line(self.event),
         );
     }
 }

@@ -14,8 +14,8 @@ use crate::rejection::Rejection;
 pub(super) fn verified(webhook: &Webhook) {
     debug!(
         c1.tenant = webhook.tenant(),
-        c1.webhook.id = webhook.id_for_log(),
-        c1.event = webhook.event_for_log(),
+        c1.webhook.id = &*webhook.id_for_log(),
+        c1.event = &*webhook.event_for_log(),
         c1.replay = webhook.is_replay(),
         "webhook verified"
     );

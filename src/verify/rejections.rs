@@ -175,8 +175,8 @@ impl Webhook {
     pub(crate) fn unreadable_payload(&self, error: PayloadError) -> Rejection {
         warn!(
             c1.tenant = self.tenant(),
-            c1.webhook.id = self.id_for_log(),
-            c1.event = self.event_for_log(),
+            c1.webhook.id = &*self.id_for_log(),
+            c1.event = &*self.event_for_log(),
             path = error.path(),
             "the payload does not match its event's type"
         );
@@ -188,8 +188,8 @@ impl Webhook {
     pub(crate) fn unexpected_event(&self, expected: &'static str) -> Rejection {
         warn!(
             c1.tenant = self.tenant(),
-            c1.webhook.id = self.id_for_log(),
-            c1.event = self.event_for_log(),
+            c1.webhook.id = &*self.id_for_log(),
+            c1.event = &*self.event_for_log(),
             expected,
             "the route does not take this event"
         );

@@ -1,5 +1,6 @@
 //! The verified webhook that a handler receives.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -122,11 +123,11 @@ impl Webhook {
         }
     }
 
-    pub(crate) fn id_for_log(&self) -> String {
+    pub(crate) fn id_for_log(&self) -> Cow<'_, str> {
         one_line(self.id())
     }
 
-    pub(crate) fn event_for_log(&self) -> String {
+    pub(crate) fn event_for_log(&self) -> Cow<'_, str> {
         one_line(self.event())
     }
 

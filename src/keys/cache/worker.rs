@@ -105,7 +105,7 @@ impl Shared {
         )
         .await
         .map_err(|_| format!("no complete response within {time:?}"))?
-        .map_err(|error| one_line(&error_chain(&error)))?;
+        .map_err(|error| one_line(&error_chain(&error)).into_owned())?;
         self.read(&response, before.as_deref())
     }
 
