@@ -1,8 +1,8 @@
 //! A task with the objects that its pointers lead to.
 
 use std::fmt;
-use std::sync::Arc;
 
+use bytes::Bytes;
 use serde::de::Error;
 use serde_json::value::RawValue;
 
@@ -29,7 +29,7 @@ use crate::excerpt::for_log;
 pub struct ExpandedTask {
     view: TaskView,
     objects: Vec<Object>,
-    payload: Arc<str>,
+    payload: Bytes,
 }
 
 /// An object that belongs to a task.
@@ -178,11 +178,11 @@ to_several! {
 }
 
 impl ExpandedTask {
-    /// Reads the payload of the event with this name.
-    pub(super) fn read(event: &str, payload: &str) -> Result<Self, PayloadError> {
-        let reading = Reading::of(payload);
+    /// Reads the payload of the event with this name. `text` is that of `payload`.
+    pub(super) fn read(event: &str, text: &str, payload: Bytes) -> Result<Self, PayloadError> {
+        let reading = Reading::of(text);
         let mut parts = Parts::default();
-        read(Read(&mut parts, &reading), payload, &reading)?;
+        read(Read(&mut parts, &reading), text, &reading)?;
         let Parts {
             view,
             mut objects,
@@ -197,7 +197,7 @@ impl ExpandedTask {
         Ok(Self {
             view,
             objects: objects.all,
-            payload: payload.into(),
+            payload,
         })
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use super::any::{self, last_part, leading_type_name, type_name};
@@ -72,10 +73,13 @@ macro_rules! answers {
 mod sealed {
     use std::sync::Arc;
 
+    use bytes::Bytes;
+
     use super::{Payload, PayloadError};
 
     pub trait Read: Sized {
-        fn read(payload: &str) -> Result<Self, PayloadError>;
+        /// `text` is that of `payload`, for an event that keeps it.
+        fn read(text: &str, payload: &Bytes) -> Result<Self, PayloadError>;
         fn of(payload: &Payload) -> Option<&Arc<Self>>;
     }
 }
@@ -102,8 +106,8 @@ macro_rules! task_events {
         }
 
         impl sealed::Read for $event {
-            fn read(payload: &str) -> Result<Self, PayloadError> {
-                ExpandedTask::read(Self::NAME, payload).map(Self)
+            fn read(text: &str, payload: &Bytes) -> Result<Self, PayloadError> {
+                ExpandedTask::read(Self::NAME, text, payload.clone()).map(Self)
             }
 
             fn of(payload: &Payload) -> Option<&Arc<Self>> {
@@ -185,14 +189,14 @@ macro_rules! plain_events {
         answers!($event, $reply);
 
         impl sealed::Read for $event {
-            fn read(payload: &str) -> Result<Self, PayloadError> {
+            fn read(text: &str, _: &Bytes) -> Result<Self, PayloadError> {
                 // Reading the payload refuses a second `@type`.
-                if leading_type_name(payload) != Some(Self::NAME) {
-                    check_type(Self::NAME, payload)?;
+                if leading_type_name(text) != Some(Self::NAME) {
+                    check_type(Self::NAME, text)?;
                 }
-                let reading = Reading::of(payload);
+                let reading = Reading::of(text);
                 let mut event = Self::default();
-                read(Read(&mut event, &reading), payload, &reading)?;
+                read(Read(&mut event, &reading), text, &reading)?;
                 Ok(event)
             }
 
@@ -243,20 +247,27 @@ impl Payload {
     /// more memory. Fields, values and types that this version of the crate does not
     /// know are not errors.
     pub fn from_json(event: &str, payload: &[u8]) -> Result<Self, PayloadError> {
+        Self::read(event, &Bytes::copy_from_slice(payload))
+    }
+
+    /// [`from_json`](Self::from_json), without a copy of the text.
+    pub(crate) fn read(event: &str, payload: &Bytes) -> Result<Self, PayloadError> {
         use sealed::Read;
 
-        let payload = std::str::from_utf8(payload)
+        let text = std::str::from_utf8(payload)
             .map_err(|error| PayloadError::new("payload", error.to_string()))?;
         Ok(match last_part(event) {
-            Test::NAME => Self::Test(Arc::new(Test::read(payload)?)),
-            ProvisionStep::NAME => Self::ProvisionStep(Arc::new(Read::read(payload)?)),
-            PolicyApprovalStep::NAME => Self::PolicyApprovalStep(Arc::new(Read::read(payload)?)),
-            PolicyPostAction::NAME => Self::PolicyPostAction(Arc::new(Read::read(payload)?)),
-            WorkflowStep::NAME => Self::WorkflowStep(Arc::new(Read::read(payload)?)),
-            FindingDispatch::NAME => Self::FindingDispatch(Arc::new(Read::read(payload)?)),
+            Test::NAME => Self::Test(Arc::new(Test::read(text, payload)?)),
+            ProvisionStep::NAME => Self::ProvisionStep(Arc::new(Read::read(text, payload)?)),
+            PolicyApprovalStep::NAME => {
+                Self::PolicyApprovalStep(Arc::new(Read::read(text, payload)?))
+            }
+            PolicyPostAction::NAME => Self::PolicyPostAction(Arc::new(Read::read(text, payload)?)),
+            WorkflowStep::NAME => Self::WorkflowStep(Arc::new(Read::read(text, payload)?)),
+            FindingDispatch::NAME => Self::FindingDispatch(Arc::new(Read::read(text, payload)?)),
             name => {
-                check_type(name, payload)?;
-                let raw = serde_json::from_str::<Box<RawValue>>(payload);
+                check_type(name, text)?;
+                let raw = serde_json::from_str::<Box<RawValue>>(text);
                 Self::Unknown(UnknownEvent {
                     event: event.to_owned(),
                     json: raw

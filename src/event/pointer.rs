@@ -39,7 +39,7 @@ pub(super) enum PointerError {
 /// The payload must be a JSON object.
 pub(super) fn follow(
     pointer: &str,
-    payload: &str,
+    payload: &[u8],
     objects: usize,
 ) -> Result<Vec<usize>, PointerError> {
     let (members, items) = parse(pointer)?;
@@ -74,7 +74,7 @@ pub(super) fn follow(
 fn leads_elsewhere(
     members: &[Selector],
     items: &[Selector],
-    payload: &str,
+    payload: &[u8],
 ) -> Result<bool, PointerError> {
     let (names, all) = names(members);
     let wanted = |name: &[u8]| name != OBJECTS.as_bytes() && (all || names.contains(name));
@@ -88,14 +88,14 @@ fn leads_elsewhere(
             .ok_or(PointerError::TooLong)?;
         let found = match value.get().as_bytes().first() {
             Some(b'[') => {
-                let length = read(value.get(), Length)?;
+                let length = read(value.get().as_bytes(), Length)?;
                 items
                     .iter()
                     .any(|item| item.places(length).next().is_some())
             }
             Some(b'{') => {
                 let (names, all) = self::names(items);
-                let mut members = read(value.get(), Members)?.into_keys();
+                let mut members = read(value.get().as_bytes(), Members)?.into_keys();
                 members.any(|name| all || names.contains(&*name))
             }
             _ => false,
@@ -117,8 +117,8 @@ fn names(selectors: &[Selector]) -> (BTreeSet<&[u8]>, bool) {
     (names.collect(), all)
 }
 
-fn read<'a, V: Visitor<'a>>(json: &'a str, visitor: V) -> Result<V::Value, PointerError> {
-    serde_json::Deserializer::from_str(json)
+fn read<'a, V: Visitor<'a>>(json: &'a [u8], visitor: V) -> Result<V::Value, PointerError> {
+    serde_json::Deserializer::from_slice(json)
         .deserialize_any(visitor)
         .map_err(|_| PointerError::TooLong)
 }

@@ -3,7 +3,11 @@ use proptest::sample::select;
 use serde_json::{Value, json};
 use serde_json_path::{JsonPath, PathElement};
 
-use super::pointer::{LIMIT, PointerError, follow};
+use super::pointer::{self, LIMIT, PointerError};
+
+fn follow(pointer: &str, payload: &str, objects: usize) -> Result<Vec<usize>, PointerError> {
+    pointer::follow(pointer, payload.as_bytes(), objects)
+}
 
 /// What another implementation of RFC 9535 makes of it. (It panics where a text
 /// ends within `\u`.)

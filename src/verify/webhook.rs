@@ -186,7 +186,7 @@ impl Webhook {
             ..
         } = &*self.0;
         typed
-            .get_or_init(|| Payload::from_json(event, payload))
+            .get_or_init(|| Payload::read(event, payload))
             .as_ref()
             .map_err(Clone::clone)
     }
