@@ -3,15 +3,14 @@
 use std::sync::{Arc, Once};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use metrics::{
-    SharedString, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge,
-    histogram,
-};
+use http::StatusCode;
+use metrics::{SharedString, Unit, describe_counter, describe_gauge, describe_histogram};
 
 use super::attempt::Attempt;
 use super::backlog::LayerBacklog;
 use super::callback::CallbackAttempt;
 use super::keys::{KeyFetch, TenantKeys};
+use super::metric::Metric;
 use super::observer::Observer;
 use super::request::Wait;
 use super::run::{RunEnd, RunStart};
@@ -19,32 +18,48 @@ use super::store::{StoreFill, StoreStep};
 use crate::event::EVENT_NAMES;
 use crate::keys::Algorithm;
 
-const ATTEMPTS: &str = "c1_webhook_attempts_total";
-const ATTEMPT_DURATION: &str = "c1_webhook_attempt_duration_seconds";
-const REJECTIONS: &str = "c1_webhook_rejections_total";
-const CLOCK_DIFFERENCE: &str = "c1_webhook_clock_difference_seconds";
-const REQUESTS_IN_FLIGHT: &str = "c1_webhook_requests_in_flight";
-const REQUESTS_WAITING: &str = "c1_webhook_requests_waiting";
-const RUNS: &str = "c1_webhook_runs_total";
-const REPEATED_RUNS: &str = "c1_webhook_repeated_runs_total";
-const REPEATED_RUN_NUMBER: &str = "c1_webhook_repeated_run_number";
-const RUN_DURATION: &str = "c1_webhook_run_duration_seconds";
-const RUNS_IN_FLIGHT: &str = "c1_webhook_runs_in_flight";
-const CALLBACK_ATTEMPTS: &str = "c1_webhook_callback_attempts_total";
-const CALLBACK_DURATION: &str = "c1_webhook_callback_duration_seconds";
-const STORE_STEPS: &str = "c1_webhook_store_steps_total";
-const STORE_DURATION: &str = "c1_webhook_store_duration_seconds";
-const STORE_RECORDS: &str = "c1_webhook_store_records";
-const STORE_CAPACITY: &str = "c1_webhook_store_capacity";
-const PROMISES_OPEN: &str = "c1_webhook_promises_open";
-const OLDEST_PROMISE: &str = "c1_webhook_oldest_promise_timestamp_seconds";
-const DEAD_DELIVERIES: &str = "c1_webhook_dead_deliveries";
-const KEY_FETCHES: &str = "c1_webhook_key_fetches_total";
-const KEY_FETCH_DURATION: &str = "c1_webhook_key_fetch_duration_seconds";
-const KEYS: &str = "c1_webhook_keys";
-const KEYS_FETCHED: &str = "c1_webhook_keys_fetched_timestamp_seconds";
-const KEYS_STALE: &str = "c1_webhook_keys_stale_timestamp_seconds";
-const KEYS_EXPIRE: &str = "c1_webhook_keys_expire_timestamp_seconds";
+// The labels are in alphabetical order: a recorder sorts them to compare them.
+
+static ATTEMPTS: Metric<4> = Metric::new(
+    "c1_webhook_attempts_total",
+    ["event", "how", "status", "tenant"],
+);
+static ATTEMPT_DURATION: Metric<1> = Metric::new("c1_webhook_attempt_duration_seconds", ["how"]);
+static REJECTIONS: Metric<2> = Metric::new("c1_webhook_rejections_total", ["code", "tenant"]);
+static CLOCK_DIFFERENCE: Metric<1> = Metric::new("c1_webhook_clock_difference_seconds", ["tenant"]);
+static REQUESTS_IN_FLIGHT: Metric<0> = Metric::new("c1_webhook_requests_in_flight", []);
+static REQUESTS_WAITING: Metric<0> = Metric::new("c1_webhook_requests_waiting", []);
+static RUNS: Metric<3> = Metric::new("c1_webhook_runs_total", ["event", "outcome", "tenant"]);
+static REPEATED_RUNS: Metric<2> =
+    Metric::new("c1_webhook_repeated_runs_total", ["event", "tenant"]);
+static REPEATED_RUN_NUMBER: Metric<2> =
+    Metric::new("c1_webhook_repeated_run_number", ["event", "tenant"]);
+static RUN_DURATION: Metric<1> = Metric::new("c1_webhook_run_duration_seconds", ["event"]);
+static RUNS_IN_FLIGHT: Metric<0> = Metric::new("c1_webhook_runs_in_flight", []);
+static CALLBACK_ATTEMPTS: Metric<3> = Metric::new(
+    "c1_webhook_callback_attempts_total",
+    ["event", "result", "tenant"],
+);
+static CALLBACK_DURATION: Metric<1> =
+    Metric::new("c1_webhook_callback_duration_seconds", ["result"]);
+static STORE_STEPS: Metric<3> =
+    Metric::new("c1_webhook_store_steps_total", ["result", "step", "store"]);
+static STORE_DURATION: Metric<2> =
+    Metric::new("c1_webhook_store_duration_seconds", ["step", "store"]);
+static STORE_RECORDS: Metric<1> = Metric::new("c1_webhook_store_records", ["store"]);
+static STORE_CAPACITY: Metric<1> = Metric::new("c1_webhook_store_capacity", ["store"]);
+static PROMISES_OPEN: Metric<1> = Metric::new("c1_webhook_promises_open", ["layer"]);
+static OLDEST_PROMISE: Metric<1> =
+    Metric::new("c1_webhook_oldest_promise_timestamp_seconds", ["layer"]);
+static DEAD_DELIVERIES: Metric<1> = Metric::new("c1_webhook_dead_deliveries", ["layer"]);
+static KEY_FETCHES: Metric<2> = Metric::new("c1_webhook_key_fetches_total", ["result", "tenant"]);
+static KEY_FETCH_DURATION: Metric<1> =
+    Metric::new("c1_webhook_key_fetch_duration_seconds", ["result"]);
+static KEYS: Metric<2> = Metric::new("c1_webhook_keys", ["algorithm", "tenant"]);
+static KEYS_FETCHED: Metric<1> =
+    Metric::new("c1_webhook_keys_fetched_timestamp_seconds", ["tenant"]);
+static KEYS_STALE: Metric<1> = Metric::new("c1_webhook_keys_stale_timestamp_seconds", ["tenant"]);
+static KEYS_EXPIRE: Metric<1> = Metric::new("c1_webhook_keys_expire_timestamp_seconds", ["tenant"]);
 
 /// The observer of the feature `metrics`.
 #[derive(Debug)]
@@ -53,113 +68,115 @@ pub(super) struct Metrics;
 impl Observer for Metrics {
     fn attempt(&self, attempt: &Attempt<'_>) {
         describe();
-        let tenant = || attempt.tenant.map_or(SharedString::const_str(""), shared);
-        let how = attempt.how.as_str();
-        let status = attempt
-            .status
-            .map_or(SharedString::const_str(""), |status| {
-                SharedString::from_owned(status.as_str().to_owned())
-            });
-        counter!(
-            ATTEMPTS,
-            "tenant" => tenant(),
-            "event" => attempt.event.map_or("", label),
-            "how" => how,
-            "status" => status
-        )
-        .increment(1);
-        histogram!(ATTEMPT_DURATION, "how" => how).record(attempt.duration);
+        let tenant = || attempt.tenant.map_or("".into(), shared);
+        let event = attempt.event.map_or("", label).into();
+        let how = || attempt.how.as_str().into();
+        let status = attempt.status.map_or("".into(), status_label);
+        ATTEMPTS
+            .counter([event, how(), status, tenant()])
+            .increment(1);
+        ATTEMPT_DURATION.histogram([how()]).record(attempt.duration);
         if let Some(rejection) = attempt.rejection {
-            counter!(REJECTIONS, "tenant" => tenant(), "code" => rejection.code()).increment(1);
+            let code = rejection.code().into();
+            REJECTIONS.counter([code, tenant()]).increment(1);
         }
         if let Some(difference) = attempt.clock_difference {
-            gauge!(CLOCK_DIFFERENCE, "tenant" => tenant()).set(difference);
+            CLOCK_DIFFERENCE.gauge([tenant()]).set(difference);
         }
     }
 
     fn request_started(&self) {
         describe();
-        gauge!(REQUESTS_IN_FLIGHT).increment(1);
+        REQUESTS_IN_FLIGHT.gauge([]).increment(1);
     }
 
     fn request_ended(&self) {
-        gauge!(REQUESTS_IN_FLIGHT).decrement(1);
+        REQUESTS_IN_FLIGHT.gauge([]).decrement(1);
     }
 
     fn wait_started(&self, _: &Wait<'_>) {
         describe();
-        gauge!(REQUESTS_WAITING).increment(1);
+        REQUESTS_WAITING.gauge([]).increment(1);
     }
 
     fn wait_ended(&self, _: &Wait<'_>) {
-        gauge!(REQUESTS_WAITING).decrement(1);
+        REQUESTS_WAITING.gauge([]).decrement(1);
     }
 
     fn run_started(&self, _: &RunStart<'_>) {
         describe();
-        gauge!(RUNS_IN_FLIGHT).increment(1);
+        RUNS_IN_FLIGHT.gauge([]).increment(1);
     }
 
     fn run_ended(&self, end: &RunEnd<'_>) {
-        let (tenant, event) = (|| shared(end.run.tenant), label(end.run.event));
-        gauge!(RUNS_IN_FLIGHT).decrement(1);
-        let outcome = end.outcome.as_str();
-        counter!(RUNS, "tenant" => tenant(), "event" => event, "outcome" => outcome).increment(1);
+        let (tenant, event) = (|| shared(end.run.tenant), || label(end.run.event).into());
+        RUNS_IN_FLIGHT.gauge([]).decrement(1);
+        let outcome = end.outcome.as_str().into();
+        RUNS.counter([event(), outcome, tenant()]).increment(1);
         if end.run.number > 1 {
-            counter!(REPEATED_RUNS, "tenant" => tenant(), "event" => event).increment(1);
-            histogram!(REPEATED_RUN_NUMBER, "tenant" => tenant(), "event" => event)
+            REPEATED_RUNS.counter([event(), tenant()]).increment(1);
+            REPEATED_RUN_NUMBER
+                .histogram([event(), tenant()])
                 .record(end.run.number);
         }
-        histogram!(RUN_DURATION, "event" => event).record(end.duration);
+        RUN_DURATION.histogram([event()]).record(end.duration);
     }
 
     fn callback(&self, attempt: &CallbackAttempt<'_>) {
         describe();
-        let result = attempt.result.as_str();
-        counter!(
-            CALLBACK_ATTEMPTS,
-            "tenant" => attempt.tenant().to_owned(),
-            "event" => label(attempt.event()),
-            "result" => result
-        )
-        .increment(1);
-        histogram!(CALLBACK_DURATION, "result" => result).record(attempt.duration);
+        let tenant = attempt.tenant().to_owned().into();
+        let event = label(attempt.event()).into();
+        let result = || attempt.result.as_str().into();
+        CALLBACK_ATTEMPTS
+            .counter([event, result(), tenant])
+            .increment(1);
+        CALLBACK_DURATION
+            .histogram([result()])
+            .record(attempt.duration);
     }
 
     fn store(&self, step: &StoreStep) {
         describe();
-        let (store, result) = (step.store.as_str(), step.result.as_str());
-        counter!(STORE_STEPS, "store" => store, "step" => step.step, "result" => result)
-            .increment(1);
-        histogram!(STORE_DURATION, "store" => store, "step" => step.step).record(step.duration);
+        let (store, name) = (|| step.store.as_str().into(), || step.step.into());
+        let result = step.result.as_str().into();
+        STORE_STEPS.counter([result, name(), store()]).increment(1);
+        STORE_DURATION
+            .histogram([name(), store()])
+            .record(step.duration);
     }
 
     fn store_fill(&self, fill: &StoreFill) {
         let count = |count: usize| number(count.try_into().unwrap_or(u64::MAX));
-        let (store, fill) = (fill.store().as_str(), fill.fill());
-        gauge!(STORE_RECORDS, "store" => store).set(count(fill.records()));
-        gauge!(STORE_CAPACITY, "store" => store).set(count(fill.capacity()));
+        let (store, fill) = (|| fill.store().as_str().into(), fill.fill());
+        STORE_RECORDS.gauge([store()]).set(count(fill.records()));
+        STORE_CAPACITY.gauge([store()]).set(count(fill.capacity()));
     }
 
     fn backlog(&self, backlog: &LayerBacklog<'_>) {
         describe();
-        let layer = || backlog.layer.to_owned();
+        let layer = || backlog.layer.to_owned().into();
         let backlog = backlog.backlog;
         let promised_at = |age| SystemTime::now().checked_sub(age);
         let oldest = backlog
             .oldest()
             .and_then(promised_at)
             .map_or(0.0, timestamp);
-        gauge!(PROMISES_OPEN, "layer" => layer()).set(number(backlog.promised()));
-        gauge!(OLDEST_PROMISE, "layer" => layer()).set(oldest);
-        gauge!(DEAD_DELIVERIES, "layer" => layer()).set(number(backlog.dead()));
+        PROMISES_OPEN
+            .gauge([layer()])
+            .set(number(backlog.promised()));
+        OLDEST_PROMISE.gauge([layer()]).set(oldest);
+        DEAD_DELIVERIES.gauge([layer()]).set(number(backlog.dead()));
     }
 
     fn key_fetch(&self, fetch: &KeyFetch<'_>) {
         describe();
-        let result = fetch.result.as_str();
-        counter!(KEY_FETCHES, "tenant" => shared(fetch.tenant), "result" => result).increment(1);
-        histogram!(KEY_FETCH_DURATION, "result" => result).record(fetch.duration);
+        let result = || fetch.result.as_str().into();
+        KEY_FETCHES
+            .counter([result(), shared(fetch.tenant)])
+            .increment(1);
+        KEY_FETCH_DURATION
+            .histogram([result()])
+            .record(fetch.duration);
     }
 
     /// Describes nothing: the recorder may be installed after a layer is built.
@@ -168,15 +185,16 @@ impl Observer for Metrics {
         for algorithm in Algorithm::ALL {
             let usable = (keys.health().keys.iter()).filter(|key| key.algorithm == algorithm);
             let usable = number(usable.count().try_into().unwrap_or(u64::MAX));
-            gauge!(KEYS, "tenant" => tenant(), "algorithm" => algorithm.as_str()).set(usable);
+            KEYS.gauge([algorithm.as_str().into(), tenant()])
+                .set(usable);
         }
-        for (name, at) in [
-            (KEYS_FETCHED, keys.fetched_at()),
-            (KEYS_STALE, keys.stale_at()),
-            (KEYS_EXPIRE, keys.expire_at()),
+        for (metric, at) in [
+            (&KEYS_FETCHED, keys.fetched_at()),
+            (&KEYS_STALE, keys.stale_at()),
+            (&KEYS_EXPIRE, keys.expire_at()),
         ] {
             if let Some(at) = at {
-                gauge!(name, "tenant" => tenant()).set(timestamp(at));
+                metric.gauge([tenant()]).set(timestamp(at));
             }
         }
     }
@@ -203,6 +221,17 @@ fn label(event: &str) -> &'static str {
         .unwrap_or("other")
 }
 
+/// Without an allocation for the usual ones.
+fn status_label(status: StatusCode) -> SharedString {
+    match status.as_u16() {
+        200 => "200".into(),
+        202 => "202".into(),
+        401 => "401".into(),
+        503 => "503".into(),
+        _ => status.as_str().to_owned().into(),
+    }
+}
+
 fn shared(tenant: &Arc<str>) -> SharedString {
     SharedString::from_shared(Arc::clone(tenant))
 }
@@ -212,50 +241,63 @@ fn describe() {
     static ONCE: Once = Once::new();
 
     ONCE.call_once(|| {
-        describe_counter!(ATTEMPTS, "Requests.");
+        describe_counter!(ATTEMPTS.name, "Requests.");
         let text = "From the arrival of a request's headers to its answer.";
-        describe_histogram!(ATTEMPT_DURATION, Unit::Seconds, text);
+        describe_histogram!(ATTEMPT_DURATION.name, Unit::Seconds, text);
         let text = "Requests that a layer or an extractor refused, or whose run failed.";
-        describe_counter!(REJECTIONS, text);
+        describe_counter!(REJECTIONS.name, text);
         let text = "How far this machine's clock was ahead of the tenant's, with the time that \
                     the latest request took to arrive.";
-        describe_gauge!(CLOCK_DIFFERENCE, Unit::Seconds, text);
-        describe_gauge!(REQUESTS_IN_FLIGHT, "Requests that are not answered yet.");
+        describe_gauge!(CLOCK_DIFFERENCE.name, Unit::Seconds, text);
+        describe_gauge!(
+            REQUESTS_IN_FLIGHT.name,
+            "Requests that are not answered yet."
+        );
         let text = "Requests that wait for the answer of a run that another request has \
                     begun, or another replica.";
-        describe_gauge!(REQUESTS_WAITING, text);
-        describe_counter!(RUNS, "Runs of handlers that have ended.");
-        describe_counter!(REPEATED_RUNS, "Runs above the first of their delivery.");
+        describe_gauge!(REQUESTS_WAITING.name, text);
+        describe_counter!(RUNS.name, "Runs of handlers that have ended.");
+        describe_counter!(
+            REPEATED_RUNS.name,
+            "Runs above the first of their delivery."
+        );
         let text = "The number of such a run for its delivery.";
-        describe_histogram!(REPEATED_RUN_NUMBER, text);
-        describe_histogram!(RUN_DURATION, Unit::Seconds, "The time of a run.");
-        describe_gauge!(RUNS_IN_FLIGHT, "Handlers that are running.");
-        describe_counter!(CALLBACK_ATTEMPTS, "Attempts to post an answer.");
+        describe_histogram!(REPEATED_RUN_NUMBER.name, text);
+        describe_histogram!(RUN_DURATION.name, Unit::Seconds, "The time of a run.");
+        describe_gauge!(RUNS_IN_FLIGHT.name, "Handlers that are running.");
+        describe_counter!(CALLBACK_ATTEMPTS.name, "Attempts to post an answer.");
         let text = "The time of an attempt to post an answer.";
-        describe_histogram!(CALLBACK_DURATION, Unit::Seconds, text);
-        describe_counter!(STORE_STEPS, "Steps of the ledger and the replay store.");
-        describe_histogram!(STORE_DURATION, Unit::Seconds, "The time of such a step.");
-        let text = "What a store with a limit has: of the tenant whose share is the fullest.";
-        describe_gauge!(STORE_RECORDS, text);
-        describe_gauge!(STORE_CAPACITY, "The most that it has room for.");
-        let text = "Deliveries that were answered 202, and are neither called back nor dead.";
-        describe_gauge!(PROMISES_OPEN, text);
-        let text = "When the oldest of them was answered 202; 0 if there is none.";
-        describe_gauge!(OLDEST_PROMISE, Unit::Seconds, text);
-        let text = "Deliveries that were answered 202, and then given up.";
-        describe_gauge!(DEAD_DELIVERIES, text);
-        describe_counter!(KEY_FETCHES, "Fetches of a tenant's keys.");
+        describe_histogram!(CALLBACK_DURATION.name, Unit::Seconds, text);
+        describe_counter!(
+            STORE_STEPS.name,
+            "Steps of the ledger and the replay store."
+        );
         describe_histogram!(
-            KEY_FETCH_DURATION,
+            STORE_DURATION.name,
+            Unit::Seconds,
+            "The time of such a step."
+        );
+        let text = "What a store with a limit has: of the tenant whose share is the fullest.";
+        describe_gauge!(STORE_RECORDS.name, text);
+        describe_gauge!(STORE_CAPACITY.name, "The most that it has room for.");
+        let text = "Deliveries that were answered 202, and are neither called back nor dead.";
+        describe_gauge!(PROMISES_OPEN.name, text);
+        let text = "When the oldest of them was answered 202; 0 if there is none.";
+        describe_gauge!(OLDEST_PROMISE.name, Unit::Seconds, text);
+        let text = "Deliveries that were answered 202, and then given up.";
+        describe_gauge!(DEAD_DELIVERIES.name, text);
+        describe_counter!(KEY_FETCHES.name, "Fetches of a tenant's keys.");
+        describe_histogram!(
+            KEY_FETCH_DURATION.name,
             Unit::Seconds,
             "The time of such a fetch."
         );
-        describe_gauge!(KEYS, "A tenant's usable keys.");
+        describe_gauge!(KEYS.name, "A tenant's usable keys.");
         let text = "When the last successful fetch of a tenant's keys ended.";
-        describe_gauge!(KEYS_FETCHED, Unit::Seconds, text);
+        describe_gauge!(KEYS_FETCHED.name, Unit::Seconds, text);
         let text = "When the lifetime of a tenant's keys ends. They are fetched before.";
-        describe_gauge!(KEYS_STALE, Unit::Seconds, text);
+        describe_gauge!(KEYS_STALE.name, Unit::Seconds, text);
         let text = "When a tenant's keys are not used any more, unless a fetch succeeds before.";
-        describe_gauge!(KEYS_EXPIRE, Unit::Seconds, text);
+        describe_gauge!(KEYS_EXPIRE.name, Unit::Seconds, text);
     });
 }

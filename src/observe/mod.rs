@@ -70,29 +70,29 @@
 //!
 //! | metric | type | labels | what it is |
 //! | --- | --- | --- | --- |
-//! | `c1_webhook_attempts_total` | counter | `tenant`, `event`, `how`, `status` | requests |
+//! | `c1_webhook_attempts_total` | counter | `event`, `how`, `status`, `tenant` | requests |
 //! | `c1_webhook_attempt_duration_seconds` | histogram | `how` | from the arrival of a request's headers to its answer |
-//! | `c1_webhook_rejections_total` | counter | `tenant`, `code` | requests that a layer or an extractor refused, or whose run failed |
+//! | `c1_webhook_rejections_total` | counter | `code`, `tenant` | requests that a layer or an extractor refused, or whose run failed |
 //! | `c1_webhook_clock_difference_seconds` | gauge | `tenant` | how far this machine's clock was ahead of the tenant's, with the time that the latest request took to arrive |
 //! | `c1_webhook_requests_in_flight` | gauge | none | requests that are not answered yet |
 //! | `c1_webhook_requests_waiting` | gauge | none | requests that wait for the answer of a run that another request has begun, or another replica |
-//! | `c1_webhook_runs_total` | counter | `tenant`, `event`, `outcome` | runs of handlers that have ended: `answered`, `failed`, `cut_off` |
-//! | `c1_webhook_repeated_runs_total` | counter | `tenant`, `event` | those above the first of their delivery |
-//! | `c1_webhook_repeated_run_number` | histogram | `tenant`, `event` | the number of such a run for its delivery, from 2 up |
+//! | `c1_webhook_runs_total` | counter | `event`, `outcome`, `tenant` | runs of handlers that have ended: `answered`, `failed`, `cut_off` |
+//! | `c1_webhook_repeated_runs_total` | counter | `event`, `tenant` | those above the first of their delivery |
+//! | `c1_webhook_repeated_run_number` | histogram | `event`, `tenant` | the number of such a run for its delivery, from 2 up |
 //! | `c1_webhook_run_duration_seconds` | histogram | `event` | the time of a run |
 //! | `c1_webhook_runs_in_flight` | gauge | none | handlers that are running |
-//! | `c1_webhook_callback_attempts_total` | counter | `tenant`, `event`, `result` | attempts of `DeliverOnceLayer` to post an answer: `delivered`, `retried`, `failed` |
+//! | `c1_webhook_callback_attempts_total` | counter | `event`, `result`, `tenant` | attempts of `DeliverOnceLayer` to post an answer: `delivered`, `retried`, `failed` |
 //! | `c1_webhook_callback_duration_seconds` | histogram | `result` | the time of such an attempt |
-//! | `c1_webhook_store_steps_total` | counter | `store`, `step`, `result` | steps of the `ledger` and the `replay_store`: `replied`, `failed`, `dropped` (not awaited any longer) |
-//! | `c1_webhook_store_duration_seconds` | histogram | `store`, `step` | the time of a step |
+//! | `c1_webhook_store_steps_total` | counter | `result`, `step`, `store` | steps of the `ledger` and the `replay_store`: `replied`, `failed`, `dropped` (not awaited any longer) |
+//! | `c1_webhook_store_duration_seconds` | histogram | `step`, `store` | the time of a step |
 //! | `c1_webhook_store_records` | gauge | `store` | what a store with a limit has, such as those in memory: of the tenant whose share is the fullest |
 //! | `c1_webhook_store_capacity` | gauge | `store` | the most that it has room for. The ledger in memory then replaces what has ended long ago; what finds no room is answered 503 |
 //! | `c1_webhook_promises_open` | gauge | `layer` | deliveries that were answered 202, and are neither called back nor dead: up to 10,000 |
 //! | `c1_webhook_oldest_promise_timestamp_seconds` | gauge | `layer` | when the oldest of them was answered 202; 0 if there is none |
 //! | `c1_webhook_dead_deliveries` | gauge | `layer` | deliveries that were answered 202, and then given up: up to 10,000 |
-//! | `c1_webhook_key_fetches_total` | counter | `tenant`, `result` | fetches of a tenant's keys: `changed` (or the first), `unchanged`, `failed` |
+//! | `c1_webhook_key_fetches_total` | counter | `result`, `tenant` | fetches of a tenant's keys: `changed` (or the first), `unchanged`, `failed` |
 //! | `c1_webhook_key_fetch_duration_seconds` | histogram | `result` | the time of such a fetch |
-//! | `c1_webhook_keys` | gauge | `tenant`, `algorithm` | usable keys: `RS256`, `ES256`, `EdDSA`; all 0 if there is no set in use |
+//! | `c1_webhook_keys` | gauge | `algorithm`, `tenant` | usable keys: `RS256`, `ES256`, `EdDSA`; all 0 if there is no set in use |
 //! | `c1_webhook_keys_fetched_timestamp_seconds` | gauge | `tenant` | when the last successful fetch ended |
 //! | `c1_webhook_keys_stale_timestamp_seconds` | gauge | `tenant` | when the lifetime of these keys ends ([5 minutes](crate::keys::JwksCacheBuilder::fresh_for), if the server does not say). They are fetched before, so a time in the past is one of failing fetches |
 //! | `c1_webhook_keys_expire_timestamp_seconds` | gauge | `tenant` | when these keys are not used any more, unless a fetch succeeds before: [1 hour](crate::keys::JwksCacheBuilder::keep_on_failure) after the last one. Then all webhooks are answered 503 |
@@ -158,6 +158,8 @@ mod backlog;
 mod burst;
 mod callback;
 mod keys;
+#[cfg(feature = "metrics")]
+mod metric;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod observer;

@@ -243,39 +243,38 @@ async fn each_request_run_and_callback_is_counted() {
             _ => panic!("{labels} is not in {values:?}"),
         }
     };
-    let of = "tenant=example.conductor.one,event=ProvisionStep";
-    for (labels, expected) in [("how=ran,status=502", 1), ("how=promised,status=202", 1)] {
-        let labels = format!("{of},{labels}");
-        assert_eq!(count("c1_webhook_attempts_total", &labels), expected);
-    }
     for labels in [
-        "tenant=example.conductor.one,event=,how=refused,status=401",
-        "tenant=,event=,how=refused,status=401",
+        "event=ProvisionStep,how=ran,status=502,tenant=example.conductor.one",
+        "event=ProvisionStep,how=promised,status=202,tenant=example.conductor.one",
+        "event=,how=refused,status=401,tenant=example.conductor.one",
+        "event=,how=refused,status=401,tenant=",
     ] {
         assert_eq!(count("c1_webhook_attempts_total", labels), 1);
     }
     for (tenant, code) in [(DOMAIN, "token_expired"), ("", "malformed_token")] {
-        let labels = format!("tenant={tenant},code={code}");
+        let labels = format!("code={code},tenant={tenant}");
         assert_eq!(count("c1_webhook_rejections_total", &labels), 1);
     }
-    let runs = |outcome| count("c1_webhook_runs_total", &format!("{of},outcome={outcome}"));
+    let of_delivery = |result: &str| format!("event=ProvisionStep,{result}tenant={DOMAIN}");
+    let runs = |outcome| {
+        let labels = of_delivery(&format!("outcome={outcome},"));
+        count("c1_webhook_runs_total", &labels)
+    };
     assert_eq!((runs("failed"), runs("answered")), (1, 1));
-    assert_eq!(count("c1_webhook_repeated_runs_total", of), 1);
+    assert_eq!(count("c1_webhook_repeated_runs_total", &of_delivery("")), 1);
     let posts = |result| {
-        count(
-            "c1_webhook_callback_attempts_total",
-            &format!("{of},result={result}"),
-        )
+        let labels = of_delivery(&format!("result={result},"));
+        count("c1_webhook_callback_attempts_total", &labels)
     };
     assert_eq!((posts("retried"), posts("delivered")), (1, 1));
-    let steps = |store| {
+    let steps = |step| {
         count(
             "c1_webhook_store_steps_total",
-            &format!("store={store},result=replied"),
+            &format!("result=replied,{step}"),
         )
     };
-    assert_eq!(steps("replay_store,step=claim"), 2);
-    assert_eq!(steps("ledger,step=promise"), 1);
+    assert_eq!(steps("step=claim,store=replay_store"), 2);
+    assert_eq!(steps("step=promise,store=ledger"), 1);
     let gauge = |name: &str| match taken.get(name).map(|values| &values[..]) {
         Some([(_, DebugValue::Gauge(value))]) => value.into_inner(),
         other => panic!("{name}: {other:?}"),
@@ -285,6 +284,24 @@ async fn each_request_run_and_callback_is_counted() {
     }
     let difference = gauge("c1_webhook_clock_difference_seconds");
     assert!((difference - 7.0).abs() < 0.1, "{difference}");
+}
+
+#[tokio::test]
+async fn each_recorder_gets_what_happens_while_it_is_installed() {
+    let tenant = FakeTenant::new(DOMAIN);
+    let answer = service_fn(async |_| Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())));
+    let receiver = builder(&tenant).build().expect("good").layer(answer);
+    for _ in 0..3 {
+        let recorder = DebuggingRecorder::new();
+        let snapshotter = recorder.snapshotter();
+        let recording = metrics::set_default_local_recorder(&recorder);
+        let answered = receiver.clone().oneshot(delivery(&tenant).request()).await;
+        assert_eq!(answered.expect("infallible").status(), StatusCode::OK);
+        drop(recording);
+        let attempts = taken(&snapshotter).remove("c1_webhook_attempts_total");
+        let labels = format!("event=ProvisionStep,how=ran,status=200,tenant={DOMAIN}");
+        assert_eq!(attempts, Some(vec![(labels, DebugValue::Counter(1))]));
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -208,9 +208,9 @@ async fn the_metrics_tell_the_age_the_fetches_and_the_algorithms() {
         }
     };
     let of_keys = |rest: &str| format!("c1_webhook_keys{rest}{{tenant={DOMAIN}}}");
-    let by = |algorithm: &str| format!("c1_webhook_keys{{tenant={DOMAIN},algorithm={algorithm}}}");
+    let by = |algorithm: &str| format!("c1_webhook_keys{{algorithm={algorithm},tenant={DOMAIN}}}");
     let fetches =
-        |result: &str| format!("c1_webhook_key_fetches_total{{tenant={DOMAIN},result={result}}}");
+        |result: &str| format!("c1_webhook_key_fetches_total{{result={result},tenant={DOMAIN}}}");
     check(&[
         (&fetches("changed"), 1.0),
         (&by("EdDSA"), 1.0),

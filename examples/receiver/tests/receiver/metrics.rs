@@ -62,9 +62,10 @@ async fn metrics_tell_of_each_request_and_run_with_buckets_around_its_time_limit
 
     let answer = metrics(receiver.metrics_address().await).await;
     let text = String::from_utf8(answer.body.to_vec()).expect("UTF-8");
-    let of = format!(r#"tenant="{DOMAIN}",event="Test""#);
+    let of = format!(r#"event="Test",tenant="{DOMAIN}""#);
     for (how, status) in [("ran", 500), ("ran", 200), ("replayed", 200)] {
-        let series = format!(r#"c1_webhook_attempts_total{{{of},how="{how}",status="{status}"}}"#);
+        let labels = format!(r#"event="Test",how="{how}",status="{status}",tenant="{DOMAIN}""#);
+        let series = format!("c1_webhook_attempts_total{{{labels}}}");
         assert!((value(&text, &series) - 1.0).abs() < 0.1, "{series}");
     }
     let repeated = format!("c1_webhook_repeated_runs_total{{{of}}}");
@@ -83,7 +84,7 @@ async fn metrics_tell_of_each_request_and_run_with_buckets_around_its_time_limit
         ),
         (
             "store",
-            r#"store="ledger",step="claim""#,
+            r#"step="claim",store="ledger""#,
             ["0.0001", "0.001", "0.01", "5", "+Inf"],
         ),
     ] {
