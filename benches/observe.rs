@@ -13,6 +13,7 @@ use std::future::{Ready, ready};
 use std::io;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -78,7 +79,7 @@ fn by_hand() {
     record_all!(span, c1.how = "ran", http.response.status_code = 200_u16);
     info!(
         c1.how = "ran",
-        c1.duration = "41.6µs",
+        c1.duration = ?Duration::from_nanos(41_600),
         http.response.status_code = 200_u16,
         c1.tenant = DOMAIN,
         c1.webhook.id = id,

@@ -90,11 +90,8 @@ where
         let called = Instant::now();
         let webhook = request.extensions().get::<Webhook>().cloned();
         // In case no layer outside tells how the request is answered.
-        let mut answering = Answering::begin(
-            webhook.as_ref(),
-            &Span::none(),
-            &self.shared.hooks.observers,
-        );
+        let mut answering =
+            Answering::begin(webhook.as_ref(), Span::none(), &self.shared.hooks.observers);
         let in_flight = (answering.is_open()).then(|| self.shared.hooks.observers.in_flight());
         let shared = Arc::clone(&self.shared);
         let begun = begin(&shared, &self.inner, request, webhook.as_ref(), called);

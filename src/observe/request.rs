@@ -65,10 +65,6 @@ impl Observers {
 }
 
 impl InFlight {
-    pub(crate) fn observers(&self) -> &Observers {
-        &self.observers
-    }
-
     pub(crate) fn end(&mut self) {
         if !self.has_ended {
             self.has_ended = true;

@@ -20,12 +20,12 @@ struct Open {
 
 impl Answering {
     /// The outermost layer tells; what the others begin tells nothing.
-    pub(crate) fn begin(webhook: Option<&Webhook>, span: &Span, observers: &Observers) -> Self {
+    pub(crate) fn begin(webhook: Option<&Webhook>, span: Span, observers: &Observers) -> Self {
         let webhook = webhook.filter(|webhook| webhook.handling().is_first_layer());
         Self(webhook.map(|webhook| Open {
             webhook: webhook.clone(),
             began: webhook.arrived().unwrap_or_else(Instant::now),
-            span: span.clone(),
+            span,
             observers: observers.clone(),
         }))
     }

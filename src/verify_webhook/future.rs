@@ -13,11 +13,13 @@ use tracing::Span;
 use super::body::ResponseBody;
 use crate::future::BoxFuture;
 use crate::observe::InFlight;
-use crate::verify::{Answering, Webhook};
+use crate::verify::Answering;
+
+/// A request that the inner service gets.
+type Proven = (Request<Full<Bytes>>, Answering);
 
 /// The request that the inner service gets, or the answer if it gets none.
-pub(super) type Verification =
-    BoxFuture<'static, Result<Request<Full<Bytes>>, Response<Full<Bytes>>>>;
+pub(super) type Verification = BoxFuture<'static, Result<Proven, Response<Full<Bytes>>>>;
 
 pin_project! {
     /// Response future of [`VerifyWebhook`](super::VerifyWebhook).
@@ -42,7 +44,7 @@ pin_project! {
         Before {
             verification: Verification,
             // While the inner service is not ready for it.
-            proven: Option<(Request<Full<Bytes>>, Answering)>,
+            proven: Option<Proven>,
             inner: S,
         },
         Inner {
@@ -97,7 +99,7 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Result<Response<ResponseBody<B>>, S::Error>> {
         let this = self.project();
-        let (mut state, span, observers) = (this.state, this.span, this.in_flight.observers());
+        let (mut state, span) = (this.state, this.span);
         loop {
             let entered = span.enter();
             let (future, answering) = match state.as_mut().project() {
@@ -109,11 +111,7 @@ where
                     let (request, mut answering) = match proven.take() {
                         Some(proven) => proven,
                         None => match ready!(verification.as_mut().poll(cx)) {
-                            Ok(request) => {
-                                let webhook = request.extensions().get::<Webhook>();
-                                let answering = Answering::begin(webhook, span, observers);
-                                (request, answering)
-                            }
+                            Ok(proven) => proven,
                             Err(response) => {
                                 return Poll::Ready(Ok(response.map(ResponseBody::rejection)));
                             }

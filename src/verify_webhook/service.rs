@@ -14,7 +14,7 @@ use super::future::ResponseFuture;
 use super::shared::Shared;
 use crate::observe::{Attempt, request_span};
 use crate::rejection::Rejection;
-use crate::verify::{Webhook, let_through};
+use crate::verify::{Answering, Webhook, let_through};
 
 /// Middleware that lets only proven webhooks through to the inner service:
 /// made by [`VerifyWebhookLayer`](super::VerifyWebhookLayer).
@@ -74,7 +74,11 @@ where
             let verified = shared.verify(&head, body).await;
             record(&of_request, &verified);
             match verified {
-                Ok(webhook) => Ok(let_through(head, webhook)),
+                Ok(webhook) => {
+                    let observers = &shared.verifier.observers;
+                    let answering = Answering::begin(Some(&webhook), of_request, observers);
+                    Ok((let_through(head, webhook), answering))
+                }
                 Err(rejection) => Err(shared.refuse(head, &rejection)),
             }
         });
