@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tower_conductorone::ledger::record::{Listed, Write};
-use tower_conductorone::ledger::{DeliveryKey, Owner};
+use tower_conductorone::ledger::{DeliveryKey, Name, Owner};
 
 /// The most rows that one sweep deletes.
 pub(crate) const SWEPT_AT_ONCE: u32 = 500;
@@ -74,13 +74,32 @@ pub(crate) fn listed(listed: Option<Listed>) -> Option<&'static str> {
     }
 }
 
+/// The column `delivery_key`.
+pub(crate) fn key_bytes(key: DeliveryKey) -> Vec<u8> {
+    let (layer, tenant) = (key.layer(), key.tenant());
+    [&layer.as_bytes()[..], tenant.as_bytes(), key.as_bytes()].concat()
+}
+
+/// The last of a layer's keys. All of them follow its name alone.
+pub(crate) fn last_key(layer: Name) -> Vec<u8> {
+    let key = DeliveryKey::from_bytes([u8::MAX; 32]);
+    key_bytes(key.scoped(layer, Name::from_bytes([u8::MAX; 8])))
+}
+
 /// A delivery's key. A row with another does not block the others.
-pub(crate) fn parsed(key: &str) -> Option<DeliveryKey> {
-    let parsed = key.parse();
-    if parsed.is_err() {
+pub(crate) fn parsed(bytes: &[u8]) -> Option<DeliveryKey> {
+    let parsed = key(bytes);
+    if parsed.is_none() {
         tracing::error!("the table of deliveries has a row whose key is none");
     }
-    parsed.ok()
+    parsed
+}
+
+fn key(bytes: &[u8]) -> Option<DeliveryKey> {
+    let (layer, rest) = bytes.split_first_chunk()?;
+    let (tenant, digest) = rest.split_first_chunk()?;
+    let key = DeliveryKey::from_bytes(digest.try_into().ok()?);
+    Some(key.scoped(Name::from_bytes(*layer), Name::from_bytes(*tenant)))
 }
 
 /// Functions that take a step, or delete rows, on a connection of this type.
@@ -107,7 +126,7 @@ macro_rules! rows {
             sql: &Statements,
             step: &Step<R>,
         ) -> Result<R, Failure> {
-            let key = step.key().to_string();
+            let key = rows::key_bytes(step.key());
             if let Some(guess) = step.guess() {
                 let is_written = match &guess.expected {
                     None => insert(connection, sql, &key, &guess.change).await?,
@@ -123,7 +142,7 @@ macro_rules! rows {
             }
             loop {
                 let row: Option<Row> = query_as(AssertSqlSafe(sql.select.clone()))
-                    .bind(key.as_str())
+                    .bind(key.as_slice())
                     .bind(step.reads_delivery())
                     .bind(step.reads_answer())
                     .fetch_optional(&mut *connection)
@@ -154,7 +173,7 @@ macro_rules! rows {
         async fn insert(
             connection: &mut $Connection,
             sql: &Statements,
-            key: &str,
+            key: &[u8],
             change: &Change,
         ) -> Result<bool, sqlx::Error> {
             let inserted = query(AssertSqlSafe(sql.insert.clone()))
@@ -166,13 +185,13 @@ macro_rules! rows {
                 .bind(rows::millis(change.due_in.unwrap_or_default()))
                 .bind(rows::millis(change.expires_in.unwrap_or_default()))
                 .bind(rows::revision())
-                .bind(key.get(..16))
+                .bind(key.get(..8))
                 .execute(&mut *connection)
                 .await?;
             Ok(inserted.rows_affected() == 1)
         }
 
-        fn update<'a>(sql: &std::sync::Arc<str>, key: &'a str, change: &'a Change) -> Query<'a> {
+        fn update<'a>(sql: &std::sync::Arc<str>, key: &'a [u8], change: &'a Change) -> Query<'a> {
             let (delivery_stays, delivery) = rows::part(&change.delivery);
             let (answer_stays, answer) = rows::part(&change.answer);
             query(AssertSqlSafe(sql.clone()))
@@ -194,8 +213,8 @@ macro_rules! rows {
             layer: Name,
             skip: usize,
         ) -> Result<Vec<DeliveryKey>, Failure> {
-            let keys: Vec<String> = query_scalar(AssertSqlSafe(sql.due.clone()))
-                .bind(format!("{layer:?}"))
+            let keys: Vec<Vec<u8>> = query_scalar(AssertSqlSafe(sql.due.clone()))
+                .bind(&layer.as_bytes()[..])
                 .bind(LONGEST)
                 .bind(i64::try_from(skip).unwrap_or(i64::MAX))
                 .fetch_all(connection)
@@ -208,8 +227,8 @@ macro_rules! rows {
             sql: &Statements,
             after: Option<DeliveryKey>,
         ) -> Result<Vec<DeliveryKey>, Failure> {
-            let keys: Vec<String> = query_scalar(AssertSqlSafe(sql.dead.clone()))
-                .bind(after.map_or_else(String::new, |key| key.to_string()))
+            let keys: Vec<Vec<u8>> = query_scalar(AssertSqlSafe(sql.dead.clone()))
+                .bind(after.map(rows::key_bytes).unwrap_or_default())
                 .fetch_all(connection)
                 .await?;
             Ok(keys.iter().filter_map(|key| rows::parsed(key)).collect())
@@ -222,8 +241,9 @@ macro_rules! rows {
         ) -> Result<Counts, Failure> {
             let (promised, first_expires_in, dead): (i64, Option<i64>, i64) =
                 query_as(AssertSqlSafe(sql.counts.clone()))
-                    .bind(format!("{layer:?}"))
+                    .bind(&layer.as_bytes()[..])
                     .bind(i64::try_from(Backlog::MOST).unwrap_or(i64::MAX))
+                    .bind(rows::last_key(layer))
                     .fetch_one(connection)
                     .await?;
             let mut counts = Counts::default();

@@ -228,9 +228,16 @@ mod tests {
             (&sql.due, "c1_deliveries_due (layer=? AND due_at<?)"),
             (&sql.due, "c1_deliveries_due (layer=? AND due_at>?)"),
             (&sql.dead, "c1_deliveries_dead (delivery_key>?)"),
+            (
+                &sql.counts,
+                "c1_deliveries_dead (delivery_key>? AND delivery_key<?)",
+            ),
+            (&sql.counts, "c1_deliveries_due (layer=?)"),
             (&sql.sweep.sql, "c1_deliveries_expiry (expires_at<?)"),
+            (&sql.sweep.sql, "INTEGER PRIMARY KEY (rowid=?)"),
             (&sql.find_token, "PRIMARY KEY (tenant=? AND jti=?)"),
             (&sql.sweep_tokens.sql, "c1_tokens_expiry (expires_at<?)"),
+            (&sql.sweep_tokens.sql, "PRIMARY KEY (tenant=? AND jti=?)"),
         ] {
             let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
             let plan: Vec<(i64, i64, i64, String)> =

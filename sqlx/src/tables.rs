@@ -34,7 +34,7 @@ pub(crate) struct Statements {
     pub(crate) due: Arc<str>,
     /// Parameter: the key after which they begin.
     pub(crate) dead: Arc<str>,
-    /// Parameters: layer, the most rows of a kind to count.
+    /// Parameters: layer, the most rows of a kind to count, the layer's last key.
     pub(crate) counts: Arc<str>,
     pub(crate) sweep: Sweep,
     /// Parameters: tenant, jti, claimant, life in ms.
@@ -61,7 +61,7 @@ pub(crate) struct Dialect {
     pub(crate) after: (&'static str, &'static str),
     /// Before and after a time: milliseconds since 1970.
     pub(crate) millis: (&'static str, &'static str),
-    /// Deletes some expired rows of the table that has this primary key.
+    /// Deletes some expired rows of the table. SQLite finds them by this key.
     pub(crate) sweep: fn(table: &str, key: &str) -> String,
 }
 
@@ -173,7 +173,7 @@ impl Tables {
             // All that it reads of promised rows is in their index.
             counts: format!(
                 "SELECT promised, {} - {}, (SELECT count(*) FROM (SELECT 1 FROM {deliveries} \
-                 WHERE listed = 'dead' AND delivery_key > $1 AND delivery_key < $1 || 'g' \
+                 WHERE listed = 'dead' AND delivery_key BETWEEN $1 AND $3 \
                  AND expires_at > {now} LIMIT $2) AS dead) \
                  FROM (SELECT count(*) AS promised, min(expires_at) AS first_end \
                  FROM (SELECT expires_at FROM {deliveries} WHERE listed = 'promised' \
@@ -182,7 +182,7 @@ impl Tables {
                 millis(now),
             )
             .into(),
-            sweep: sweep(&deliveries, "delivery_key"),
+            sweep: sweep(&deliveries, "rowid"),
             put_token: format!(
                 "INSERT INTO {tokens} AS known (tenant, jti, claimant, expires_at) \
                  VALUES ($1, $2, $3, {}) ON CONFLICT (tenant, jti) DO UPDATE \

@@ -40,10 +40,10 @@ pub(crate) fn postgres(rows: u64) {
             let fill = format!(
                 "INSERT INTO {prefix}deliveries (delivery_key, layer, state, answer, listed, \
                  due_at, expires_at, revision) \
-                 SELECT repeat('0', 32) || digest, repeat('0', 16), '{STATE}', \
+                 SELECT decode(repeat('00', 16), 'hex') || digest, decode(repeat('00', 8), 'hex'), '{STATE}', \
                  '{{\"version\":\"v1\"}}', NULL, now(), \
                  now() + interval '2 hours' + n * interval '22 hours' / {rows}, n \
-                 FROM (SELECT n, encode(sha256(n::text::bytea), 'hex') AS digest \
+                 FROM (SELECT n, sha256(n::text::bytea) AS digest \
                  FROM generate_series(1, {rows}) AS n ORDER BY digest) AS new; \
                  VACUUM ANALYZE {prefix}deliveries; CHECKPOINT"
             );
@@ -73,8 +73,8 @@ pub(crate) fn postgres(rows: u64) {
                 // What expires together was written together: too long for the gaps that
                 // the many rows have left here and there.
                 let expired = format!(
-                    "INSERT INTO {prefix}deliveries SELECT repeat('0', 32) || \
-                     encode(sha256(random()::text::bytea), 'hex'), layer, state, NULL, \
+                    "INSERT INTO {prefix}deliveries SELECT decode(repeat('00', 16), 'hex') || \
+                     sha256(random()::text::bytea), layer, state, NULL, \
                      repeat('x', 200)::bytea, listed, now(), \
                      now() - (500 - n) * interval '1 microsecond', 0 \
                      FROM generate_series(1, 500) AS n, \
@@ -109,8 +109,8 @@ pub(crate) fn sqlite(rows: u64) {
                 "INSERT INTO {prefix}deliveries (delivery_key, layer, state, answer, listed, \
                  due_at, expires_at, revision) \
                  WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {rows}) \
-                 SELECT printf('%032d%08x%056d', 0, n * 2654435761 & 4294967295, 0) AS key, \
-                 printf('%016d', 0), '{STATE}', CAST('{{\"version\":\"v1\"}}' AS BLOB), NULL, 0, \
+                 SELECT unhex(printf('%032d%08x%056d', 0, n * 2654435761 & 4294967295, 0)) AS key, \
+                 zeroblob(8), '{STATE}', CAST('{{\"version\":\"v1\"}}' AS BLOB), NULL, 0, \
                  unixepoch() * 1000 + 7200000 + n * 79200000 / {rows}, n FROM n ORDER BY key"
             );
             let done = raw_sql(AssertSqlSafe(fill)).execute(&pool);
@@ -138,8 +138,8 @@ pub(crate) fn sqlite(rows: u64) {
                     "INSERT INTO {prefix}deliveries (delivery_key, layer, state, answer, listed, \
                      due_at, expires_at, revision) \
                      WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 500) \
-                     SELECT printf('%032d', 0) || lower(hex(randomblob(32))), \
-                     printf('%016d', 0), '{STATE}', x'00', NULL, 0, 1, 0 FROM n"
+                     SELECT unhex(printf('%032d', 0) || hex(randomblob(32))), \
+                     zeroblob(8), '{STATE}', x'00', NULL, 0, 1, 0 FROM n"
                 );
                 query(AssertSqlSafe(expired))
                     .execute(&pool)

@@ -2,10 +2,10 @@
 
 -- One row for each delivery. `PostgresLedger` needs SELECT, INSERT, UPDATE and DELETE.
 CREATE TABLE IF NOT EXISTS c1_deliveries (
-    -- 96 hexadecimal digits: the layer (16), the tenant (16) and a digest.
-    delivery_key text COLLATE "C" PRIMARY KEY,
-    -- The first 16 digits of the key.
-    layer        text COLLATE "C" NOT NULL,
+    -- 48 bytes: the layer (8), the tenant (8) and a digest.
+    delivery_key bytea PRIMARY KEY,
+    -- The first 8 bytes of the key.
+    layer        bytea NOT NULL,
     -- One JSON object: the stage, the run, the lease. No secrets.
     state        text NOT NULL,
     -- SECRET: the webhook with its callback URL, with which anyone can answer it.

@@ -3,10 +3,10 @@
 
 -- One row for each delivery.
 CREATE TABLE IF NOT EXISTS c1_deliveries (
-    -- 96 hexadecimal digits: the layer (16), the tenant (16) and a digest.
-    delivery_key TEXT PRIMARY KEY NOT NULL,
-    -- The first 16 digits of the key.
-    layer        TEXT NOT NULL,
+    -- 48 bytes: the layer (8), the tenant (8) and a digest.
+    delivery_key BLOB PRIMARY KEY NOT NULL,
+    -- The first 8 bytes of the key.
+    layer        BLOB NOT NULL,
     -- One JSON object: the stage, the run, the lease. No secrets.
     state        TEXT NOT NULL,
     -- SECRET: the webhook with its callback URL, with which anyone can answer it.

@@ -122,8 +122,8 @@ async fn a_row_can_be_read_by_a_person() {
         Option<Vec<u8>>,
         String,
     ) = query_as(
-        "SELECT delivery_key, layer, state::json->>'stage', convert_from(delivery, 'UTF8'), \
-         answer, listed FROM c1_deliveries",
+        "SELECT encode(delivery_key, 'hex'), encode(layer, 'hex'), state::json->>'stage', \
+         convert_from(delivery, 'UTF8'), answer, listed FROM c1_deliveries",
     )
     .fetch_one(&pool)
     .await
@@ -205,7 +205,7 @@ async fn a_dead_row_can_be_revived_until_its_deadline_and_then_expires() {
     let left: Vec<_> = page.deliveries.iter().map(|dead| dead.time_left).collect();
     assert_eq!(left, [Duration::ZERO; 2]);
 
-    query("UPDATE c1_deliveries SET expires_at = now() WHERE delivery_key = $1")
+    query("UPDATE c1_deliveries SET expires_at = now() WHERE delivery_key = decode($1, 'hex')")
         .bind(key(1).to_string())
         .execute(&pool)
         .await
@@ -291,7 +291,7 @@ async fn expired_rows_are_deleted_in_batches() {
     let store = PostgresReplayStore::new(pool.clone());
     start(&ledger, 1).await;
     for statement in [
-        "INSERT INTO c1_deliveries SELECT 'old' || n, 'x', '{}', NULL, NULL, 'dead', now(), \
+        "INSERT INTO c1_deliveries SELECT n::text::bytea, 'x', '{}', NULL, NULL, 'dead', now(), \
          now() - interval '1 hour', 0 FROM generate_series(1, 1200) AS n",
         "INSERT INTO c1_tokens SELECT 'a.example', n::text::bytea, '', \
          now() - interval '1 hour' FROM generate_series(1, 600) AS n",
@@ -349,7 +349,7 @@ async fn no_batch_steps_over_the_rows_of_those_before() {
     for statement in [
         "ALTER TABLE c1_deliveries SET (autovacuum_enabled = off)",
         "ALTER TABLE c1_tokens SET (autovacuum_enabled = off)",
-        "INSERT INTO c1_deliveries SELECT md5(n::text), '0000000000000000', '{}', NULL, NULL, \
+        "INSERT INTO c1_deliveries SELECT md5(n::text)::bytea, 'x', '{}', NULL, NULL, \
          NULL, now(), now() - interval '1 day' + n * interval '1 second', 0 \
          FROM generate_series(1, 30000) AS n",
         "INSERT INTO c1_tokens SELECT 'a.example', md5(n::text)::bytea, '', \
@@ -393,7 +393,7 @@ async fn a_row_that_is_refreshed_meanwhile_is_not_deleted() {
     let pool = pool(4).await;
     let ledger = ledger(&pool).await;
     for statement in [
-        "INSERT INTO c1_deliveries SELECT n::text, 'x', '{}', NULL, NULL, NULL, now(), \
+        "INSERT INTO c1_deliveries SELECT n::text::bytea, 'x', '{}', NULL, NULL, NULL, now(), \
          now() - interval '1 hour', 0 FROM generate_series(1, 4) AS n",
         // A sweep waits when it has begun, and has not yet looked for rows.
         "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS \
@@ -408,7 +408,7 @@ async fn a_row_that_is_refreshed_meanwhile_is_not_deleted() {
             "UPDATE c1_deliveries SET expires_at = now() + interval '1 hour' \
              WHERE delivery_key = $1",
         )
-        .bind(key)
+        .bind(key.as_bytes())
     };
     let mut gate = pool.begin().await.expect("a transaction");
     query("SELECT pg_advisory_xact_lock(1)")
@@ -435,7 +435,7 @@ async fn a_row_that_is_refreshed_meanwhile_is_not_deleted() {
     assert_eq!(sweep.await.expect("no panic"), 2);
     open.commit().await.expect("an end");
     assert_eq!(ledger.sweep().await.expect("a sweep"), 0);
-    let left = "SELECT delivery_key FROM c1_deliveries ORDER BY delivery_key";
+    let left = "SELECT convert_from(delivery_key, 'UTF8') FROM c1_deliveries ORDER BY 1";
     let left: Vec<String> = query_scalar(left).fetch_all(&pool).await.expect("rows");
     assert_eq!(left, ["1", "2"]);
 }
@@ -445,7 +445,7 @@ async fn replicas_that_sweep_at_the_same_time_delete_each_row_once() {
     let pool = pool(4).await;
     ledger(&pool).await;
     query(
-        "INSERT INTO c1_deliveries SELECT n::text, 'x', '{}', NULL, NULL, NULL, now(), \
+        "INSERT INTO c1_deliveries SELECT n::text::bytea, 'x', '{}', NULL, NULL, NULL, now(), \
          now() - n * interval '1 second', 0 FROM generate_series(1, 5000) AS n",
     )
     .execute(&pool)
@@ -492,7 +492,7 @@ async fn no_step_reads_the_whole_table() {
     let pool = pool(1).await;
     let ledger = ledger(&pool).await;
     query(
-        "INSERT INTO c1_deliveries SELECT lpad(n::text, 96, '0'), '0000000000000000', '{}', \
+        "INSERT INTO c1_deliveries SELECT decode(lpad(n::text, 96, '0'), 'hex'), decode(repeat('00', 8), 'hex'), '{}', \
          NULL, NULL, CASE n % 1000 WHEN 0 THEN 'promised' WHEN 1 THEN 'dead' END, now() + n * interval '1 second', now() + n * interval '1 day', \
          0 FROM generate_series(1, 200000) AS n",
     )
@@ -527,7 +527,7 @@ async fn no_step_reads_the_whole_table() {
         // What is here has no state that can be read, and is passed over.
         let page = ledger.dead(None).await;
         assert!(page.expect("a reply").deliveries.is_empty());
-        query("UPDATE c1_deliveries SET expires_at = now() WHERE delivery_key = $1")
+        query("UPDATE c1_deliveries SET expires_at = now() WHERE delivery_key = decode($1, 'hex')")
             .bind(format!("{number:096}"))
             .execute(&pool)
             .await

@@ -146,7 +146,7 @@ async fn a_row_can_be_read_by_a_person() {
         .await;
     assert_eq!(held.expect("a reply"), Hold::Held);
     let (key, stage, delivery, due, expires): (String, String, String, f64, f64) = query_as(
-        "SELECT delivery_key, state ->> 'stage', CAST(delivery AS TEXT), \
+        "SELECT lower(hex(delivery_key)), state ->> 'stage', CAST(delivery AS TEXT), \
          (julianday(due_at / 1000, 'unixepoch') - julianday('now')) * 86400, \
          (julianday(expires_at / 1000, 'unixepoch') - julianday('now')) * 86400 \
          FROM c1_deliveries",
@@ -190,7 +190,7 @@ async fn expired_rows_are_deleted_in_batches() {
     start(&ledger, 1).await;
     for statement in [
         "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 1200) \
-         INSERT INTO c1_deliveries SELECT 'old' || n, 'x', '{}', NULL, NULL, 'dead', 0, 0, 0 FROM n",
+         INSERT INTO c1_deliveries SELECT CAST(n AS BLOB), x'', '{}', NULL, NULL, 'dead', 0, 0, 0 FROM n",
         "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 600) \
          INSERT INTO c1_tokens SELECT 'a.example', CAST(n AS BLOB), x'', 0 FROM n",
     ] {
