@@ -1,6 +1,7 @@
 //! The JWKS cache under a scripted server and a virtual clock.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -912,6 +913,31 @@ async fn a_failure_keeps_the_validators_of_the_set_in_force() {
     assert_eq!(server.last_header("if-none-match").unwrap(), "\"1\"");
 }
 
+/// `Last-Modified` may be the same for two sets, and a cache on the way may answer.
+#[tokio::test(start_paused = true)]
+async fn what_is_asked_for_is_the_server_s_own_answer() {
+    const AT: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+    let server = Server::new(|n| match n {
+        0 => Reply::new(200, &[("last-modified", AT)], jwks("a")),
+        1 => Reply::new(304, &[], ""),
+        n => Reply::new(200, &[("last-modified", AT)], jwks(["b", "c"][n - 2])),
+    });
+    let cache = server.cache();
+    cache.ready().await;
+    sleep(secs(241)).await;
+    assert_eq!(server.last_header("if-modified-since").unwrap(), AT);
+    assert_eq!(server.last_header("cache-control"), None);
+    assert_eq!(kid(&cache.current().unwrap()), "a");
+
+    assert_eq!(kid(&cache.refresh().await.unwrap()), "b");
+    assert_eq!(server.last_header("if-modified-since"), None);
+    assert_eq!(server.last_header("cache-control").unwrap(), "no-cache");
+
+    assert_eq!(kid(&unknown_kid(&cache).await.unwrap()), "c");
+    assert_eq!(server.last_header("if-modified-since"), None);
+    assert_eq!(server.last_header("cache-control").unwrap(), "no-cache");
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_absurd_validator_is_not_sent_back() {
     let etag: &'static str = format!("\"{}\"", "e".repeat(2000)).leak();
@@ -1427,11 +1453,56 @@ fn keys_from_a_file_are_read_at_once_and_again() {
     std::fs::remove_dir_all(&dir).unwrap();
 }
 
+/// A cache that no task keeps fresh until keys are needed.
+fn file_without_runtime(path: &Path) -> JwksCache {
+    std::thread::scope(|scope| {
+        let built = scope.spawn(|| JwksCache::file(path, secs(60)).unwrap());
+        built.join().unwrap()
+    })
+}
+
+fn temp_file(name: &str) -> PathBuf {
+    let name = format!("tower-conductorone-{}-{name}.json", std::process::id());
+    std::env::temp_dir().join(name)
+}
+
 #[tokio::test(start_paused = true)]
-async fn an_idle_receiver_with_keys_in_a_file_stays_ready() {
-    let path = std::env::temp_dir().join(format!("tower-conductorone-{}.json", std::process::id()));
+async fn a_file_is_read_again_although_nobody_asks() {
+    let path = temp_file("unasked");
     std::fs::write(&path, jwks("a")).unwrap();
     let cache = JwksCache::file(&path, secs(60)).unwrap();
+    std::fs::write(&path, jwks("b")).unwrap();
+    sleep(secs(61)).await;
+    assert_eq!(kid(&cache.current().unwrap()), "b");
+    std::fs::remove_file(&path).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_whose_lifetime_has_ended_are_used_only_if_there_are_no_newer_ones() {
+    let path = temp_file("ended");
+    std::fs::write(&path, jwks("a")).unwrap();
+    let [one, other] = [file_without_runtime(&path), file_without_runtime(&path)];
+    std::fs::write(&path, jwks("b")).unwrap();
+    sleep(secs(50 * 60)).await;
+    assert!(one.current().is_none());
+    assert!(one.health().usable);
+    assert_eq!(kid(&cold(&one).await.unwrap()), "b");
+
+    std::fs::remove_file(&path).unwrap();
+    assert!(other.current().is_none());
+    assert_eq!(kid(&cold(&other).await.unwrap()), "a");
+    // From now on at once, until they are an hour old.
+    assert_eq!(kid(&other.current().unwrap()), "a");
+    sleep(secs(11 * 60)).await;
+    assert!(other.current().is_none());
+    assert!(cold(&other).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_receiver_with_keys_in_a_file_stays_ready() {
+    let path = temp_file("idle");
+    std::fs::write(&path, jwks("a")).unwrap();
+    let cache = file_without_runtime(&path);
     // Nobody has asked for anything, and the keys are too old by now.
     sleep(secs(2 * 3600)).await;
     assert!(!cache.health().usable);

@@ -313,6 +313,7 @@ async fn the_cache_fetches_with_it() {
     assert!(heads[0].contains("accept: application/jwk-set+json, application/json\r\n"));
     assert!(!heads[0].contains("if-none-match"));
     assert!(heads[1].contains("if-none-match: \"x\"\r\n"));
+    assert!(heads[1].contains("cache-control: no-cache\r\n"));
 
     for (act, reason) in [
         (answer("302 Found\r\nlocation: /", ""), "302"),

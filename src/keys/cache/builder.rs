@@ -100,7 +100,8 @@ impl JwksCacheBuilder {
 
     /// The longest time for which the server can declare its keys fresh. While
     /// fetching works, a key that the server has removed is accepted for at most
-    /// this time. From 30 seconds to 1 day; 1 hour by default.
+    /// this time, or for [`fresh_for`](Self::fresh_for) if the server declares none. From
+    /// 30 seconds to 1 day; 1 hour by default.
     ///
     /// The shortest time is fixed at 30 seconds, to limit the requests to a server
     /// that forbids caching.
@@ -164,6 +165,8 @@ impl JwksCacheBuilder {
         let name = path.display().to_string();
         let cache = self.assemble(name, Uri::default(), Box::new(file));
         cache.inner.shared.install(keys);
+        // Without a runtime, the first request starts the task.
+        let _ = cache.inner.progress();
         Ok(cache)
     }
 

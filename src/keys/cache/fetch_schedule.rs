@@ -1,5 +1,6 @@
 //! Decides when the cache fetches. Performs no I/O.
 
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -119,17 +120,16 @@ impl FetchSchedule {
             .and_then(|due| remaining(due, now))
     }
 
-    /// For the task: begins a fetch if one is wanted or due.
+    /// For the task: begins a fetch if one is wanted or due. Returns whether it is wanted.
     ///
     /// # Errors
     /// The time when the next one is due, if any.
-    pub(super) fn begin(&mut self, now: Instant) -> Result<(), Option<Instant>> {
+    pub(super) fn begin(&mut self, now: Instant) -> Result<bool, Option<Instant>> {
         if !self.wanted && self.due.is_none_or(|due| now < due) {
             return Err(self.due);
         }
-        self.wanted = false;
         self.begun = self.next();
-        Ok(())
+        Ok(mem::take(&mut self.wanted))
     }
 
     pub(super) fn ended(&self) -> u64 {

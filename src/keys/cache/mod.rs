@@ -39,7 +39,12 @@ const MAX_WAITING: usize = 1024;
 /// - The lifetime is `Cache-Control: max-age` less `Age`, else `Expires`, clamped
 ///   to 30 seconds and [`max_lifetime`](JwksCacheBuilder::max_lifetime) (1 hour);
 ///   else [`fresh_for`](JwksCacheBuilder::fresh_for) (5 minutes). With `ETag` or
-///   `Last-Modified`, later requests are conditional.
+///   `Last-Modified`, later requests are conditional. A fetch that a token with an
+///   unknown key ID or [`refresh`](KeySource::refresh) asks for has `Cache-Control:
+///   no-cache`, so that no cache on the way answers it, and no condition on
+///   `Last-Modified`, which has whole seconds.
+/// - Keys whose lifetime has ended are not used before the cache has tried to fetch
+///   newer ones: requests wait for that, for instance after the process was suspended.
 /// - A successful fetch replaces the whole set at once. After a failure (no
 ///   connection, an invalid certificate, a time-out, a status other than 200, a
 ///   redirect, a document that is too large or has no usable key) the earlier set
@@ -88,6 +93,8 @@ struct Shared {
     schedule: Mutex<FetchSchedule>,
     /// Whether there is a task; readable without the lock.
     working: AtomicBool,
+    /// Whether the last fetch failed; readable without the lock.
+    failing: AtomicBool,
     /// One permit for each request that may wait.
     places: Semaphore,
     observers: KeyObservers,
@@ -115,8 +122,13 @@ struct Loaded {
 }
 
 impl Loaded {
-    fn has_validator(&self) -> bool {
-        self.etag.is_some() || self.last_modified.is_some()
+    fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.at)
+    }
+
+    /// Whether the lifetime that the server declared has not ended.
+    fn is_fresh(&self, now: Instant) -> bool {
+        self.age(now) < self.lifetime
     }
 }
 
@@ -147,23 +159,30 @@ impl Shared {
         self.replace(loaded);
     }
 
+    /// The keys that requests are verified with. Once their lifetime has ended, they are
+    /// used only while fetching fails: after an idle time, a request waits for newer ones.
     fn in_force(&self, now: Instant) -> Option<Arc<KeySet>> {
-        let loaded = self.loaded.load();
-        let usable = |loaded: &&Arc<Loaded>| {
-            now.saturating_duration_since(loaded.at) < self.config.keep_on_failure
-        };
-        loaded
-            .as_ref()
-            .filter(usable)
-            .map(|loaded| Arc::clone(&loaded.keys))
+        let is_failing = self.failing.load(Ordering::Acquire);
+        self.keys_if(|loaded| self.is_kept(loaded, now) && (is_failing || loaded.is_fresh(now)))
     }
 
-    /// Whether the lifetime that the server declared has not ended.
+    /// The keys that are in force, or would be if fetching failed now.
+    fn kept(&self, now: Instant) -> Option<Arc<KeySet>> {
+        self.keys_if(|loaded| self.is_kept(loaded, now))
+    }
+
+    fn is_kept(&self, loaded: &Loaded, now: Instant) -> bool {
+        loaded.age(now) < self.config.keep_on_failure
+    }
+
     fn is_fresh(&self, now: Instant) -> bool {
-        self.loaded
-            .load()
-            .as_ref()
-            .is_some_and(|loaded| now.saturating_duration_since(loaded.at) < loaded.lifetime)
+        self.keys_if(|loaded| loaded.is_fresh(now)).is_some()
+    }
+
+    fn keys_if(&self, usable: impl Fn(&Loaded) -> bool) -> Option<Arc<KeySet>> {
+        let loaded = self.loaded.load();
+        let loaded = loaded.as_ref().filter(|loaded| usable(loaded))?;
+        Some(Arc::clone(&loaded.keys))
     }
 
     /// Before the keys' lifetime ends, or the time for which they are kept, if
@@ -178,10 +197,10 @@ impl Shared {
 
     fn health(&self) -> KeyHealth {
         let now = Instant::now();
-        let (keys, loaded) = (self.in_force(now), self.loaded());
+        let (keys, loaded) = (self.kept(now), self.loaded());
         let schedule = self.schedule();
         KeyHealth {
-            age: (loaded.as_ref()).map(|loaded| now.saturating_duration_since(loaded.at)),
+            age: loaded.as_ref().map(|loaded| loaded.age(now)),
             lifetime: loaded.map(|loaded| loaded.lifetime),
             kept_for: Some(self.config.keep_on_failure),
             failures: schedule.failures,
@@ -232,6 +251,7 @@ impl JwksCache {
             loaded: ArcSwapOption::empty(),
             schedule: Mutex::default(),
             working: AtomicBool::new(false),
+            failing: AtomicBool::new(false),
             places: Semaphore::new(MAX_WAITING),
             observers: KeyObservers::default(),
         });
@@ -351,8 +371,8 @@ impl Inner {
     }
 
     /// Returns the keys in force. If they are due for a refresh, it starts the task
-    /// unless there is one: there is none after its runtime has ended, or while the
-    /// keys come from a file and no request had to wait.
+    /// unless there is one: there is none after its runtime has ended, or if the keys
+    /// were read from a file outside of one.
     fn current(&self) -> Option<Arc<KeySet>> {
         let (now, shared) = (Instant::now(), &self.shared);
         if !shared.working.load(Ordering::Acquire) {

@@ -3,10 +3,11 @@
 //! a newer one.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
+use http::header::{ACCEPT, CACHE_CONTROL, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -50,7 +51,7 @@ impl Worker {
         loop {
             let begun = self.shared.schedule().begin(Instant::now());
             let goes_on = match begun {
-                Ok(()) => self.fetch().await,
+                Ok(is_wanted) => self.fetch(is_wanted).await,
                 Err(None) => self.wake.changed().await.is_ok(),
                 Err(Some(due)) => {
                     // `Err` is the time-out, when the fetch is due.
@@ -63,11 +64,11 @@ impl Worker {
         }
     }
 
-    async fn fetch(&self) -> bool {
+    async fn fetch(&self, is_wanted: bool) -> bool {
         let shared = Arc::clone(&self.shared);
         let began = Instant::now();
         // In its own task, so that a panic ends this fetch only.
-        let outcome = match tokio::spawn(async move { shared.load().await }).await {
+        let outcome = match tokio::spawn(async move { shared.load(is_wanted).await }).await {
             Ok(outcome) => outcome,
             Err(error) if error.is_panic() => {
                 Err("the implementation of `Fetch` panicked".to_owned().into())
@@ -95,9 +96,11 @@ impl Drop for Worker {
 }
 
 impl Shared {
-    async fn load(&self) -> Result<Loaded, Failure> {
+    async fn load(&self, is_wanted: bool) -> Result<Loaded, Failure> {
         let before = self.loaded();
-        let request = self.request(before.as_deref());
+        let request = self.request(before.as_deref(), is_wanted);
+        let conditions = [IF_NONE_MATCH, IF_MODIFIED_SINCE];
+        let is_conditional = (conditions.iter()).any(|name| request.headers().contains_key(name));
         let time = self.config.timeout;
         let response = timeout(
             time,
@@ -106,10 +109,11 @@ impl Shared {
         .await
         .map_err(|_| format!("no complete response within {time:?}"))?
         .map_err(|error| one_line(&error_chain(&error)).into_owned())?;
-        self.read(&response, before.as_deref())
+        self.read(&response, before.as_deref().filter(|_| is_conditional))
     }
 
-    fn request(&self, before: Option<&Loaded>) -> Request<()> {
+    /// A request for the keys; for the newest ones, if somebody waits for them.
+    fn request(&self, before: Option<&Loaded>, is_wanted: bool) -> Request<()> {
         let mut request = Request::new(());
         *request.uri_mut() = self.config.uri.clone();
         let headers = request.headers_mut();
@@ -117,26 +121,27 @@ impl Shared {
             ACCEPT,
             HeaderValue::from_static("application/jwk-set+json, application/json"),
         );
+        if is_wanted {
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        }
         if let Some(before) = before {
             let etag = before.etag.iter().map(|etag| (IF_NONE_MATCH, etag.clone()));
-            let modified = before
-                .last_modified
-                .iter()
-                .map(|at| (IF_MODIFIED_SINCE, at.clone()));
+            // It may be the same for two sets that followed fast.
+            let modified = before.last_modified.iter().filter(|_| !is_wanted);
+            let modified = modified.map(|at| (IF_MODIFIED_SINCE, at.clone()));
             headers.extend(etag.chain(modified));
         }
         request
     }
 
+    /// Reads the answer; `before` are the keys that a conditional request has named.
     fn read(&self, response: &Response<Bytes>, before: Option<&Loaded>) -> Result<Loaded, Failure> {
         let headers = response.headers();
         match response.status() {
             StatusCode::OK => self.read_document(response),
             StatusCode::NOT_MODIFIED => match before {
-                Some(before) if before.has_validator() => {
-                    Ok(before.renewed(headers, self.lifetime(headers)))
-                }
-                _ => Err("status 304 to an unconditional request".to_owned().into()),
+                Some(before) => Ok(before.renewed(headers, self.lifetime(headers))),
+                None => Err("status 304 to an unconditional request".to_owned().into()),
             },
             status if status.is_redirection() => {
                 Err(format!("status {status}: redirects are not followed").into())
@@ -192,6 +197,7 @@ impl Shared {
         let refresh_at = self.refresh_at(&loaded);
         let keys = Arc::clone(&loaded.keys);
         let before = self.replace(loaded);
+        self.failing.store(false, Ordering::Release);
         let failures = {
             let mut schedule = self.schedule();
             let failures = schedule.failures;
@@ -208,6 +214,7 @@ impl Shared {
     }
 
     fn failed(&self, failure: Failure) {
+        self.failing.store(true, Ordering::Release);
         let now = Instant::now();
         let reason: Arc<str> = failure.reason.into();
         let (failures, pause) = {
