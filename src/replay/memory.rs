@@ -116,7 +116,7 @@ impl MemoryReplayStore {
             None => self.add(id.tenant).claim(digest, now, until),
         };
         claim.ok_or_else(|| {
-            ReplayStoreError::new(format!(
+            ReplayStoreError::full(format!(
                 "the replay store is full: it has {} live token IDs of this tenant",
                 self.capacity
             ))

@@ -67,8 +67,9 @@ pub trait ReplayStore: fmt::Debug + Send + Sync + 'static {
     /// Claims a token's ID atomically: of several concurrent claims of an ID, exactly
     /// one returns [`Claim::First`].
     ///
-    /// The store must remember the ID until `until`: from then on, the token is
-    /// refused as expired, and the store may forget the ID.
+    /// The store must remember the ID until `until`: from then on, by the clock of the
+    /// replica that claims, the token is refused as expired, and the store may forget the
+    /// ID. If replicas share the store, add how far their clocks may differ.
     ///
     /// The request waits [20 seconds](crate::VerifyWebhookBuilder::replay_store_timeout)
     /// by default; then it is answered 503, and the future is dropped. If the store

@@ -156,7 +156,12 @@ impl Verifier {
             Some(guard) => {
                 let leeway = self.claims.leeway;
                 let claim = guard.claim(claims, &envelope, now, leeway).await;
-                claim.map_err(|error| Rejection::from(error).of_webhook(&envelope.webhook_id))?
+                let in_time = claim.map_err(Rejection::from).and_then(|replay| {
+                    // So does the claim.
+                    claims.check_times(&self.claims, self.clock.now())?;
+                    Ok(replay)
+                });
+                in_time.map_err(|rejection| rejection.of_webhook(&envelope.webhook_id))?
             }
             None => false,
         };

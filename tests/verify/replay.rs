@@ -582,6 +582,56 @@ async fn a_claim_that_lands_too_late_lets_nothing_through_twice() {
     assert_replayed(&send(&layer, request).await);
 }
 
+/// Forgets an ID as soon as the contract allows, by the receiver's clock. From the second
+/// claim on, it is slow.
+#[derive(Clone, Debug)]
+struct Forgetful {
+    clock: ManualClock,
+    claims: Arc<Mutex<HashMap<String, SystemTime>>>,
+}
+
+impl ReplayStore for Forgetful {
+    fn claim<'a>(
+        &'a self,
+        id: TokenId<'a>,
+        _: SystemTime,
+        until: SystemTime,
+    ) -> BoxFuture<'a, Result<Claim, ReplayStoreError>> {
+        Box::pin(async move {
+            let mut claims = self.claims.lock().expect("no panic");
+            if !claims.is_empty() {
+                self.clock.advance(seconds(2));
+            }
+            claims.retain(|_, until| *until > self.clock.now());
+            match claims.insert(id.jti.to_owned(), until) {
+                None => Ok(Claim::First),
+                Some(_) => Ok(Claim::Seen),
+            }
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_store_may_forget_a_token_that_expires_while_it_is_claimed() {
+    let tenant = FakeTenant::new(DOMAIN);
+    let clock = support::clock();
+    let store = Forgetful {
+        clock: clock.clone(),
+        claims: Arc::default(),
+    };
+    let layer = builder(&tenant)
+        .replay_store(store)
+        .clock(clock.clone())
+        .build()
+        .expect("good");
+    let captured = delivery(&tenant).request();
+    assert_eq!(send(&layer, captured.clone()).await.code(), "accepted");
+    clock.advance(seconds(149));
+    let replay = send(&layer, captured).await;
+    assert!(replay.handled.is_none(), "replayed");
+    assert_eq!(replay.code(), "token_expired");
+}
+
 // What is refused does not use its token up.
 
 type Change = Box<dyn Fn(Delivery) -> Delivery>;
@@ -866,7 +916,7 @@ fn memory_makes_room_for_a_tenant_when_all_its_tokens_have_expired() {
         assert_eq!(answer.expect("room"), Claim::First);
     }
     let another = claim(&store, TokenId::new(DOMAIN, "another"), first, later);
-    another.expect_err("it is full");
+    assert!(another.expect_err("it is full").is_full());
     for jti in &jtis {
         let answer = claim(
             &store,
