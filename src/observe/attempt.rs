@@ -164,15 +164,15 @@ impl<'a> Attempt<'a> {
     pub(crate) fn log(&self) {
         match self.how {
             How::Refused => line!(warn, self, "webhook refused"),
+            _ if self.failure.is_some() => {
+                line!(warn, self, "webhook not answered: the connection is closed");
+            }
             How::Abandoned => {
                 line!(
                     warn,
                     self,
                     "webhook abandoned before its answer: the caller hung up, or a layer outside gave up"
                 );
-            }
-            _ if self.failure.is_some() => {
-                line!(warn, self, "webhook not answered: the connection is closed");
             }
             _ if self.rejection.is_some() => line!(warn, self, "webhook failed"),
             _ => line!(info, self, "webhook answered"),

@@ -37,6 +37,7 @@
 //!
 //! The level is `INFO`; `WARN` for a request that a tenant signed and that was refused or
 //! abandoned or whose run has failed, and for a refusal that is this receiver's own trouble.
+//! A request that was abandoned before its signature was verified has no line.
 //!
 //! What anybody can provoke without a tenant's signature has the target
 //! `tower_conductorone::unsigned`, and is limited: a layer writes five lines in a second,
@@ -125,7 +126,8 @@
 //! by `c1.webhook.id`. A 200 that took longer than 30 s (`c1.duration`) came too late; a
 //! line with `c1.how="abandoned"` is one whose caller did not wait: with
 //! [callbacks](crate::DeliverOnceBuilder::callbacks) the layer answers 202 in time. If there
-//! is no line at all, the request did not get here: a proxy in between has answered.
+//! is no line at all, the request did not get here, and a proxy in between has answered; or
+//! the caller gave up while the tenant's keys were fetched, of which other lines tell.
 //!
 //! **The same task was done twice.** Compare the `c1.delivery` of both lines. If they are the
 //! same, `c1.run` is greater than 1: the first run failed, or its process ended before it

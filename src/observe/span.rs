@@ -68,10 +68,11 @@ impl Subject<'_> {
 impl Attempt<'_> {
     /// Records in its span what the answer has made known.
     pub(crate) fn record(&self, span: &Span) {
+        // Of a verified webhook it has been recorded.
+        let is_news = self.rejection.is_some() || self.webhook_id.is_none();
         record_all!(
             span,
-            // Of another one it has been recorded.
-            c1.tenant = self.rejection.and(self.tenant()),
+            c1.tenant = self.tenant().filter(|_| is_news),
             c1.delivery = self.delivery.map(display),
             c1.run = self.run,
             c1.how = self.how.as_str(),

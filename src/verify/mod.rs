@@ -37,6 +37,7 @@ use http::request::Parts;
 use http_body::Body;
 use http_body_util::Full;
 use tokio::time::Instant;
+use tracing::Span;
 
 pub(crate) use self::answering::Answering;
 pub(crate) use self::body::BodyPolicy;
@@ -59,18 +60,20 @@ pub(crate) use self::verifier::Verifier;
 pub use self::webhook::Webhook;
 
 use self::envelope::{Envelope, WEBHOOK_CALLBACK_URL};
+use self::log::Arrival;
 use self::token::{CompactJws, UntrustedToken};
 use self::webhook::Proven;
 use crate::rejection::Rejection;
 
 impl Verifier {
-    /// Verifies a request that was sent to `path`. It reads the body; the head stays
-    /// with the caller, for [`let_through`].
+    /// Verifies a request that was sent to `path`, and has this span. It reads the body;
+    /// the head stays with the caller, for [`let_through`].
     pub(crate) async fn verify<B>(
         &self,
         parts: &Parts,
         path: &str,
         body: B,
+        span: &Span,
     ) -> Result<Webhook, Rejection>
     where
         B: Body,
@@ -79,11 +82,16 @@ impl Verifier {
         if parts.extensions.get::<Webhook>().is_some() {
             return Err(Rejection::installed_twice("VerifyWebhookLayer"));
         }
-        let arrived = Instant::now();
-        let webhook = self.prove(parts, path, body, arrived).await;
+        let arrival = Arrival {
+            verifier: self,
+            path,
+            span,
+            at: Instant::now(),
+        };
+        let webhook = self.prove(parts, body, arrival).await;
         match &webhook {
             Ok(webhook) => log::verified(webhook),
-            Err(rejection) => log::refused(self, rejection, path, arrived),
+            Err(rejection) => arrival.refused(rejection),
         }
         webhook
     }
@@ -91,9 +99,8 @@ impl Verifier {
     async fn prove<B>(
         &self,
         parts: &Parts,
-        path: &str,
         body: B,
-        arrived: Instant,
+        arrival: Arrival<'_>,
     ) -> Result<Webhook, Rejection>
     where
         B: Body,
@@ -101,9 +108,15 @@ impl Verifier {
     {
         preconditions::check(parts)?;
         body::check_declared(&parts.headers, &self.body)?;
-        let claims = self.authenticate(parts, path).await?;
+        let pending = arrival.pending(None);
+        let claims = self.authenticate(parts, arrival.path).await;
+        pending.end();
+        let claims = claims?;
         let tenant = Arc::clone(claims.tenant());
-        match self.prove_body(parts, body, &claims).await {
+        let pending = arrival.pending(Some(&claims));
+        let proven = self.prove_body(parts, body, &claims).await;
+        pending.end();
+        match proven {
             Ok((body, envelope, replay)) => {
                 let proven = Proven {
                     tenant,
@@ -112,7 +125,7 @@ impl Verifier {
                     envelope,
                     replay,
                 };
-                Ok(Webhook::new(proven, Some(arrived)))
+                Ok(Webhook::new(proven, Some(arrival.at)))
             }
             Err(rejection) => Err(rejection.of_tenant(tenant).of_token(claims.token_id())),
         }

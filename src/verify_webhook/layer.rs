@@ -11,6 +11,7 @@ use http_body::Body;
 use http_body_util::Full;
 use tokio::time::timeout;
 use tower_layer::Layer;
+use tracing::Span;
 
 use super::service::VerifyWebhook;
 use super::shared::Shared;
@@ -88,7 +89,7 @@ impl VerifyWebhookLayer {
     {
         let _in_flight = self.shared.verifier.observers.in_flight();
         let (head, body) = request.into_parts();
-        let webhook = self.shared.verify(&head, body).await?;
+        let webhook = self.shared.verify(&head, body, &Span::none()).await?;
         Ok(let_through(head, webhook))
     }
 

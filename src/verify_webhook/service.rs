@@ -71,7 +71,7 @@ where
         let span = request_span();
         let of_request = span.clone();
         let verification = Box::pin(async move {
-            let verified = shared.verify(&head, body).await;
+            let verified = shared.verify(&head, body, &of_request).await;
             record(&of_request, &verified);
             match verified {
                 Ok(webhook) => {

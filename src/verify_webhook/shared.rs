@@ -5,6 +5,7 @@ use http::request::Parts;
 use http::{Response, Uri};
 use http_body::Body;
 use http_body_util::Full;
+use tracing::Span;
 
 use crate::rejection::{Rejection, RejectionHooks};
 use crate::verify::{Verifier, Webhook};
@@ -21,13 +22,18 @@ impl Shared {
         Self { verifier, hooks }
     }
 
-    pub(super) async fn verify<B>(&self, head: &Parts, body: B) -> Result<Webhook, Rejection>
+    pub(super) async fn verify<B>(
+        &self,
+        head: &Parts,
+        body: B,
+        span: &Span,
+    ) -> Result<Webhook, Rejection>
     where
         B: Body,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         let path = original_uri(head).path();
-        let verified = self.verifier.verify(head, path, body).await;
+        let verified = self.verifier.verify(head, path, body, span).await;
         verified.inspect_err(|rejection| self.hooks.observe(rejection))
     }
 

@@ -1,18 +1,24 @@
 //! Each request is one line of the log when it is answered, and a span meanwhile.
 
 use std::convert::Infallible;
-use std::time::Duration;
+use std::future::pending;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use serde_json::json;
+use support::body::{Script, Step, data};
 use support::log::Log;
 use support::{DOMAIN, TEST_EVENT, builder, now, receiver, send};
-use tokio::time::{advance, sleep};
+use tokio::time::{advance, sleep, timeout};
 use tower::{BoxError, Layer, Service as _, ServiceExt, service_fn};
-use tower_conductorone::Rejection;
+use tower_conductorone::keys::{KeySet, KeySource, KeysUnavailable};
+use tower_conductorone::observe::{Attempt, How, Observer};
+use tower_conductorone::replay::{Claim, ReplayStore, ReplayStoreError, TokenId};
 use tower_conductorone::testing::{Delivery, FakeTenant};
+use tower_conductorone::{BoxFuture, Rejection, Tenant, VerifyWebhookLayer};
 use tower_http::trace::TraceLayer;
 use tracing::Level;
 use tracing_subscriber::filter::Targets;
@@ -202,6 +208,97 @@ async fn a_request_whose_caller_hangs_up_is_told() {
         &line,
         &["WARN", r#"c1.how="abandoned""#, "c1.duration=30.0s"],
     );
+}
+
+/// Never answers.
+#[derive(Clone, Debug)]
+struct Hanging;
+
+impl KeySource for Hanging {
+    fn current(&self) -> Option<Arc<KeySet>> {
+        None
+    }
+
+    fn renew<'a>(
+        &'a self,
+        _: Option<&'a Arc<KeySet>>,
+    ) -> BoxFuture<'a, Result<Arc<KeySet>, KeysUnavailable>> {
+        Box::pin(pending())
+    }
+}
+
+impl ReplayStore for Hanging {
+    fn claim<'a>(
+        &'a self,
+        _: TokenId<'a>,
+        _: SystemTime,
+        _: SystemTime,
+    ) -> BoxFuture<'a, Result<Claim, ReplayStoreError>> {
+        Box::pin(pending())
+    }
+}
+
+/// How each request ended, and the tenant that signed it.
+type Ends = Vec<(How, Option<String>)>;
+
+#[derive(Clone, Debug, Default)]
+struct Told(Arc<Mutex<Ends>>);
+
+impl Observer for Told {
+    fn attempt(&self, attempt: &Attempt<'_>) {
+        let told = (attempt.how(), attempt.tenant().map(str::to_owned));
+        self.0.lock().expect("no panic").push(told);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_whose_caller_hangs_up_during_its_verification_is_told() {
+    let log = Log::default();
+    let _capturing = log.capture(Level::INFO);
+    let tenant = FakeTenant::new(DOMAIN);
+    let without_keys = VerifyWebhookLayer::builder()
+        .public_url("https://hooks.example.com")
+        .tenant(Tenant::new(DOMAIN).key_source(Hanging))
+        .clock(support::clock());
+    let signed = Some(DOMAIN.to_owned());
+    for (builder, body, expected) in [
+        (without_keys, None, None),
+        (
+            builder(&tenant),
+            Some(Script::new([Step::Hang])),
+            signed.clone(),
+        ),
+        (builder(&tenant).replay_store(Hanging), None, signed),
+    ] {
+        let told = Told::default();
+        let layer = builder.observer(told.clone()).build().expect("good");
+        let delivery = delivery(&tenant).claim("jti", json!("the id"));
+        let body = body.unwrap_or_else(|| Script::new([data(delivery.body_bytes())]));
+        let request = delivery.request().map(|_| body);
+        let fine = service_fn(async |_: Request<Full<Bytes>>| {
+            Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+        });
+        let answer = layer.layer(fine).oneshot(request);
+        assert!(timeout(Duration::from_secs(5), answer).await.is_err());
+
+        let told = told.0.lock().expect("no panic").clone();
+        assert_eq!(told, [(How::Abandoned, expected.clone())]);
+        match expected {
+            // Anybody can send it.
+            None => assert_eq!(log.take(), ""),
+            Some(_) => expect_all(
+                &only_line(&log, ATTEMPT),
+                &[
+                    "WARN",
+                    r#"c1.how="abandoned""#,
+                    r#"c1.jti="the id""#,
+                    &format!("c1.tenant={DOMAIN:?}"),
+                    "c1.duration=5.0s",
+                    "url.path",
+                ],
+            ),
+        }
+    }
 }
 
 #[tokio::test]
