@@ -4,21 +4,20 @@ use std::collections::BTreeMap;
 use std::iter::zip;
 use std::sync::{PoisonError, RwLock};
 
-use metrics::{
-    Counter, Gauge, Histogram, Key, Label, Level, Metadata, SharedString, with_recorder,
-};
+use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, with_recorder};
 
 static METADATA: Metadata<'_> = Metadata::new(module_path!(), Level::INFO, Some(module_path!()));
 
-/// A metric with labels that have few values.
+/// A metric whose labels have few values.
 ///
-/// It keeps the keys that it was reported with, since making one takes several allocations.
-/// It keeps none of the recorder's handles: a recorder may drop a metric that was idle, a
-/// thread may have a recorder of its own, and the application may install one later.
+/// It keeps the keys that it was reported with, for ever: making one takes several
+/// allocations, and cloning one whose labels are `'static` takes none. It keeps none of the
+/// recorder's handles: a recorder may drop a metric that was idle, a thread may have a
+/// recorder of its own, and the application may install one later.
 pub(super) struct Metric<const LABELS: usize> {
     pub(super) name: &'static str,
     labels: [&'static str; LABELS],
-    keys: RwLock<BTreeMap<[SharedString; LABELS], Key>>,
+    keys: RwLock<BTreeMap<[&'static str; LABELS], Key>>,
 }
 
 impl<const LABELS: usize> Metric<LABELS> {
@@ -30,31 +29,33 @@ impl<const LABELS: usize> Metric<LABELS> {
         }
     }
 
-    pub(super) fn counter(&self, values: [SharedString; LABELS]) -> Counter {
+    pub(super) fn counter(&self, values: [&str; LABELS]) -> Counter {
         let key = self.key(values);
         with_recorder(|recorder| recorder.register_counter(&key, &METADATA))
     }
 
-    pub(super) fn gauge(&self, values: [SharedString; LABELS]) -> Gauge {
+    pub(super) fn gauge(&self, values: [&str; LABELS]) -> Gauge {
         let key = self.key(values);
         with_recorder(|recorder| recorder.register_gauge(&key, &METADATA))
     }
 
-    pub(super) fn histogram(&self, values: [SharedString; LABELS]) -> Histogram {
+    pub(super) fn histogram(&self, values: [&str; LABELS]) -> Histogram {
         let key = self.key(values);
         with_recorder(|recorder| recorder.register_histogram(&key, &METADATA))
     }
 
-    fn key(&self, values: [SharedString; LABELS]) -> Key {
-        let known = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(key) = known.get(&values) {
+    fn key(&self, values: [&str; LABELS]) -> Key {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(key) = keys.get(&values) {
             return key.clone();
         }
-        drop(known);
-        let labels =
-            zip(self.labels, &values).map(|(label, value)| Label::new(label, value.clone()));
-        let key = Key::from_parts(self.name, labels.collect::<Vec<_>>()).to_retained();
-        let mut known = self.keys.write().unwrap_or_else(PoisonError::into_inner);
-        known.entry(values).or_insert(key).clone()
+        drop(keys);
+        let values = values.map(|value| &*value.to_owned().leak());
+        let labels = zip(self.labels, values);
+        let labels = labels.map(|(label, value)| Label::from_static_parts(label, value));
+        let labels = labels.collect::<Vec<_>>().leak();
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        let key = Key::from_static_parts(self.name, labels);
+        keys.entry(values).or_insert(key).clone()
     }
 }

@@ -1,10 +1,10 @@
 //! Reports to the `metrics` facade.
 
-use std::sync::{Arc, Once};
+use std::sync::Once;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::StatusCode;
-use metrics::{SharedString, Unit, describe_counter, describe_gauge, describe_histogram};
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 
 use super::attempt::Attempt;
 use super::backlog::LayerBacklog;
@@ -68,20 +68,17 @@ pub(super) struct Metrics;
 impl Observer for Metrics {
     fn attempt(&self, attempt: &Attempt<'_>) {
         describe();
-        let tenant = || attempt.tenant.map_or("".into(), shared);
-        let event = attempt.event.map_or("", label).into();
-        let how = || attempt.how.as_str().into();
-        let status = attempt.status.map_or("".into(), status_label);
-        ATTEMPTS
-            .counter([event, how(), status, tenant()])
-            .increment(1);
-        ATTEMPT_DURATION.histogram([how()]).record(attempt.duration);
+        let tenant = attempt.tenant().unwrap_or("");
+        let event = attempt.event.map_or("", label);
+        let how = attempt.how.as_str();
+        let status = attempt.status.as_ref().map_or("", StatusCode::as_str);
+        ATTEMPTS.counter([event, how, status, tenant]).increment(1);
+        ATTEMPT_DURATION.histogram([how]).record(attempt.duration);
         if let Some(rejection) = attempt.rejection {
-            let code = rejection.code().into();
-            REJECTIONS.counter([code, tenant()]).increment(1);
+            REJECTIONS.counter([rejection.code(), tenant]).increment(1);
         }
         if let Some(difference) = attempt.clock_difference {
-            CLOCK_DIFFERENCE.gauge([tenant()]).set(difference);
+            CLOCK_DIFFERENCE.gauge([tenant]).set(difference);
         }
     }
 
@@ -109,84 +106,75 @@ impl Observer for Metrics {
     }
 
     fn run_ended(&self, end: &RunEnd<'_>) {
-        let (tenant, event) = (|| shared(end.run.tenant), || label(end.run.event).into());
+        let (tenant, event) = (end.run.tenant(), label(end.run.event));
         RUNS_IN_FLIGHT.gauge([]).decrement(1);
-        let outcome = end.outcome.as_str().into();
-        RUNS.counter([event(), outcome, tenant()]).increment(1);
+        RUNS.counter([event, end.outcome.as_str(), tenant])
+            .increment(1);
         if end.run.number > 1 {
-            REPEATED_RUNS.counter([event(), tenant()]).increment(1);
+            REPEATED_RUNS.counter([event, tenant]).increment(1);
             REPEATED_RUN_NUMBER
-                .histogram([event(), tenant()])
+                .histogram([event, tenant])
                 .record(end.run.number);
         }
-        RUN_DURATION.histogram([event()]).record(end.duration);
+        RUN_DURATION.histogram([event]).record(end.duration);
     }
 
     fn callback(&self, attempt: &CallbackAttempt<'_>) {
         describe();
-        let tenant = attempt.tenant().to_owned().into();
-        let event = label(attempt.event()).into();
-        let result = || attempt.result.as_str().into();
+        let (event, result) = (label(attempt.event()), attempt.result.as_str());
         CALLBACK_ATTEMPTS
-            .counter([event, result(), tenant])
+            .counter([event, result, attempt.tenant()])
             .increment(1);
         CALLBACK_DURATION
-            .histogram([result()])
+            .histogram([result])
             .record(attempt.duration);
     }
 
     fn store(&self, step: &StoreStep) {
         describe();
-        let (store, name) = (|| step.store.as_str().into(), || step.step.into());
-        let result = step.result.as_str().into();
-        STORE_STEPS.counter([result, name(), store()]).increment(1);
+        let (store, result) = (step.store.as_str(), step.result.as_str());
+        STORE_STEPS.counter([result, step.step, store]).increment(1);
         STORE_DURATION
-            .histogram([name(), store()])
+            .histogram([step.step, store])
             .record(step.duration);
     }
 
     fn store_fill(&self, fill: &StoreFill) {
         let count = |count: usize| number(count.try_into().unwrap_or(u64::MAX));
-        let (store, fill) = (|| fill.store().as_str().into(), fill.fill());
-        STORE_RECORDS.gauge([store()]).set(count(fill.records()));
-        STORE_CAPACITY.gauge([store()]).set(count(fill.capacity()));
+        let (store, fill) = (fill.store().as_str(), fill.fill());
+        STORE_RECORDS.gauge([store]).set(count(fill.records()));
+        STORE_CAPACITY.gauge([store]).set(count(fill.capacity()));
     }
 
     fn backlog(&self, backlog: &LayerBacklog<'_>) {
         describe();
-        let layer = || backlog.layer.to_owned().into();
-        let backlog = backlog.backlog;
+        let LayerBacklog { layer, backlog } = *backlog;
         let promised_at = |age| SystemTime::now().checked_sub(age);
         let oldest = backlog
             .oldest()
             .and_then(promised_at)
             .map_or(0.0, timestamp);
-        PROMISES_OPEN
-            .gauge([layer()])
-            .set(number(backlog.promised()));
-        OLDEST_PROMISE.gauge([layer()]).set(oldest);
-        DEAD_DELIVERIES.gauge([layer()]).set(number(backlog.dead()));
+        PROMISES_OPEN.gauge([layer]).set(number(backlog.promised()));
+        OLDEST_PROMISE.gauge([layer]).set(oldest);
+        DEAD_DELIVERIES.gauge([layer]).set(number(backlog.dead()));
     }
 
     fn key_fetch(&self, fetch: &KeyFetch<'_>) {
         describe();
-        let result = || fetch.result.as_str().into();
-        KEY_FETCHES
-            .counter([result(), shared(fetch.tenant)])
-            .increment(1);
+        let result = fetch.result.as_str();
+        KEY_FETCHES.counter([result, fetch.tenant()]).increment(1);
         KEY_FETCH_DURATION
-            .histogram([result()])
+            .histogram([result])
             .record(fetch.duration);
     }
 
     /// Describes nothing: the recorder may be installed after a layer is built.
     fn tenant_keys(&self, keys: &TenantKeys<'_>) {
-        let tenant = || shared(keys.tenant);
+        let tenant = keys.tenant();
         for algorithm in Algorithm::ALL {
             let usable = (keys.health().keys.iter()).filter(|key| key.algorithm == algorithm);
             let usable = number(usable.count().try_into().unwrap_or(u64::MAX));
-            KEYS.gauge([algorithm.as_str().into(), tenant()])
-                .set(usable);
+            KEYS.gauge([algorithm.as_str(), tenant]).set(usable);
         }
         for (metric, at) in [
             (&KEYS_FETCHED, keys.fetched_at()),
@@ -194,7 +182,7 @@ impl Observer for Metrics {
             (&KEYS_EXPIRE, keys.expire_at()),
         ] {
             if let Some(at) = at {
-                metric.gauge([tenant()]).set(timestamp(at));
+                metric.gauge([tenant]).set(timestamp(at));
             }
         }
     }
@@ -219,21 +207,6 @@ fn label(event: &str) -> &'static str {
     known
         .and_then(|known| known.strip_prefix("c1.webhooks.v1.Payload"))
         .unwrap_or("other")
-}
-
-/// Without an allocation for the usual ones.
-fn status_label(status: StatusCode) -> SharedString {
-    match status.as_u16() {
-        200 => "200".into(),
-        202 => "202".into(),
-        401 => "401".into(),
-        503 => "503".into(),
-        _ => status.as_str().to_owned().into(),
-    }
-}
-
-fn shared(tenant: &Arc<str>) -> SharedString {
-    SharedString::from_shared(Arc::clone(tenant))
 }
 
 /// Describes the metrics to the recorder, once: it must have been installed before.
