@@ -3,8 +3,8 @@
 //!
 //! [`VerifyWebhookLayer`] authenticates each request: it verifies the token in the
 //! `Authorization` header with the tenant's public keys, and compares the request's
-//! method, URL and body with the token. It rejects every request that is not a proven
-//! webhook. A proven one reaches the inner service with the same body, and with a
+//! method, URL and body with the token. It rejects every request that is not a verified
+//! webhook. A verified one reaches the inner service with the same body, and with a
 //! [`Webhook`] in its extensions.
 //!
 #![doc = include_str!("guide/way.svg")]
@@ -31,18 +31,18 @@
 //! # }
 //! ```
 //!
-//! [`DeliverOnceLayer`], inside of it, runs the handler once for each delivery, although
-//! ConductorOne tries again after 30 s, and finishes slow work through the callback
-//! URL: see [`deliver_once`].
+//! [`DeliverOnceLayer`], inside of it, runs the handler once for each delivery, however
+//! often ConductorOne retries, and posts slow answers to the callback URL: see
+//! [`deliver_once`].
 //!
 //! ConductorOne sends the events of all types to one URL: an [`EventRouter`] calls a
-//! handler of its own for each. Or a handler takes the [`Webhook`] itself; see the
+//! separate handler for each. Or a handler takes the [`Webhook`] itself; see the
 //! module [`event`] for its payload and the replies to it.
 //!
 //! # What is checked
 //!
-//! In this order, cheap before expensive: nothing of the body is read before the
-//! token has passed, and nothing is stored before all other checks have passed.
+//! The layer checks in this order, cheap checks first. It reads no body before the token
+//! is verified, and stores nothing before all other checks have passed.
 //!
 #![doc = include_str!("verify_webhook/checks.md")]
 //!
@@ -53,9 +53,11 @@
 //!
 //! # Deployment
 //!
-//! The [guides](guide) say more of each: of the [public URL](guide::public_url) behind
-//! proxies, of [retries](guide::answers), [stores](guide::stores), [tenants](guide::tenants),
-//! [who is who](guide::people) on a task, and of [what is signed](guide::threats).
+//! The [guides](guide) explain the [public URL](guide::public_url) behind proxies,
+//! [retries](guide::answers), work that is done [once](guide::once), [stores](guide::stores),
+//! [tenants](guide::tenants), [who is who](guide::people) on a task, [what is
+//! signed](guide::threats), and how to [test](guide::test) a handler. The command `c1`
+//! (package `tower-conductorone-cli`) sends events to a receiver that runs locally.
 //!
 //! - **The public URL** is configured. The layer does not take it from `Host` or
 //!   `X-Forwarded-*`, which the sender chooses. If a proxy strips a prefix from the
@@ -63,9 +65,9 @@
 //!   knows the original path below nested routers; without it, add what an outer
 //!   router strips, too.
 //! - **Limits** (of concurrency, of rate) inside of [`VerifyWebhookLayer`] count
-//!   proven webhooks alone; outside of it, they count every request.
-//! - **The query string is not signed**: the token names the URL without it. Do not
-//!   decide by it.
+//!   verified webhooks alone; outside of it, they count every request.
+//! - **The query string is not signed**: the token names the URL without it. Do not base
+//!   decisions on it.
 //! - **Several tenants.** Each of them can call every path. Decide by
 //!   [`Webhook::tenant`], never by the path.
 //! - **Routes.** The layer verifies only the routes that it wraps: with axum, those
@@ -73,14 +75,16 @@
 //!   everybody, unless its handler takes the [`Webhook`] or [`Typed`], which answers
 //!   500 to every request there.
 //! - **Retries.** ConductorOne takes 2xx for delivered and 410 for permanently gone,
-//!   and retries on every other status, up to 50 times. A rejection is never 2xx or
+//!   and retries on every other status, up to 50 attempts in all. A rejection is never 2xx or
 //!   410. While keys, the replay store or the ledger cannot be reached, the answer is
 //!   503 with `Retry-After`, and ConductorOne's retries deliver the webhook later.
 //! - **Replicas** that share the traffic should share a
 //!   [`ReplayStore`](replay::ReplayStore) and a [`Ledger`](ledger::Ledger): the
 //!   default ones are in memory.
-//! - **Runtime.** Time limits and fetching need tokio, with its time driver
-//!   enabled.
+//! - **Runtime.** Time limits, fetching and [`DeliverOnceLayer`], which spawns tasks, need
+//!   tokio, with its time driver enabled.
+//! - **Readiness.** `verify.health().is_ready()` is for a readiness probe; the example
+//!   `receiver` serves it at `/readyz`.
 //! - **Functions that freeze** between requests, such as AWS Lambda, stop the work that
 //!   goes on after the answer: see [`deliver_once`].
 //!

@@ -65,7 +65,7 @@ impl Tenant {
     }
 
     /// Reads the keys from a JWKS file when the layer is built, which fails if the file
-    /// cannot be used, and again every minute.
+    /// cannot be used, and again every 48 s.
     pub fn jwks_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.keys = Keys::File(path.into());
         self

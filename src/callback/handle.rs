@@ -84,7 +84,7 @@ impl Callback {
     }
 
     /// When the webhook was fired, to the second: the time its token was issued.
-    /// ConductorOne's first attempt may be up to 40 minutes earlier.
+    /// ConductorOne's first attempt may be up to 37 minutes earlier.
     #[must_use]
     pub fn fired_at(&self) -> SystemTime {
         self.fired_at

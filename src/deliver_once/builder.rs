@@ -77,8 +77,8 @@ impl DeliverOnceBuilder {
         self
     }
 
-    /// Sets the key by which requests of one tenant with the same event belong to the same
-    /// delivery. The default is [`DeliveryKey::of`]: the [`webhookId`](Webhook::id) and the
+    /// Sets the function that makes the key by which requests are attempts of one delivery:
+    /// those of one tenant with the same event and the same key. The default is [`DeliveryKey::of`]: the [`webhookId`](Webhook::id) and the
     /// payload's value. Requests of different tenants, or with different events, never
     /// belong to the same delivery, whatever this returns.
     ///
@@ -103,10 +103,10 @@ impl DeliverOnceBuilder {
     /// document to the callback URL. 25 s by default, less than 28 s, counted from the
     /// request's arrival at [`VerifyWebhook`](crate::VerifyWebhook).
     ///
-    /// Without a [callback client](Self::callbacks), or if the callback URL cannot be
-    /// used, there is no 202: the caller gets 503 after 28 s, and a later attempt of
-    /// ConductorOne gets the answer, unless the handler takes longer than all 50 attempts,
-    /// which can be over in 20 minutes.
+    /// Without a [callback client](Self::callbacks), or if the callback URL cannot be used,
+    /// the layer does not answer 202. The caller gets 503 after 28 s, the handler continues,
+    /// and a later attempt gets its answer. If the handler takes longer than all 50 attempts,
+    /// 19 minutes at least, ConductorOne never gets the answer.
     pub fn answer_within(mut self, limit: Duration) -> Self {
         self.policy.answer_within = limit;
         self
@@ -119,8 +119,8 @@ impl DeliverOnceBuilder {
         self
     }
 
-    /// Sets how long a replica may be silent before another takes over its work: the time
-    /// after which a crash is noticed. While the handler runs, the lease is renewed after
+    /// Sets the term of the lease on a delivery's work. If a replica does not renew it in
+    /// time, since it has crashed or cannot reach the ledger, another one takes over. While the handler runs, the lease is renewed after
     /// every two ninths of it (10 of 45 s). 45 s by default, from 1 s to 10 min.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.policy.lease = lease;
@@ -134,9 +134,9 @@ impl DeliverOnceBuilder {
     /// [`recover`](DeliverOnceLayer::recover) resumes waits for one.
     ///
     /// A limit outside this layer does not count handlers that continue after their client
-    /// has disconnected, or after a 202. With one inside it, such as Tower's
-    /// `ConcurrencyLimit`, deliveries wait within their runs, up to the
-    /// [202](Self::answer_within) and beyond, and occupy places meanwhile.
+    /// has disconnected, or after a 202. With a limit inside this layer, such as Tower's
+    /// `ConcurrencyLimit`, a delivery that waits for it is running already and occupies a
+    /// place.
     pub fn max_running(mut self, handlers: usize) -> Self {
         self.policy.max_running = handlers;
         self
@@ -167,21 +167,22 @@ impl DeliverOnceBuilder {
         self
     }
 
-    /// Answers every delivery 202 at once and posts every document to its callback URL. A
-    /// delivery whose callback URL cannot be used is refused with 400.
+    /// Answers every delivery 202 at once and posts every document to its callback URL. It
+    /// needs [`callbacks`](Self::callbacks). A delivery whose callback URL cannot be used is
+    /// refused with 400.
     pub fn always_by_callback(mut self) -> Self {
         self.policy.by_callback = true;
         self
     }
 
-    /// Sets an [`Observer`], for metrics of your own.
+    /// Sets an [`Observer`], for metrics of your own. A second call replaces the first.
     pub fn observer(mut self, observer: impl Observer) -> Self {
         self.hooks.observers.set(observer);
         self
     }
 
     /// Calls `observe` for every rejection by this layer before it is answered: to count
-    /// rejections, or to raise an alarm. It must not block.
+    /// rejections, or to raise an alarm. It must not block. A second call replaces the first.
     pub fn on_rejection(mut self, observe: impl Fn(&Rejection) + Send + Sync + 'static) -> Self {
         self.hooks.rejections.on_rejection(observe);
         self
@@ -199,12 +200,12 @@ impl DeliverOnceBuilder {
         self
     }
 
-    /// Enters a context while the span of a run or of a callback's attempt is made, such as
-    /// that of OpenTelemetry, so that all of a delivery's spans are one trace: these
-    /// [spans](crate::observe#spans) have no parent, since they may outlive the request's
-    /// by days. The function gets the extensions of the request that began the delivery's
-    /// work, and returns a guard that is dropped when the span is made. After a restart
-    /// there is no such request, and the extensions hold nothing of yours.
+    /// Sets a function that attaches a tracing context, such as OpenTelemetry's, while the
+    /// layer makes the span of a run or of a callback's attempt, so that all spans of a
+    /// delivery are one trace: these [spans](crate::observe#spans) have no parent, since they
+    /// may outlive the request's by days. The function gets the extensions of the delivery's
+    /// first request, and returns a guard that the layer drops once the span is made. After
+    /// a restart there is no such request, and the extensions hold nothing of yours.
     ///
     /// With `tracing-opentelemetry`, put `Span::current().context()` into the request's
     /// extensions in a layer inside `VerifyWebhookLayer`, and here

@@ -69,7 +69,7 @@ impl DeliverOnceLayer {
     /// ```
     ///
     /// Deliveries whose callback URL this layer's callback client must not post to are
-    /// left to other replicas; without a client, all are.
+    /// left to other replicas. Without a client, `recover` logs an error and does nothing.
     ///
     /// Unless `recover` runs, a delivery that was answered 202 is lost if its replica
     /// crashes before it posts the answer. With an in-memory ledger, it is lost anyway.

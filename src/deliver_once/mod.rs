@@ -1,7 +1,7 @@
 //! Does each delivery's work once, although ConductorOne retries it.
 //!
-//! ConductorOne abandons an attempt after 30 s, closes the connection, and retries up
-//! to 50 times; a server drops the handler when its client disconnects. So a handler
+//! ConductorOne abandons an attempt after 30 s, closes the connection, and makes up
+//! to 50 attempts; a server drops the handler when its client disconnects. So a handler
 //! alone may do its work twice, or only in part. [`DeliverOnceLayer`], inside
 //! [`VerifyWebhookLayer`](crate::VerifyWebhookLayer), ensures that
 //!
@@ -52,8 +52,8 @@
 //! answer is sent. (Replicas that [`recover`](DeliverOnceLayer::recover) resume
 //! promised deliveries: those that were answered 202.)
 //!
-//! A promised delivery is given up after 50 runs, when ConductorOne refuses its callback,
-//! or at the callback's deadline. The log has an error, and the ledger keeps the delivery
+//! A promised delivery is given up after 50 runs, when its handler answers 410, when
+//! ConductorOne refuses its callback, or at the callback's deadline. The log has an error, and the ledger keeps the delivery
 //! until that deadline: [`Ledger::dead`](crate::ledger::Ledger::dead) lists it, and
 //! [`Ledger::revive`](crate::ledger::Ledger::revive) gives it another 50 runs, or another
 //! attempt to post its answer.
@@ -81,7 +81,7 @@
 //!   returned. Other headers of the response are dropped, except `Retry-After` and
 //!   `Content-Type` of a run that failed.
 //! - **Task-local values** of outer layers: the handler runs in its own task. The
-//!   request's extensions are passed on. Its `tracing` span is `delivery`, which follows
+//!   request's extensions are passed on. Its `tracing` span is `webhook.run`, which follows
 //!   from the request's span but is not its child, since it may last days longer.
 //! - **Other representations.** The handler's answer is kept and returned to every
 //!   request, so the handler sees no `Accept-Encoding`, `Range` or conditional header.
@@ -92,8 +92,8 @@
 //! Two ledger steps for a delivery that is answered in time and one for each duplicate;
 //! with Redis, each is a round trip. The second step is the handler's own if it records
 //! its answer itself ([`DeliveryHandle::recorded`]). In addition, on a server core, about 5 µs plus 1 to
-//! 1.5 µs per KB of payload to canonicalize and hash it: the less, the more of its members
-//! are in alphabetical order (`cargo bench --bench deliver_once`).
+//! 1.5 µs per KB of payload to canonicalize and hash it; less if the payload's members are
+//! in alphabetical order already (`cargo bench --bench deliver_once`).
 
 // The files, along the way of a delivery:
 //

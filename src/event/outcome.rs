@@ -64,8 +64,8 @@ impl Outcome {
         Self(Kind::Accepted)
     }
 
-    /// 503 with `Retry-After`: the receiver has no answer yet. ConductorOne tries
-    /// again after 3 to 15 s, whatever `after` says, up to 50 times.
+    /// 503 with `Retry-After`: the receiver has no answer yet. ConductorOne makes up to
+    /// 50 attempts, 3 to 15 s apart; whether it observes `Retry-After` is not documented.
     pub fn retry_later(after: Duration) -> Self {
         Self(Kind::RetryLater(after))
     }

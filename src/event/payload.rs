@@ -20,7 +20,8 @@ use super::wire::message;
 /// The payload of an event. Cheap to clone.
 ///
 /// Each variant's type has a method `answer` that takes the replies of its event,
-/// and no others.
+/// and no others; an [`UnknownEvent`] can only be
+/// [acknowledged](UnknownEvent::acknowledge).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Payload {

@@ -294,7 +294,7 @@ impl ProvisionReply {
         Self(Reply::with(ReplyKind::Complete, comment.document()))
     }
 
-    /// Provisioning failed; ConductorOne falls back to manual provisioning.
+    /// Provisioning failed. The decision is final: ConductorOne does not retry.
     pub fn errored(comment: Comment) -> Self {
         Self(Reply::with(ReplyKind::Errored, comment.document()))
     }

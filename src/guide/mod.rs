@@ -80,8 +80,8 @@ pub mod answers {}
 /// process stands still, and with it a detached run, the renewal of its lease, a callback, and
 /// `recover`. They go on if the same instance gets another request. If not:
 ///
-/// - A 202 that the layer answered in the handler's stead is a promise without anybody who
-///   keeps it. The delivery waits in the ledger for a process that does not freeze and runs
+/// - If the layer has answered 202 and the process then freezes, nothing completes the
+///   delivery. It waits in the ledger for a process that does not freeze and runs
 ///   `recover`, with the same ledger, [name](crate::DeliverOnceBuilder::ledger) and handlers.
 ///   Without one, or with a ledger in memory, it is lost. So set no
 ///   [`callbacks`](crate::DeliverOnceBuilder::callbacks) there, and the layer never promises.
@@ -97,8 +97,8 @@ pub mod answers {}
 ///
 /// # Given up
 ///
-/// A promised delivery is given up after 50 runs, at the callback's deadline, or when
-/// ConductorOne refuses the callback. Nobody repeats it then but you: it stays in the ledger
+/// A promised delivery is given up after 50 runs, at the callback's deadline, when its handler
+/// answers 410, or when ConductorOne refuses the callback. Nobody repeats it then but you: it stays in the ledger
 /// among the [dead](crate::ledger::Ledger::dead) until the deadline, and can be
 /// [revived](crate::ledger::Ledger::revive), with `c1 ledger` as well.
 ///

@@ -20,11 +20,13 @@
 //! | `c1.run` | the number of the handler's run that gave the answer, with `DeliverOnceLayer` |
 //! | `c1.how` | how it was answered: see below |
 //! | `c1.duration` | from the arrival of its headers to its answer |
-//! | `c1.jti` | the token's id, on refusals after the signature |
+//! | `c1.jti` | the token's id, if a signed request was refused, or abandoned during its verification |
 //! | `c1.cause`, `c1.remedy` | what was expected and what came; what to do about it |
 //! | `http.response.status_code` | the answer's status |
-//! | `url.path` | the path that was called, on refusals after the signature; that of the token's `htu`, if it has passed |
-//! | `error.type` | a rejection's [code](crate::Rejection::code), or the status of a failed handler's answer |
+//! | `url.path` | as `c1.jti`: the request's path, or that of `htu` once it has matched |
+//! | `error.type` | a rejection's [code](crate::Rejection::code), or the status of a failed handler's answer; `service_error` or `panic` if the connection was closed without an answer |
+//! | `c1.callback.attempt` | the number of the attempt to post an answer, in the span and the lines of callbacks |
+//! | `c1.count`, `c1.by_code` | in the line that counts unsigned refusals: how many, and by their codes |
 //!
 //! | `c1.how` | meaning |
 //! | --- | --- |
@@ -74,7 +76,7 @@
 //! | `c1_webhook_attempts_total` | counter | `event`, `how`, `status`, `tenant` | requests |
 //! | `c1_webhook_attempt_duration_seconds` | histogram | `how` | from the arrival of a request's headers to its answer |
 //! | `c1_webhook_rejections_total` | counter | `code`, `tenant` | requests that a layer or an extractor refused, or whose run failed |
-//! | `c1_webhook_clock_difference_seconds` | gauge | `tenant` | how far this machine's clock was ahead of the tenant's, with the time that the latest request took to arrive |
+//! | `c1_webhook_clock_difference_seconds` | gauge | `tenant` | this machine's clock minus the `iat` of the tenant's latest token, so with the time that the request took to arrive; negative if the clock is behind |
 //! | `c1_webhook_requests_in_flight` | gauge | none | requests that are not answered yet |
 //! | `c1_webhook_requests_waiting` | gauge | none | requests that wait for the answer of a run that another request has begun, or another replica |
 //! | `c1_webhook_runs_total` | counter | `event`, `outcome`, `tenant` | runs of handlers that have ended: `answered`, `failed`, `cut_off` |
@@ -120,7 +122,7 @@
 //!
 //! For metrics of your own, set an [`Observer`] in the builders.
 //!
-//! # Questions of a night
+//! # Troubleshooting
 //!
 //! **ConductorOne says that a delivery failed, and I see 200.** Look for the webhook's lines
 //! by `c1.webhook.id`. A 200 that took longer than 30 s (`c1.duration`) came too late; a
@@ -151,7 +153,7 @@
 //! warns of a promise without it.
 //!
 //! **503 again and again.** `c1.cause` tells which store or which keys could not be reached,
-//! and `c1.remedy` where to look. ConductorOne repeats each attempt up to 50 times. A tenant
+//! and `c1.remedy` where to look. ConductorOne makes up to 50 attempts. A tenant
 //! whose `c1_webhook_keys` are all 0 has no keys in use. A store in memory is full if its
 //! `c1_webhook_store_records` have reached its `c1_webhook_store_capacity`.
 

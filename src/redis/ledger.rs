@@ -83,7 +83,8 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisLedger<C> {
     }
 
     /// Sets the prefix of its keys. Default: `c1:`. Receivers of different webhooks
-    /// that share a Redis each need their own prefix.
+    /// that share a Redis each need their own prefix, or a
+    /// [layer name](crate::DeliverOnceBuilder::ledger) of their own.
     ///
     /// In a Redis Cluster use no braces: they mark the part of a key that determines
     /// its slot.

@@ -11,7 +11,7 @@ macro_rules! kinds {
         $(#[$doc:meta])+
         $kind:ident => $status:ident, $code:literal, $answer:ident, $remedy:literal;
     )+) => {
-        /// What was wrong with a request, or with us: one variant for each
+        /// Why a request was refused, or what failed in the receiver: one variant for each
         /// [`code`](crate::Rejection::code).
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
@@ -27,7 +27,7 @@ macro_rules! kinds {
         ///
         /// The code is `error.type` in the log, `code` in metrics, and
         /// [`Rejection::code`](crate::Rejection::code). The answer says `invalid_token`
-        /// instead of most that begin with **401**, lest a forger learn from it. Each code is
+        /// for every 401 except `missing_token`, so that a forger learns nothing. Each code is
         /// an anchor of this page, for links in runbooks: `#wrong_url`.
         $(
             #[doc = concat!("\n# `", $code, "`\n")]
@@ -96,7 +96,7 @@ kinds! {
         "the token is not one of ConductorOne's webhooks: look for what else calls this URL";
     /// **401**: `typ` or `c1typ` names another kind of token.
     WrongTokenType => UNAUTHORIZED, "wrong_token_type", Token,
-        "the token is none of a webhook: look for what else calls this URL with ConductorOne's tokens";
+        "the token is not a webhook's: look for what else calls this URL with ConductorOne's tokens";
     /// **401**: a required claim is not there.
     MissingClaim => UNAUTHORIZED, "missing_claim", Token,
         "the token is not one of ConductorOne's webhooks: look for what else calls this URL";
@@ -107,7 +107,7 @@ kinds! {
     UnknownTenant => UNAUTHORIZED, "unknown_tenant", Token,
         "if the tenant is yours, add its domain with VerifyWebhookBuilder::tenant";
     /// **401**: the tenant's JWKS has no key for this token. The layer has fetched the
-    /// newest JWKS before, if the limit on fetching and the endpoint allowed that.
+    /// JWKS again before, unless the limit on fetching was reached or the endpoint failed.
     UnknownKey => UNAUTHORIZED, "unknown_key", Token,
         "if it continues for minutes, compare the keys at the tenant's JWKS URL with those of health(); otherwise the token is forged";
     /// **401**: the key that `kid` names is for another algorithm than `alg`.
@@ -118,14 +118,15 @@ kinds! {
         "the token is forged or was changed on its way: ConductorOne is not the sender";
     /// **401**: `aud` is not the public URL's host. Check the public URL.
     WrongAudience => UNAUTHORIZED, "wrong_audience", Token,
-        "compare the webhook's URL in ConductorOne with public_url and with the path that arrives: a proxy may strip a prefix";
+        "compare the host of the webhook's URL in ConductorOne with the host of public_url";
     /// **401**: `exp` has passed. Check this machine's clock.
     TokenExpired => UNAUTHORIZED, "token_expired", Token,
         "compare this machine's clock with the real time (NTP); or a proxy holds requests back";
-    /// **401**: `nbf` lies in the future, or `iat` far in it. Check this machine's
-    /// clock.
+    /// **401**: `nbf` is in the future, or `iat` is further in it than
+    /// [`max_token_lifetime`](crate::VerifyWebhookBuilder::max_token_lifetime), both by more
+    /// than the leeway. Check this machine's clock.
     TokenNotYetValid => UNAUTHORIZED, "token_not_yet_valid", Token,
-        "compare this machine's clock with the real time (NTP); or a proxy holds requests back";
+        "this machine's clock is slow: synchronise it (NTP)";
     /// **401**: the token lives longer than the limit, 10 minutes by default.
     TokenLifetimeTooLong => UNAUTHORIZED, "token_lifetime_too_long", Token,
         "ConductorOne's tokens live for two minutes: the token has another purpose, or max_token_lifetime is too short";
@@ -144,7 +145,7 @@ kinds! {
         "a proxy or a layer outside rewrites the body: the receiver needs the bytes as they were sent";
     /// **401**: the token was used before.
     ReplayedToken => UNAUTHORIZED, "replayed_token", Token,
-        "the request was sent again by something on the way: ConductorOne's own retries have new tokens";
+        "if ConductorOne retried with the same token, its next attempt with a new token passes; otherwise look for a proxy that repeats requests";
 
     /// **413**: the body is longer than the limit, 2 MiB by default. A larger
     /// `Content-Length` is rejected before the token is verified, so without a tenant.
@@ -221,7 +222,7 @@ kinds! {
     /// **500**, by [`DeliverOnce`](crate::DeliverOnce): this delivery was answered 202,
     /// and then given up. The log says why, as an error.
     DeliveryGivenUp => INTERNAL_SERVER_ERROR, "delivery_given_up", Plain,
-        "find the error that ended it in the log, mend that, and start the task in ConductorOne again";
+        "find the error in the log, fix its cause, and revive the delivery with Ledger::revive or c1 ledger revive";
 
     /// **500**, by [`DeliverOnce`](crate::DeliverOnce), an extractor or an
     /// [`EventRouter`](crate::EventRouter): the request has no verified webhook in its

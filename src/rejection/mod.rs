@@ -21,7 +21,7 @@ pub use self::kind::codes;
 use crate::error_chain::error_chain;
 use crate::header::{whole_seconds, write_retry_after};
 
-/// A request that was not let through.
+/// A refused request.
 ///
 /// The answer to the caller ([`response`](Self::response)) is made of fixed
 /// text: problem details (RFC 9457) with a member `code`, and for all that

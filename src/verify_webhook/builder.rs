@@ -101,10 +101,10 @@ impl VerifyWebhookBuilder {
         self
     }
 
-    /// How far the tenant's clock and this machine's may differ. 30 s by
-    /// default, at most 60 s.
+    /// The time that is added to `exp` and subtracted from `nbf`, since clocks differ. 30 s
+    /// by default, at most 60 s.
     ///
-    /// It is added to `exp` and subtracted from `nbf`. ConductorOne's `nbf` is a minute
+    /// ConductorOne's `nbf` is a minute
     /// before `iat` already. So with the default, a clock here may be 90 s slow, or two
     /// and a half minutes fast, less the time that the request takes to arrive.
     pub fn leeway(mut self, leeway: Duration) -> Self {
@@ -184,12 +184,12 @@ impl VerifyWebhookBuilder {
         self
     }
 
-    /// Fetches the tenants' keys with this instead of the crate's own HTTP client
-    /// (feature `reqwest`), which uses the system's proxy settings and trust store.
+    /// Sets the client that fetches the tenants' keys, in place of the crate's own (feature
+    /// `reqwest`), which uses the system's proxy settings and trust store.
     ///
     /// For a reqwest client of your own, such as one that trusts a private CA, see
     /// [`HttpsFetch::with_client`](crate::keys::HttpsFetch::with_client). Without
-    /// the feature `reqwest`, only what is set here fetches from URLs.
+    /// the feature `reqwest`, keys can be fetched from a URL only with this.
     ///
     /// A tenant's own [`key_source`](Tenant::key_source) does not use it.
     pub fn fetch(mut self, fetch: impl Fetch) -> Self {
@@ -203,14 +203,16 @@ impl VerifyWebhookBuilder {
         self
     }
 
-    /// Sets an [`Observer`], for metrics of your own.
+    /// Sets an [`Observer`], for metrics of your own. A second call replaces the first.
     pub fn observer(mut self, observer: impl Observer) -> Self {
         self.observers.set(observer);
         self
     }
 
-    /// Calls this for every rejection, before it is answered: to count rejections, or
-    /// to raise an alarm. It must not block.
+    /// Calls `observe` for every rejection by this layer, before it is answered: to count
+    /// rejections, or to raise an alarm. It must not block. It does not see those of
+    /// `DeliverOnceLayer`, extractors or an `EventRouter`, as [`Observer::attempt`] does. A
+    /// second call replaces the first.
     ///
     /// Anybody can provoke rejections: only one with a
     /// [tenant](Rejection::tenant) was signed by that tenant.
@@ -219,8 +221,9 @@ impl VerifyWebhookBuilder {
         self
     }
 
-    /// Makes the answers to rejections, in place of
-    /// [`Rejection::response`]: for an error format of your own. Start from the
+    /// Makes the answers to rejections by this layer, in place of
+    /// [`Rejection::response`]: for an error format of your own. A second call replaces the
+    /// first. Start from the
     /// rejection's [status](Rejection::status) and
     /// [`retry_after`](Rejection::retry_after).
     ///
@@ -249,7 +252,8 @@ impl VerifyWebhookBuilder {
         self
     }
 
-    /// Checks the configuration and builds the layer. Fetches nothing yet.
+    /// Checks the configuration, reads the keys that are in files, and builds the layer. It
+    /// makes no network request yet.
     ///
     /// # Errors
     /// [`ConfigError`] names the value that is wrong, and what would be right.

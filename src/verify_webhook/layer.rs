@@ -25,7 +25,7 @@ use crate::verify::{Verifier, let_through};
 ///
 /// The service is always ready. When a request has passed, the service waits until a
 /// clone of the inner service is ready for it. So a limit inside this layer
-/// (`ConcurrencyLimit`, `RateLimit`, `LoadShed`) counts proven webhooks alone. A limit
+/// (`ConcurrencyLimit`, `RateLimit`, `LoadShed`) counts verified webhooks alone. A limit
 /// outside counts every request, while its body arrives, keys are fetched and the
 /// replay store answers. Put the limit that protects the handler inside, and the one
 /// that protects the server's memory and connections outside. ConductorOne hangs up

@@ -16,7 +16,7 @@ use crate::observe::{Attempt, request_span};
 use crate::rejection::Rejection;
 use crate::verify::{Answering, Webhook, let_through};
 
-/// Middleware that lets only proven webhooks through to the inner service:
+/// Middleware that lets only verified webhooks through to the inner service:
 /// made by [`VerifyWebhookLayer`](super::VerifyWebhookLayer).
 #[derive(Clone, Debug)]
 pub struct VerifyWebhook<S> {

@@ -34,7 +34,7 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// The body of requests and responses in this service, wherever they come from.
 type Body = UnsyncBoxBody<Bytes, Infallible>;
 
-/// Only a proven webhook gets here, and each delivery once.
+/// Only a verified webhook gets here, and each delivery once.
 async fn handle(request: Request<Body>) -> Result<Response<Full<Bytes>>, BoxError> {
     let webhook = request.extensions().get::<Webhook>();
     let outcome = match webhook.ok_or("VerifyWebhookLayer is missing")?.payload()? {

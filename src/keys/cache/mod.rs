@@ -233,7 +233,7 @@ impl JwksCache {
     }
 
     /// Creates a cache of the keys in the file at `path`. The file is read now, and
-    /// again after each `every`. If it cannot be read later, or has no usable key,
+    /// again whenever four fifths of `every` have passed. If it cannot be read later, or has no usable key,
     /// the earlier keys stay in force for an hour.
     ///
     /// # Errors
