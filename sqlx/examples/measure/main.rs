@@ -10,7 +10,7 @@
 //!
 //! `latency` is that of one delivery at a time, `throughput` that of 16; each delivery is
 //! a claim and a finish. `rows` compares a table of so many finished deliveries with one
-//! of 1,000, and shows the query plans; the other database is `sqlite`.
+//! of 1,000, and shows the query plans in Postgres; the other database is `sqlite`.
 
 mod rows;
 mod throughput;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use sqlx::sqlite::SqliteSynchronous;
-use sqlx::{AssertSqlSafe, PgPool, query, query_as, query_scalar, raw_sql};
+use sqlx::{AssertSqlSafe, PgPool, SqlitePool, query, query_as, query_scalar, raw_sql};
 use support::bench::Bench;
 use support::postgres_server::PostgresServer;
 use tower_conductorone::ledger::{Claimed, Finished, Hold, Ledger, Name, Owner, RecordedAnswer};
@@ -118,10 +118,7 @@ pub(crate) fn sqlite(rows: u64) {
             println!("{rows} rows made in {:.0?}", begun.elapsed());
             ledgers.push(ledger);
         }
-        raw_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-            .execute(&pool)
-            .await
-            .expect("a checkpoint");
+        checkpoint(&pool).await;
         let size = std::fs::metadata(&path).expect("a file").len() / 1_000_000;
         println!("{size} MB in all");
         (pool, ledgers)
@@ -132,8 +129,9 @@ pub(crate) fn sqlite(rows: u64) {
     steps(&mut bench, few, many);
     bench.runtime().block_on(async {
         let mut times = [Vec::new(), Vec::new()];
+        let mut checkpoints = [Vec::new(), Vec::new()];
         for _ in 0..SWEEPS {
-            for ((prefix, ledger), times) in SIZES.iter().zip(&ledgers).zip(&mut times) {
+            for (index, (prefix, ledger)) in SIZES.iter().zip(&ledgers).enumerate() {
                 let expired = format!(
                     "INSERT INTO {prefix}deliveries (delivery_key, layer, state, answer, listed, \
                      due_at, expires_at, revision) \
@@ -145,11 +143,30 @@ pub(crate) fn sqlite(rows: u64) {
                     .execute(&pool)
                     .await
                     .expect("rows");
-                times.push(timed_sweep(Box::pin(ledger.sweep())).await);
+                checkpoint(&pool).await;
+                times[index].push(timed_sweep(Box::pin(ledger.sweep())).await);
+                checkpoints[index].push(checkpoint(&pool).await);
             }
         }
         tell_sweeps(times);
+        println!("the pages that it wrote, and their checkpoint (min, median)");
+        for (name, mut checkpoints) in ["few rows ", "many rows"].into_iter().zip(checkpoints) {
+            checkpoints.sort_by_key(|(_, took)| *took);
+            let ((pages, least), (_, median)) =
+                (checkpoints[0], checkpoints[checkpoints.len() / 2]);
+            println!("  {name} {pages}, {least:?}, {median:?}");
+        }
     });
+}
+
+/// Copies the log into the file, and returns of how many pages, and how long it took.
+async fn checkpoint(pool: &SqlitePool) -> (i64, Duration) {
+    let begun = Instant::now();
+    let (_, pages, _): (i64, i64, i64) = query_as("PRAGMA wal_checkpoint")
+        .fetch_one(pool)
+        .await
+        .expect("a checkpoint");
+    (pages, begun.elapsed())
 }
 
 /// The steps on both tables, in turns.
