@@ -67,7 +67,8 @@ impl CallbackClientBuilder {
 
     /// Sets how long after the webhook was [fired](super::Callback::fired_at) the
     /// document is still posted: the webhook's callback time-out in ConductorOne.
-    /// From 1 to 30 days; default: 8 days, as in ConductorOne.
+    /// From 1 to 30 days; default: 8 days, as in ConductorOne. A ledger's
+    /// [`Retention`](crate::ledger::Retention) needs at least the same time for callbacks.
     pub fn deadline(mut self, after: Duration) -> Self {
         self.deadline = after;
         self

@@ -78,7 +78,9 @@ pub trait KeySource: fmt::Debug + Send + Sync + 'static {
         })
     }
 
-    /// Loads the keys now, regardless of the limits on fetching.
+    /// Loads the keys now, regardless of the limits on fetching. By default it calls
+    /// [`renew(None)`](Self::renew): implement it for a source that can load keys, so that
+    /// [`refresh_now`](crate::VerifyWebhookLayer::refresh_now) does.
     ///
     /// # Errors
     /// [`KeysUnavailable`] if that fails. Keys loaded earlier stay in force.

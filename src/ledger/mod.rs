@@ -161,8 +161,8 @@ pub trait Ledger: fmt::Debug + Send + Sync + 'static {
     /// Extends a lease to `term` from now.
     fn renew(&self, lease: Lease, term: Duration) -> BoxFuture<'_, Result<Hold, LedgerError>>;
 
-    /// Records the promise to do the work, before 202 is answered. With
-    /// `delivery`, any process can do it. The run continues under its lease.
+    /// Records, before 202 is answered, that the answer will follow. `delivery` has all that
+    /// another process needs to do the work. The run continues under its lease.
     fn promise(&self, lease: Lease, delivery: Bytes) -> BoxFuture<'_, Result<Hold, LedgerError>>;
 
     /// Ends a run with its answer. Duplicates get this answer from now on. The
@@ -225,8 +225,8 @@ pub trait Ledger: fmt::Debug + Send + Sync + 'static {
     /// Ends a stored delivery: ConductorOne has received its answer.
     fn called_back(&self, lease: Lease) -> BoxFuture<'_, Result<Hold, LedgerError>>;
 
-    /// Gives up a promised or stored delivery. What it takes to do it again is kept
-    /// until the callback's deadline. An answer of status 410 is not: it cannot be
+    /// Gives up a promised or stored delivery, and keeps what [`revive`](Self::revive) needs
+    /// until the callback's deadline. An answer of status 410 is dropped, since it cannot be
     /// posted.
     fn bury(&self, lease: Lease, death: Death) -> BoxFuture<'_, Result<Hold, LedgerError>>;
 
@@ -243,8 +243,8 @@ pub trait Ledger: fmt::Debug + Send + Sync + 'static {
     /// by no lease: [`take`](Self::take) hands it out, for a run or, if its answer is
     /// stored, to post that.
     ///
-    /// No lease from before is valid. The numbers of the runs continue, and
-    /// [`Taken::revived_after`] says where the count for the limit of runs begins anew.
+    /// Earlier leases are invalid. The numbers of the runs continue; the limit of runs counts
+    /// from [`Taken::revived_after`].
     fn revive(&self, key: DeliveryKey) -> BoxFuture<'_, Result<Revival, LedgerError>>;
 
     /// Counts this layer's promised and dead deliveries: for metrics. Each process that

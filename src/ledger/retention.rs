@@ -14,7 +14,8 @@ impl Retention {
 
     /// Keeps answers for `finished`, and promised work until its callback's
     /// deadline, `callback` after the promise. Set `callback` to at least the
-    /// callback time-out configured in ConductorOne.
+    /// callback time-out configured in ConductorOne, as
+    /// [`CallbackClientBuilder::deadline`](crate::callback::CallbackClientBuilder::deadline).
     ///
     /// # Errors
     /// [`RetentionError`] unless `finished` is 45 minutes to 30 days, and

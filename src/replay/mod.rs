@@ -52,6 +52,7 @@ impl<'a> TokenId<'a> {
 
 /// The result of [`ReplayStore::claim`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
 pub enum Claim {
     /// The token is seen for the first time.
     First,
