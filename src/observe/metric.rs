@@ -1,8 +1,8 @@
 //! A metric of the `metrics` facade.
 
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
 use std::iter::zip;
-use std::sync::{PoisonError, RwLock};
+use std::sync::OnceLock;
 
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, with_recorder};
 
@@ -17,7 +17,7 @@ static METADATA: Metadata<'_> = Metadata::new(module_path!(), Level::INFO, Some(
 pub(super) struct Metric<const LABELS: usize> {
     pub(super) name: &'static str,
     labels: [&'static str; LABELS],
-    keys: RwLock<BTreeMap<[&'static str; LABELS], Key>>,
+    keys: Branch<LABELS>,
 }
 
 impl<const LABELS: usize> Metric<LABELS> {
@@ -25,37 +25,57 @@ impl<const LABELS: usize> Metric<LABELS> {
         Self {
             name,
             labels,
-            keys: RwLock::new(BTreeMap::new()),
+            keys: Branch::new(),
         }
     }
 
     pub(super) fn counter(&self, values: [&str; LABELS]) -> Counter {
         let key = self.key(values);
-        with_recorder(|recorder| recorder.register_counter(&key, &METADATA))
+        with_recorder(|recorder| recorder.register_counter(key, &METADATA))
     }
 
     pub(super) fn gauge(&self, values: [&str; LABELS]) -> Gauge {
         let key = self.key(values);
-        with_recorder(|recorder| recorder.register_gauge(&key, &METADATA))
+        with_recorder(|recorder| recorder.register_gauge(key, &METADATA))
     }
 
     pub(super) fn histogram(&self, values: [&str; LABELS]) -> Histogram {
         let key = self.key(values);
-        with_recorder(|recorder| recorder.register_histogram(&key, &METADATA))
+        with_recorder(|recorder| recorder.register_histogram(key, &METADATA))
     }
 
-    fn key(&self, values: [&str; LABELS]) -> Key {
-        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(key) = keys.get(&values) {
-            return key.clone();
+    fn key(&self, values: [&str; LABELS]) -> &Key {
+        let mut branch = &self.keys;
+        loop {
+            let node = branch.get_or_init(|| Box::new(self.node(values)));
+            branch = match values.cmp(&node.values) {
+                Ordering::Less => &node.less,
+                Ordering::Equal => return &node.key,
+                Ordering::Greater => &node.greater,
+            };
         }
-        drop(keys);
+    }
+
+    fn node(&self, values: [&str; LABELS]) -> Node<LABELS> {
         let values = values.map(|value| &*value.to_owned().leak());
         let labels = zip(self.labels, values);
         let labels = labels.map(|(label, value)| Label::from_static_parts(label, value));
-        let labels = labels.collect::<Vec<_>>().leak();
-        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
-        let key = Key::from_static_parts(self.name, labels);
-        keys.entry(values).or_insert(key).clone()
+        Node {
+            values,
+            key: Key::from_static_parts(self.name, labels.collect::<Vec<_>>().leak()),
+            less: Branch::new(),
+            greater: Branch::new(),
+        }
     }
 }
+
+/// The key of a metric with these values, in a tree that only grows: so it is read without
+/// a lock.
+struct Node<const LABELS: usize> {
+    values: [&'static str; LABELS],
+    key: Key,
+    less: Branch<LABELS>,
+    greater: Branch<LABELS>,
+}
+
+type Branch<const LABELS: usize> = OnceLock<Box<Node<LABELS>>>;
