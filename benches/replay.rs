@@ -89,7 +89,7 @@ fn rate(stores: &[&MemoryReplayStore], clock: &Clock, next: &AtomicU64) -> f64 {
                 while !stop.load(Ordering::Relaxed) {
                     let first = next.fetch_add(100, Ordering::Relaxed);
                     for number in first..first + 100 {
-                        claim(store, &jti(number), clock.at(number));
+                        let _ = claim(store, &jti(number), clock.at(number));
                     }
                     claimed += 100;
                 }
@@ -137,7 +137,7 @@ fn main() {
                 next += TOGETHER as u64;
                 let start = Instant::now();
                 for (jti, now) in &ids {
-                    claim(&store, jti, *now);
+                    let _ = claim(&store, jti, *now);
                 }
                 start.elapsed() / u32::try_from(TOGETHER).expect("not many")
             })
@@ -150,7 +150,7 @@ fn main() {
         let filling = (0..live as u64).map(|number| {
             let (jti, now) = (jti(number), clock.at(number));
             let start = Instant::now();
-            claim(&fresh, &jti, now);
+            let _ = claim(&fresh, &jti, now);
             start.elapsed()
         });
         let filling = filling.max().unwrap_or_default();
