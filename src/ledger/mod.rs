@@ -162,7 +162,8 @@ pub trait Ledger: fmt::Debug + Send + Sync + 'static {
     fn renew(&self, lease: Lease, term: Duration) -> BoxFuture<'_, Result<Hold, LedgerError>>;
 
     /// Records, before 202 is answered, that the answer will follow. `delivery` has all that
-    /// another process needs to do the work. The run continues under its lease.
+    /// another process needs to do the work. The run continues under its lease. Changes
+    /// nothing if it is recorded already: [`refresh`](Self::refresh) may have replaced it.
     fn promise(&self, lease: Lease, delivery: Bytes) -> BoxFuture<'_, Result<Hold, LedgerError>>;
 
     /// Ends a run with its answer. Duplicates get this answer from now on. The

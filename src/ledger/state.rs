@@ -154,7 +154,8 @@ impl Steps {
                     let promised = self.record(lease, true, record.due_at, stage);
                     (Some(promised), Hold::Held)
                 }
-                Stage::Running(Some(promise)) if promise.delivery == delivery => (None, Hold::Held),
+                // A repeated step. A duplicate may have refreshed the delivery since.
+                Stage::Running(Some(_)) => (None, Hold::Held),
                 _ => (None, Hold::Lost),
             },
             _ => (None, Hold::Lost),

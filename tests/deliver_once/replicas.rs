@@ -436,6 +436,25 @@ async fn a_promise_that_was_made_unheard_is_kept() {
     world.work.expect_no_overlap();
 }
 
+/// The reply is late, and meanwhile a duplicate stores its own callback URL elsewhere.
+#[tokio::test(start_paused = true)]
+async fn a_promise_that_was_made_unheard_does_not_end_its_run() {
+    let world = World::new(2, 0);
+    let one = world.start(&world.hosts[0], |_| secs(60));
+    let _other = world.start(&world.hosts[1], |_| secs(60));
+    let delivery = numbered(&world.tenant, PROVISION, 0).issued_at(now());
+    let first = spawn_ask(&world, 0, &delivery);
+    sleep(secs(24)).await;
+    one.way.is_slow(secs(6));
+    sleep(secs(2)).await;
+    let retried = delivery.retried().issued_at(now() + secs(26));
+    assert_eq!(ask(&world, 1, &retried).await.0, 202);
+    one.way.is_slow(Duration::ZERO);
+    assert_eq!(first.await.expect("no panic").0, 503);
+    sleep(secs(300)).await;
+    assert_eq!((world.work.total(), world.work.cut_off()), (1, 0));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_promise_that_was_made_unheard_is_told_whoever_keeps_it() {
     // The ledger is back before the lease has run out, and the recovery takes it.
