@@ -82,8 +82,9 @@ impl DeliverOnceBuilder {
     /// payload's value. Requests of different tenants, or with different events, never
     /// belong to the same delivery, whatever this returns.
     ///
-    /// If two deliveries have the same key, **the second one is dropped** and gets the
-    /// first one's answer. The bare `webhookId` is such a key if it identifies the
+    /// If two deliveries have the same key, **one of them is lost**: the second one gets the
+    /// first one's answer or, if the first one was answered 202, replaces its payload and
+    /// callback URL. The bare `webhookId` is such a key if it identifies the
     /// configured webhook; ConductorOne's documentation does not say.
     ///
     /// ```

@@ -166,7 +166,11 @@ struct Live {
 
 pub(super) enum Joined {
     /// Another task of this process works on it.
-    Live(watch::Receiver<Stage>),
+    Live {
+        stage: watch::Receiver<Stage>,
+        /// Whether the webhook has replaced the known one.
+        is_latest: bool,
+    },
     /// No task works on it here: the holder of the seat must.
     New(Seat, watch::Receiver<Stage>),
 }
@@ -184,10 +188,14 @@ impl InProgress {
         let vacant = match live.entry(key) {
             Entry::Occupied(mut entry) => {
                 let live = entry.get_mut();
-                if supersedes(&webhook, &live.webhook) {
+                let is_latest = supersedes(&webhook, &live.webhook);
+                if is_latest {
                     live.webhook = webhook;
                 }
-                return Joined::Live(live.progress.clone());
+                return Joined::Live {
+                    stage: live.progress.clone(),
+                    is_latest,
+                };
             }
             Entry::Vacant(vacant) => vacant,
         };
@@ -332,7 +340,10 @@ mod tests {
             panic!("it has ended")
         };
         drop(first);
-        assert!(matches!(join(), Joined::Live(_)), "the next one goes on");
+        assert!(
+            matches!(join(), Joined::Live { .. }),
+            "the next one goes on"
+        );
         drop(next);
         assert!(matches!(join(), Joined::New(..)), "it was given up");
         assert_eq!(table.count(), 0);

@@ -102,6 +102,13 @@ impl Promise {
         match promised.await? {
             Hold::Held => {
                 *self = Self::Made(seat.tell_promised(lease.run()));
+                // A duplicate that joined while the ledger was asked has not stored its own
+                // URL; those that join from now on do.
+                if let Some(newer) = seat.webhook()
+                    && newer.body() != latest.body()
+                {
+                    keep_latest(shared, lease.key(), &newer, uri).await;
+                }
                 Some(())
             }
             Hold::Lost => None,

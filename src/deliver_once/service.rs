@@ -135,8 +135,8 @@ fn begin<H: Handler, B>(
     webhook.handling().belongs_to(key);
     let supersedes = |later: &_, known: &_| shared.supersedes(later, known);
     match shared.in_progress.join(key, webhook.clone(), supersedes) {
-        Joined::Live(stage) => {
-            if matches!(*stage.borrow(), Stage::Promised(..)) {
+        Joined::Live { stage, is_latest } => {
+            if is_latest && matches!(*stage.borrow(), Stage::Promised(..)) {
                 let (shared, webhook) = (Arc::clone(shared), webhook.clone());
                 let uri = request.uri().clone();
                 tokio::spawn(async move { keep_latest(&shared, key, &webhook, &uri).await });

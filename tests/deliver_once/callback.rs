@@ -571,6 +571,48 @@ async fn another_replica_gets_the_latest_callback_url_with_the_promise() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_promise_that_is_late_has_the_latest_callback_url() {
+    let script = Script::new([status(200)]);
+    let tenant = FakeTenant::new(DOMAIN);
+    let shared = ledger::Shared::default();
+    let mine = shared.handle();
+    let one = Receiver::of(
+        &tenant,
+        once(&script).ledger("hooks", mine.clone()),
+        async |_| {
+            sleep(seconds(100_000_000)).await;
+            document("never")
+        },
+    );
+    let delivery = one.delivery();
+    let first = one.send(&delivery);
+    sleep(seconds(24)).await;
+    mine.is_down(true);
+    assert_eq!(first.await.expect("no panic").status(), 503);
+    sleep(seconds(3)).await;
+    let latest = format!("{}2", own_url());
+    let retried = delivery.clone().issued_at(now() + seconds(1));
+    let retried = one.send(&retried.callback_url(Some(&latest)));
+    sleep(seconds(9)).await;
+    mine.is_down(false);
+    assert_eq!(retried.await.expect("no panic").status(), 202);
+    // One that was held back on its way changes nothing.
+    let old = format!("{}1", own_url());
+    let held_back = delivery.clone().callback_url(Some(&old));
+    assert_eq!(one.ask(&held_back).await, accepted());
+    sleep(seconds(1)).await;
+    mine.is_down(true);
+    let two = Receiver::of(
+        &tenant,
+        once(&script).ledger("hooks", shared.handle()),
+        async |_| document(COMPLETE),
+    );
+    tokio::spawn(two.once.recover(two.handlers.clone()));
+    sleep(seconds(120)).await;
+    assert_eq!(script.last_url().expect("a post"), *latest);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_promise_takes_the_latest_callback_url_over_from_any_replica() {
     // The replica that promised it goes on, or crashes.
     for crashes in [false, true] {
