@@ -30,6 +30,7 @@ pub(super) enum Wrong {
     Overwritten,
     LateFinisher,
     LateBurial,
+    HolderRefused,
 }
 
 impl History {
@@ -67,6 +68,12 @@ impl History {
             if !kept {
                 self.wrong.get_or_insert(Wrong::Overwritten);
             }
+        }
+        if let (Request::Promise(turn) | Request::Renew(turn), Reply::Hold(Hold::Lost)) =
+            (request, reply)
+            && before.is_some_and(|before| before.held && before.lease == turn.lease)
+        {
+            self.wrong.get_or_insert(Wrong::HolderRefused);
         }
         if let (Request::Bury(lease), Reply::Hold(hold), Some(before)) = (request, reply, before) {
             // The request of who gave it up before it was revived.

@@ -6,7 +6,7 @@
 //! from a slow request. A request may be lost, or served after its sender gave up; a
 //! reply may be lost, and the request repeated. Replicas crash and restart empty,
 //! pause for longer than their leases, and their clocks jump. ConductorOne sends
-//! duplicates at any time to any of them.
+//! duplicates at any time to any of them, with other callback URLs.
 //!
 //! Every step is also taken on the record's stored form (see [`super::record`]), and
 //! must come to the same.
@@ -45,6 +45,8 @@ struct Bounds {
     faults: u8,
     /// The number of times that an operator asks to revive the delivery.
     revivals: u8,
+    /// The number of times that a duplicate stores a newer callback URL.
+    refreshes: u8,
 }
 
 struct Deliveries {
@@ -75,6 +77,7 @@ enum Action {
     Crash(usize),
     Jump(usize),
     Revive,
+    Refresh,
 }
 
 impl Model for Deliveries {
@@ -94,6 +97,9 @@ impl Model for Deliveries {
         }
         if world.revivals < self.bounds.revivals && world.may_be_revived(self.bug) {
             actions.push(Action::Revive);
+        }
+        if world.refreshes < self.bounds.refreshes && world.may_be_refreshed() {
+            actions.push(Action::Refresh);
         }
         let may_fail = world.faults < self.bounds.faults;
         for (index, replica) in world.replicas.iter().enumerate() {
@@ -163,6 +169,10 @@ impl Model for Deliveries {
                 self.serve(&mut world, Request::Revive, 0);
                 world.revivals += 1;
             }
+            Action::Refresh => {
+                self.serve(&mut world, Request::Refresh, 0);
+                world.refreshes += 1;
+            }
             Action::Jump(index) => {
                 world.replicas[index].clock_error = millis(TERM);
                 world.faults += 1;
@@ -207,6 +217,9 @@ impl Model for Deliveries {
                 "a late request does not kill a revived delivery",
                 |_, world| world.history.wrong != Some(Wrong::LateBurial),
             ),
+            Property::<Self>::always("who holds the lease is not refused", |_, world| {
+                world.history.wrong != Some(Wrong::HolderRefused)
+            }),
             Property::<Self>::sometimes("an answer", |_, world| {
                 matches!(world.history.told, Some(Told::Answer(_)))
             }),
@@ -260,6 +273,7 @@ fn no_order_of_events_breaks_a_promise() {
         owners: 3,
         faults: 2,
         revivals: 0,
+        refreshes: 0,
     });
 }
 
@@ -270,6 +284,18 @@ fn no_order_of_events_breaks_a_promise_that_is_revived() {
         owners: 3,
         faults: 1,
         revivals: 1,
+        refreshes: 0,
+    });
+}
+
+#[test]
+fn no_order_of_events_breaks_a_promise_that_is_refreshed() {
+    check(Bounds {
+        time: 4,
+        owners: 3,
+        faults: 1,
+        revivals: 0,
+        refreshes: 1,
     });
 }
 
@@ -280,6 +306,7 @@ fn planted_bugs_are_found() {
         owners: 3,
         faults: 1,
         revivals: 1,
+        refreshes: 1,
     };
     for (bug, expected) in [
         (Bug::SetNotCompareAndSet, "a late finisher is refused"),
@@ -294,6 +321,7 @@ fn planted_bugs_are_found() {
             Bug::RevivesForItsLastHolder,
             "a late request does not kill a revived delivery",
         ),
+        (Bug::ComparesPromises, "who holds the lease is not refused"),
     ] {
         let wanted = HasDiscoveries::AnyOf([expected].into());
         let model = Deliveries::new(bounds, bug);

@@ -46,6 +46,7 @@ pub(super) enum Request {
     CalledBack(Lease),
     Bury(Lease),
     Revive,
+    Refresh,
 }
 
 #[derive(Debug)]
@@ -56,6 +57,7 @@ pub(super) enum Reply {
     Begun(Option<Lease>),
     Finished(Finished),
     Revived,
+    Refreshed,
 }
 
 impl Turn {

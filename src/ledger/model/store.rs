@@ -8,7 +8,7 @@ use super::world::World;
 use super::{Deliveries, KEY, TERM};
 use crate::ledger::record::Step;
 use crate::ledger::state::{Millis, Record, Stage, Steps, millis};
-use crate::ledger::{Death, Retention};
+use crate::ledger::{Death, Hold, Retention};
 
 /// The injected bug, which the check must find.
 #[derive(Clone, Copy, PartialEq)]
@@ -29,6 +29,8 @@ pub(super) enum Bug {
     /// Posts a stored answer for a whole term, without renewing what is left of the
     /// run's lease.
     UnrenewedSender,
+    /// Takes a repeated promise for another one if the delivery was refreshed since.
+    ComparesPromises,
 }
 
 impl Deliveries {
@@ -109,7 +111,12 @@ impl Deliveries {
             }
             Request::Promise(Turn { lease, .. }) => {
                 let form = Step::promise(retention, lease, "work".into());
-                hold(step!(form, steps.promise(record, lease, "work".into())))
+                let promised = step!(form, steps.promise(record, lease, "work".into()));
+                let is_refreshed = world.refreshes > 0 && promised.0.is_none();
+                hold(match self.bug {
+                    Bug::ComparesPromises if is_refreshed => (None, Hold::Lost),
+                    _ => promised,
+                })
             }
             Request::Begin(Turn { lease, .. }) => {
                 let form = Step::begin(retention, lease, term);
@@ -153,6 +160,11 @@ impl Deliveries {
                 step!(Step::dead(retention, KEY), (None, steps.dead(record)));
                 let (write, _) = step!(Step::revive(retention, KEY), steps.revive(record));
                 (self.revived(write, record, now), Reply::Revived)
+            }
+            Request::Refresh => {
+                let form = Step::refresh(retention, KEY, "newer".into());
+                let (write, ()) = step!(form, steps.refresh(record, "newer".into()));
+                (write, Reply::Refreshed)
             }
         };
         if let Some(record) = write {

@@ -17,6 +17,7 @@ pub(super) struct World {
     pub(super) owners: u8,
     pub(super) faults: u8,
     pub(super) revivals: u8,
+    pub(super) refreshes: u8,
     pub(super) history: History,
 }
 
@@ -43,6 +44,12 @@ impl World {
             Bug::RevivesTheLiving => record.takeable_at().is_some(),
             _ => record.is_dead(),
         })
+    }
+
+    /// Whether a duplicate's callback URL would be stored.
+    pub(super) fn may_be_refreshed(&self) -> bool {
+        let record = self.record.as_ref();
+        record.is_some_and(|record| record.takeable_at().is_some())
     }
 
     /// Sends a replica's request, and says how far its clock is ahead.
