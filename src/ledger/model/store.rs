@@ -63,6 +63,14 @@ impl Deliveries {
         }
     }
 
+    fn term(&self) -> Duration {
+        match self.bug {
+            Bug::NoLease => Duration::ZERO,
+            Bug::EndlessLease => Duration::MAX,
+            _ => TERM,
+        }
+    }
+
     /// One atomic step of the store.
     pub(super) fn serve(
         &self,
@@ -74,12 +82,7 @@ impl Deliveries {
             Bug::ClientsClock => world.now + clock_error,
             _ => world.now,
         };
-        let term = match self.bug {
-            Bug::NoLease => Duration::ZERO,
-            Bug::EndlessLease => Duration::MAX,
-            _ => TERM,
-        };
-        let retention = Retention::default();
+        let (term, retention) = (self.term(), Retention::default());
         let steps = Steps { now, retention };
         let before = world.record.clone();
         let record = before.as_ref();
@@ -168,16 +171,22 @@ impl Deliveries {
             }
         };
         if let Some(record) = write {
-            let given_up = matches!(request, Request::Release(_) | Request::Postpone(..));
-            // Its last run ended when it was given up.
-            let ran = request == Request::Revive && matches!(record.stage, Stage::Running(_));
-            world.history.ended += u32::from(given_up || ran);
-            world.record = Some(without_expiry(record));
+            world.write(record, request);
         }
         world
             .history
             .judge(before.as_ref(), world.record.as_ref(), request, &reply);
         reply
+    }
+}
+
+impl World {
+    fn write(&mut self, record: Record, request: Request) {
+        let given_up = matches!(request, Request::Release(_) | Request::Postpone(..));
+        // Its last run ended when it was given up.
+        let ran = request == Request::Revive && matches!(record.stage, Stage::Running(_));
+        self.history.ended += u32::from(given_up || ran);
+        self.record = Some(without_expiry(record));
     }
 }
 
