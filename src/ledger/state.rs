@@ -498,6 +498,15 @@ impl Record {
         }
     }
 
+    /// The callback's deadline, until it has been called.
+    pub(crate) fn deadline(&self) -> Option<Millis> {
+        match &self.stage {
+            Stage::Running(Some(promise)) | Stage::Stored { promise, .. } => Some(promise.until),
+            Stage::Dead(dead) => Some(dead.promise.until),
+            Stage::Running(None) | Stage::Answered(_) | Stage::CalledBack => None,
+        }
+    }
+
     pub(crate) fn is_dead(&self) -> bool {
         matches!(self.stage, Stage::Dead(_))
     }

@@ -209,9 +209,11 @@ async fn the_state_of_each_stage_is_documented_json() {
         let state = table.stored().state;
         let days = Retention::default().callback().as_millis();
         let deadline = (1_000_000 + days).to_string();
+        let outlives = Retention::default().finished().as_millis().to_string();
         let expected = expected
             .replace("LEASE", lease)
-            .replace("DEADLINE", &deadline);
+            .replace("DEADLINE", &deadline)
+            .replace("OUTLIVES", &outlives);
         assert_eq!(state, expected);
         assert!(
             state.len() < 250 || state.contains("reason"),
@@ -245,13 +247,13 @@ async fn the_state_of_each_stage_is_documented_json() {
     let sending = store(&table).await;
     text(
         &table,
-        r#"{"version":1,"stage":"stored",LEASE:1,"held":true,"status":200,"posted":"no"}"#,
+        r#"{"version":1,"stage":"stored",LEASE:1,"held":true,"status":200,"posted":"no","outlives":OUTLIVES}"#,
     );
     let held = table.postpone(sending, TERM, Posted::Perhaps).await;
     assert_eq!(held.expect("a reply"), Hold::Held);
     text(
         &table,
-        r#"{"version":1,"stage":"stored",LEASE:1,"held":false,"status":200,"posted":"perhaps"}"#,
+        r#"{"version":1,"stage":"stored",LEASE:1,"held":false,"status":200,"posted":"perhaps","outlives":OUTLIVES}"#,
     );
 
     let table = Table::new(false);
@@ -267,7 +269,7 @@ async fn the_state_of_each_stage_is_documented_json() {
     let run = promise(&table).await;
     text(
         &table,
-        r#"{"version":1,"stage":"promised",LEASE:0,"held":true}"#,
+        r#"{"version":1,"stage":"promised",LEASE:0,"held":true,"outlives":OUTLIVES}"#,
     );
     let death = Death::new("gone \"\0\"").of("a.example", "an.Event");
     let death = death.id("webhook", "2").id("task", "1");
@@ -282,7 +284,7 @@ async fn the_state_of_each_stage_is_documented_json() {
     text(
         &table,
         &format!(
-            r#"{{"version":1,"stage":"promised","owner":"{nobody}","run":1,"attempt":0,"held":false,"revived_after":1}}"#
+            r#"{{"version":1,"stage":"promised","owner":"{nobody}","run":1,"attempt":0,"held":false,"revived_after":1,"outlives":OUTLIVES}}"#
         ),
     );
 
@@ -335,6 +337,57 @@ async fn a_dead_record_keeps_its_deadline_whatever_the_retention_of_who_reads_it
     assert_eq!(table.revive(KEY).await.expect("a reply"), Revival::Unknown);
     let page = table.dead(None).await.expect("a reply");
     assert_eq!(page.deliveries, []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_promise_keeps_its_deadline_whatever_the_retention_of_who_buries_it() {
+    let (hour, day) = (Duration::from_secs(3_600), Duration::from_secs(86_400));
+    let longer = Retention::new(10 * day, 8 * day).expect("in range");
+    let callback = Retention::default().callback();
+    for guesses in [true, false] {
+        for is_stored in [true, false] {
+            let mut table = Table::new(guesses);
+            let lease = if is_stored {
+                store(&table).await
+            } else {
+                promise(&table).await
+            };
+            table.retention = longer;
+            advance(hour).await;
+            assert_eq!(table.renew(lease, TERM).await.expect("a reply"), Hold::Held);
+            table
+                .refresh(KEY, Bytes::from_static(b"again"))
+                .await
+                .expect("a reply");
+            let held = table.bury(lease, Death::new("no")).await.expect("a reply");
+            assert_eq!(held, Hold::Held);
+            let page = table.dead(None).await.expect("a reply");
+            assert_eq!(page.deliveries[0].time_left + hour, callback);
+            assert_eq!(table.revive(KEY).await.expect("a reply"), Revival::Revived);
+            table.retention = Retention::default();
+            let taken = table.resume(KEY, Owner::random(), TERM).await;
+            let lease = taken.expect("a reply").expect("due").lease;
+            let held = table.bury(lease, Death::new("no")).await.expect("a reply");
+            assert_eq!(held, Hold::Held);
+            let page = table.dead(None).await.expect("a reply");
+            assert_eq!(page.deliveries[0].time_left + hour, callback);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_promise_whose_record_does_not_tell_its_deadline_has_it_by_the_retention() {
+    let table = Table::new(true);
+    let run = promise(&table).await;
+    let mut stored = table.stored();
+    let lease = r#""owner":"01010101010101010101010101010101","run":1,"attempt":0"#;
+    stored.state = format!(r#"{{"version":1,"stage":"promised",{lease},"held":true}}"#);
+    table.put(stored);
+    let held = table.bury(run, Death::new("no")).await.expect("a reply");
+    assert_eq!(held, Hold::Held);
+    let page = table.dead(None).await.expect("a reply");
+    let callback = Retention::default().callback();
+    assert_eq!(page.deliveries[0].time_left, callback);
 }
 
 #[tokio::test(start_paused = true)]

@@ -108,6 +108,7 @@
 //! | `status` | of `answered` and `stored`, and of `dead` if it has an answer: the answer's HTTP status |
 //! | `posted` | of `stored`, and of `dead` if it has an answer: `no`, or `perhaps` if an attempt had no clear outcome |
 //! | `revived_after` | of `promised`, `stored` and `dead`, if it was revived: the last run before |
+//! | `outlives` | of `promised` and `stored`: for how many milliseconds the record is kept after the callback's deadline, which is `expires_at` less that. If it is absent, the reader's [`Retention::finished`] counts |
 //! | `deadline` | of `dead`: the callback's deadline, in milliseconds of the store's clock. `due_at` is when it was given up |
 //! | `reason` | of `dead`: why it was given up |
 //! | `about` | of `dead`: an object with the `tenant`, the `event` and an object of `ids` |

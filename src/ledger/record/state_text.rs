@@ -24,6 +24,9 @@ pub(super) struct State {
     pub(super) posted: Option<PostedName>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) revived_after: Option<u32>,
+    /// Not the deadline itself: a [`Guess`](super::Guess) does not know the store's time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) outlives: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) deadline: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -131,7 +131,16 @@ impl<R> Step<R> {
         };
         let (write, reply) = (self.act)(steps, record);
         let known = record.filter(|record| now < record.expires_at);
-        let change = write.map(|after| Change::between(known, &after, now));
+        let change = write.map(|mut after| {
+            // With the same deadline it expires as before, whatever the retention is now.
+            if let Some(known) = known
+                && known.deadline().is_some()
+                && known.deadline() == after.deadline()
+            {
+                after.expires_at = known.expires_at;
+            }
+            Change::between(known, &after, now)
+        });
         (reply, change)
     }
 

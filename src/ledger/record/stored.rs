@@ -122,10 +122,10 @@ impl Stored {
         let read = State::parse(&self.state)?;
         let delivery = || Promise {
             delivery: self.delivery.clone().unwrap_or_default(),
-            // Whatever the retention was: it determines when the record expires.
             until: read.deadline.unwrap_or_else(|| {
-                let finished = millis(retention.finished());
-                self.expires_at.saturating_sub(finished)
+                let outlives = read.outlives;
+                let outlives = outlives.unwrap_or_else(|| millis(retention.finished()));
+                self.expires_at.saturating_sub(outlives)
             }),
             revived_after: read.revived_after.unwrap_or(0),
         };
@@ -204,6 +204,8 @@ pub(super) fn listed(record: &Record) -> Option<Listed> {
 
 pub(super) fn state_of(record: &Record) -> String {
     let (stage, promise, answer, posted) = parts(&record.stage);
+    let outlives = record.deadline();
+    let outlives = outlives.map(|deadline| record.expires_at.saturating_sub(deadline));
     let dead = match &record.stage {
         Stage::Dead(dead) => Some(dead),
         _ => None,
@@ -220,6 +222,7 @@ pub(super) fn state_of(record: &Record) -> String {
         revived_after: promise
             .map(|promise| promise.revived_after)
             .filter(|run| *run > 0),
+        outlives: outlives.filter(|_| dead.is_none()),
         deadline: dead.map(|dead| dead.promise.until),
         reason: dead.map(|dead| dead.death.reason.to_string()),
         about: dead.map(|dead| dead.death.about.clone()),
