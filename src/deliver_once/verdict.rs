@@ -161,8 +161,17 @@ impl Failure {
         let Self::Response(response) = self else {
             return false;
         };
-        let by_layer = response.rejection.as_ref();
-        by_layer.is_some_and(|rejection| rejection.status() != StatusCode::UNPROCESSABLE_ENTITY)
+        // Others may be the handler's own, such as those of `DeliveryHandle::check`.
+        let is_misplaced = matches!(
+            response.rejection.as_ref().map(Rejection::kind),
+            Some(
+                RejectionKind::InstalledTwice
+                    | RejectionKind::MissingWebhook
+                    | RejectionKind::MissingDeliveryRun
+                    | RejectionKind::UnusableRejectionResponse
+            )
+        );
+        is_misplaced
             || matches!(
                 response.status,
                 StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED

@@ -683,6 +683,34 @@ async fn a_service_that_is_not_what_the_layer_goes_around_uses_no_run_up() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_recovered_handler_that_answers_a_rejection_uses_its_runs_up() {
+    let tenant = FakeTenant::new(DOMAIN);
+    let shared = ledger::Shared::default();
+    let script = Script::new([status(200)]);
+    let (one, mine) = endless(&tenant, &shared, once(&script));
+    assert_eq!(one.ask(&one.delivery()).await, accepted());
+    mine.is_down(true);
+    sleep(seconds(60)).await;
+
+    let two = once(&script).ledger("hooks", shared.handle()).build();
+    let runs = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&runs);
+    let handler = async move |handle: DeliveryHandle| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        let checked = handle.check(&Outcome::failed()).await;
+        checked.expect_err("it is no answer")
+    };
+    let handlers = Router::new().route("/webhooks", post(handler));
+    tokio::spawn(two.expect("good").recover(handlers));
+    sleep(seconds(2 * 60 * 60)).await;
+    // The first of the fifty was cut off.
+    assert_eq!(runs.load(Ordering::SeqCst), 49);
+    let dead = dead(&shared).await;
+    let expected = (50, "the handler failed too many times");
+    assert_eq!((dead.run, dead.death.reason()), expected);
+}
+
 /// A replica crashes with promised deliveries: so many whose handlers hang, and one
 /// whose document ConductorOne has not taken at the first post.
 async fn leave_behind(hanging: u32, tenant: &FakeTenant, shared: &ledger::Shared, script: &Script) {
