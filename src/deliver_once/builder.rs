@@ -129,10 +129,10 @@ impl DeliverOnceBuilder {
     }
 
     /// Sets how many handlers may run at once in this process: at least 1, by default
-    /// 1,000. When all places are taken, a new delivery is answered 503 at once, and
-    /// ConductorOne retries it. Duplicates, answered deliveries, and documents that are
-    /// posted to a callback URL need no place. Work that
-    /// [`recover`](DeliverOnceLayer::recover) resumes waits for one.
+    /// 1,000. While as many run, a new delivery is answered 503 at once, and
+    /// ConductorOne retries it. Duplicates, answered deliveries, deliveries that wait for
+    /// the ledger to be reachable, and documents that are posted to a callback URL need no
+    /// place. Work that [`recover`](DeliverOnceLayer::recover) resumes waits for one.
     ///
     /// A limit outside this layer does not count handlers that continue after their client
     /// has disconnected, or after a 202. With a limit inside this layer, such as Tower's

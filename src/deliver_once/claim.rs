@@ -28,7 +28,8 @@ struct GivenUp(Arc<str>);
 /// ConductorOne's attempts before the ledger is back.)
 ///
 /// Without a free place it only looks the delivery up: one that is answered, or running
-/// elsewhere, needs no place.
+/// elsewhere, needs no place. One that waits for the ledger holds none, and is refused for
+/// want of one only if handlers have them all.
 pub(super) async fn claim(
     shared: &Shared,
     seat: &Seat,
@@ -36,29 +37,33 @@ pub(super) async fn claim(
 ) -> Result<(Lease, Place), Ending> {
     let (key, owner, asked) = (seat.key(), Owner::random(), Instant::now());
     let latest = arrived + shared.policy.latest_answer;
-    let (mut free, mut is_elsewhere) = (None, false);
+    let (mut waited, mut is_elsewhere) = (None, false);
     loop {
-        free = free.or_else(|| shared.try_place());
-        let stands = match free.take() {
-            Some(place) => {
+        let stands = match shared.try_reserve() {
+            Some(reserved) => {
                 let claimed = shared.ledger.claim(key, owner, shared.policy.lease);
                 match ask(shared, claimed).await {
                     Ok(Claimed::Started(lease)) => {
                         if is_elsewhere {
                             seat.tell_whose(false);
                         }
-                        return Ok((lease, place));
+                        return Ok((lease, shared.occupy(reserved)));
                     }
                     Ok(Claimed::Standing(standing)) => Ok(standing),
-                    Err(error) => {
-                        free = Some(place);
-                        Err(error)
+                    // The ledger replied that it is full: a retry within seconds does not
+                    // help.
+                    Err(error) if error.is_full() => {
+                        return Err(Ending::Refused(unavailable(error)));
                     }
+                    Err(error) => Err(unavailable(error)),
                 }
             }
             None => match ask(shared, shared.ledger.find(key)).await {
                 Ok(Some(standing)) if standing != Standing::Released => Ok(standing),
-                Ok(_) | Err(_) => return Err(too_many_running(shared)),
+                _ if shared.is_full() => return Err(too_many_running(shared)),
+                // Other claims have the places. One that has waited before goes on.
+                Ok(_) => Err(waited.ok_or_else(|| too_many_running(shared))?),
+                Err(error) => Err(unavailable(error)),
             },
         };
         let (pause, limit, rejection) = match stands {
@@ -79,9 +84,7 @@ pub(super) async fn claim(
                     (LOOK_AGAIN, shared.policy.join, running)
                 }
             },
-            // The ledger replied that it is full: a retry within seconds does not help.
-            Err(error) if error.is_full() => return Err(Ending::Refused(unavailable(error))),
-            Err(error) => (LEDGER_PAUSE, LEDGER_PATIENCE, unavailable(error)),
+            Err(rejection) => (LEDGER_PAUSE, LEDGER_PATIENCE, rejection),
         };
         if Instant::now() + pause >= latest.min(asked + limit) {
             return Err(Ending::Refused(rejection));
@@ -92,6 +95,7 @@ pub(super) async fn claim(
                 return Err(Ending::Refused(Cause::Stopping.rejection()));
             }
         }
+        waited = Some(rejection);
     }
 }
 

@@ -29,6 +29,8 @@ pub(super) struct Shared {
     pub(super) callbacks: Option<CallbackClient>,
     pub(super) in_progress: Arc<InProgress>,
     places: Arc<Semaphore>,
+    /// As many clones as handlers run.
+    running: Arc<()>,
     pub(super) hooks: Hooks,
     /// Whether `recover` runs, or the log says that it does not.
     recovery_is_known: AtomicBool,
@@ -47,7 +49,13 @@ pub(super) struct Hooks {
 }
 
 /// A place for a running handler, held until the handler's task has ended.
-pub(super) type Place = OwnedSemaphorePermit;
+pub(super) struct Place {
+    _running: Arc<()>,
+    _reserved: Reserved,
+}
+
+/// A place that a claim holds until the ledger replies.
+pub(super) type Reserved = OwnedSemaphorePermit;
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Policy {
@@ -94,6 +102,7 @@ impl Shared {
             callbacks,
             in_progress: Arc::default(),
             places: Arc::new(Semaphore::new(policy.max_running)),
+            running: Arc::default(),
             hooks,
             recovery_is_known: AtomicBool::new(false),
             stop: watch::Sender::new(Phase::Serving),
@@ -159,14 +168,34 @@ impl Shared {
         }
     }
 
-    /// Takes a place for a handler, if one is free.
-    pub(super) fn try_place(&self) -> Option<Place> {
+    /// Reserves a place for a handler, if one is free.
+    pub(super) fn try_reserve(&self) -> Option<Reserved> {
         Arc::clone(&self.places).try_acquire_owned().ok()
     }
 
-    /// Waits for a free place, ahead of [`try_place`](Self::try_place).
+    /// Takes the reserved place for a handler.
+    pub(super) fn occupy(&self, reserved: Reserved) -> Place {
+        Place {
+            _running: Arc::clone(&self.running),
+            _reserved: reserved,
+        }
+    }
+
+    /// Takes a place for a handler, if one is free.
+    pub(super) fn try_place(&self) -> Option<Place> {
+        self.try_reserve().map(|reserved| self.occupy(reserved))
+    }
+
+    /// Waits for a free place, ahead of [`try_reserve`](Self::try_reserve).
     pub(super) async fn place(&self) -> Option<Place> {
-        Arc::clone(&self.places).acquire_owned().await.ok()
+        let reserved = Arc::clone(&self.places).acquire_owned().await.ok()?;
+        Some(self.occupy(reserved))
+    }
+
+    /// Whether handlers have all places: none is merely reserved.
+    pub(super) fn is_full(&self) -> bool {
+        // One is its own.
+        Arc::strong_count(&self.running) > self.policy.max_running
     }
 
     /// How long a run for this webhook may take. An answer after the callback's deadline is

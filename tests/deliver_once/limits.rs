@@ -235,6 +235,46 @@ async fn a_full_replica_refuses_at_once_although_its_ledger_is_in_trouble() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn deliveries_that_wait_for_the_ledger_take_no_place_from_others() {
+    // And how long the second of two waits at least, once the ledger is back.
+    let troubles: [(fn(&ledger::Shared), u64); 2] = [
+        (|ledger| ledger.is_down(true), 5),
+        // Until the first one's claim, which is lost, has taken too long.
+        (|ledger| ledger.is_slow(secs(100)), 8),
+    ];
+    for (trouble, at_least) in troubles {
+        let shared = ledger::Shared::default();
+        let once = DeliverOnceLayer::builder().ledger("hooks", shared.clone());
+        let work = Work::default();
+        let inner = takes(&work, secs(1));
+        let receiver = Receiver::new(&once.max_running(1).build().expect("good"), inner);
+        trouble(&shared);
+        let waiting = [1, 2, 3].map(|number| receiver.send(&receiver.delivery(number)));
+        for waiting in waiting {
+            let got = waiting.await.expect("no panic");
+            assert_eq!((got.status, got.code), (503, Some("ledger_unavailable")));
+            assert!((18..=25).contains(&got.after), "{got:?}");
+        }
+
+        let first = receiver.send(&receiver.delivery(4));
+        sleep(secs(3)).await;
+        let second = receiver.send(&receiver.delivery(5));
+        sleep(Duration::from_millis(4_500)).await;
+        shared.is_down(false);
+        shared.is_slow(Duration::ZERO);
+        let (first, second) = (first.await.expect("no panic"), second.await);
+        let second = second.expect("no panic");
+        assert!((at_least..20).contains(&second.after), "{second:?}");
+        for got in [&first, &second] {
+            // There is one place, and now a handler has it.
+            assert!([None, Some("too_many_running")].contains(&got.code));
+        }
+        assert!([first.status, second.status].contains(&200));
+        work.expect_no_overlap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_concurrency_limit_inside_bounds_the_runs_and_no_duplicate() {
     let once = DeliverOnceLayer::builder().build().expect("good");
     let work = Work::default();

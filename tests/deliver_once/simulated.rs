@@ -84,7 +84,7 @@ fn receiver(
     simulator: &Simulator,
     clock: VirtualClock,
     policy: ReplayPolicy,
-    ledger: impl Ledger,
+    (ledger, max_running): (impl Ledger, usize),
     task: impl Fn(usize) -> Task + Clone + Send + 'static,
 ) -> Receiver {
     let client = CallbackClient::builder()
@@ -92,6 +92,7 @@ fn receiver(
         .post(simulator.callbacks());
     let once = DeliverOnceLayer::builder()
         .ledger("hooks", ledger)
+        .max_running(max_running)
         .callbacks(client.build().expect("good"))
         .build()
         .expect("good");
@@ -148,7 +149,7 @@ async fn a_thousand_handlers_of_up_to_two_minutes_run_once_each_and_end_well() {
             trouble: Trouble::None,
         }
     };
-    let ledger = MemoryLedger::default();
+    let ledger = (MemoryLedger::default(), DELIVERIES);
     let mark = ReplayPolicy::Mark;
     let receiver = receiver(&tenant, &simulator, clock, mark, ledger, task);
     let mut delivering = JoinSet::new();
@@ -213,7 +214,7 @@ async fn deliver_in_trouble(tenant: &FakeTenant, switches: Switches, policy: Rep
         takes: secs([1, 70][number / TROUBLES.len()]),
         trouble: TROUBLES[number % TROUBLES.len()],
     };
-    let ledger = MemoryLedger::default();
+    let ledger = (MemoryLedger::default(), DELIVERIES);
     let receiver = receiver(tenant, &simulator, clock, policy, ledger, task);
     let mut delivering = JoinSet::new();
     for number in 0..2 * TROUBLES.len() {
@@ -257,6 +258,16 @@ async fn the_same_holds_if_tokens_are_taken_once() {
 
 #[tokio::test(start_paused = true)]
 async fn a_ledger_out_of_reach_for_a_quarter_of_an_hour_loses_none() {
+    outlast(DELIVERIES, secs(60)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nor_does_it_if_few_handlers_may_run_at_once() {
+    outlast(20, secs(1)).await;
+}
+
+/// Delivers to handlers that take so long at most, through an outage of the ledger.
+async fn outlast(max_running: usize, longest: Duration) {
     let tenant = FakeTenant::with_algorithm(DOMAIN, Algorithm::EdDsa);
     let clock = VirtualClock::starting_at(now());
     let seed = fastrand::u64(..);
@@ -265,12 +276,13 @@ async fn a_ledger_out_of_reach_for_a_quarter_of_an_hour_loses_none() {
     let simulator = Simulator::new(&tenant).clock(clock).seed(seed);
     let ledger = ledger::Shared::default();
     let task = move |number: usize| Task {
-        takes: Duration::from_millis(Rng::with_seed(seed ^ number as u64).u64(0..60_000)),
+        takes: longest.mul_f64(Rng::with_seed(seed ^ number as u64).f64()),
         trouble: Trouble::None,
     };
     let way = ledger.handle();
     let mark = ReplayPolicy::Mark;
-    let receiver = receiver(&tenant, &simulator, clock, mark, way.clone(), task);
+    let ledger = (way.clone(), max_running);
+    let receiver = receiver(&tenant, &simulator, clock, mark, ledger, task);
     let refused = Arc::new(AtomicUsize::new(0));
     let tapped = {
         let (app, refused) = (receiver.app.clone(), Arc::clone(&refused));
