@@ -19,7 +19,8 @@ pub enum CommitError {
     /// The database failed, or did not reply within 5 seconds. Unless it was the reply to
     /// `COMMIT` that was lost or late, the transaction is rolled back. If it is committed
     /// nevertheless, ConductorOne's next attempt gets the answer, and the handler does not
-    /// run again.
+    /// run again. The handler may also repeat the transaction with the same outcome: it is
+    /// not committed twice.
     #[error(transparent)]
     Ledger(LedgerError),
 }

@@ -119,13 +119,13 @@ macro_rules! rows {
 
         type Row = (String, Option<Vec<u8>>, Option<Vec<u8>>, i64, i64, i64, i64);
 
-        /// Takes a step. Each statement may be a transaction of its own: a write
-        /// compares with what was read.
+        /// Takes a step, and returns its reply and whether it wrote. Each statement may be
+        /// a transaction of its own: a write compares with what was read.
         pub(super) async fn step<R>(
             connection: &mut $Connection,
             sql: &Statements,
             step: &Step<R>,
-        ) -> Result<R, Failure> {
+        ) -> Result<(R, bool), Failure> {
             let key = rows::key_bytes(step.key());
             if let Some(guess) = step.guess() {
                 let is_written = match &guess.expected {
@@ -137,7 +137,7 @@ macro_rules! rows {
                     }
                 };
                 if is_written {
-                    return Ok(guess.reply);
+                    return Ok((guess.reply, true));
                 }
             }
             loop {
@@ -150,8 +150,11 @@ macro_rules! rows {
                 let Some((state, delivery, answer, due_at, expires_at, revision, now)) = row else {
                     let (reply, change) = step.apply(None, 0)?;
                     match change {
-                        Some(change) if !insert(connection, sql, &key, &change).await? => continue,
-                        _ => return Ok(reply),
+                        None => return Ok((reply, false)),
+                        Some(change) if insert(connection, sql, &key, &change).await? => {
+                            return Ok((reply, true));
+                        }
+                        Some(_) => continue,
                     }
                 };
                 let (due_at, expires_at) = (rows::moment(due_at), rows::moment(expires_at));
@@ -160,11 +163,11 @@ macro_rules! rows {
                 stored.answer = answer.map(Bytes::from);
                 let (reply, change) = step.apply(Some(&stored), rows::moment(now))?;
                 let Some(change) = change else {
-                    return Ok(reply);
+                    return Ok((reply, false));
                 };
                 let update = update(&sql.update_if_revision, &key, &change).bind(revision);
                 if update.execute(&mut *connection).await?.rows_affected() == 1 {
-                    return Ok(reply);
+                    return Ok((reply, true));
                 }
                 // Another step came between: read again.
             }
@@ -315,6 +318,10 @@ macro_rules! stores {
             /// from the handler: the layer already tells it to all who wait. Recording and
             /// committing end within 5 seconds.
             ///
+            /// After [`CommitError::Ledger`] the handler may repeat its transaction in the
+            /// same run, with the same outcome. If an earlier one was committed after all, the
+            /// repeated one is rolled back, and this returns the outcome.
+            ///
             /// # Errors
             /// [`CommitError`]: return its [`outcome`](CommitError::outcome) from the
             /// handler.
@@ -327,8 +334,11 @@ macro_rules! stores {
                 let answer = delivery.check(&outcome).await.map_err(CommitError::Unusable)?;
                 let step = Step::finish(self.retention, delivery.lease(), answer.clone());
                 let committed = in_time(async {
-                    let finished = statements::step(&mut transaction, &self.sql, &step).await?;
-                    if finished != Finished::Lost {
+                    let taken = statements::step(&mut transaction, &self.sql, &step).await?;
+                    let (finished, is_written) = taken;
+                    let is_repeated = !is_written && delivery.may_be_committed();
+                    if finished != Finished::Lost && !is_repeated {
+                        delivery.commits();
                         transaction.commit().await?;
                     }
                     Ok(finished)
@@ -371,8 +381,8 @@ macro_rules! stores {
                 let reply = repeated(|| async {
                     let mut connection = self.store.acquire().await?;
                     statements::step(&mut connection, &self.sql, &step).await
-                })
-                .await?;
+                });
+                let (reply, _) = reply.await?;
                 self.sweep_now_and_then();
                 Ok(reply)
             }

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use tokio::sync::Notify;
@@ -23,7 +24,9 @@ use crate::verify::Webhook;
 /// In a ledger of your own, [check](Self::check) the outcome, take the step
 /// [`finish`](crate::ledger::record::Step) under the [lease](Self::lease) in the
 /// transaction, commit unless the lease is lost, and tell the layer that the answer is
-/// [recorded](Self::recorded). Then return the same outcome from the handler.
+/// [recorded](Self::recorded). Then return the same outcome from the handler. Call
+/// [`commits`](Self::commits) before you commit, and commit no work
+/// [twice](Self::may_be_committed).
 #[derive(Clone)]
 pub struct DeliveryHandle(Arc<Inner>);
 
@@ -32,6 +35,7 @@ struct Inner {
     lease: Lease,
     webhook: Webhook,
     shared: Arc<Shared>,
+    may_be_committed: AtomicBool,
     recorded: OnceLock<(RecordedAnswer, Finished)>,
     told: Notify,
 }
@@ -48,6 +52,7 @@ impl DeliveryHandle {
             lease,
             webhook: webhook.clone(),
             shared: Arc::clone(shared),
+            may_be_committed: AtomicBool::new(false),
             recorded: OnceLock::new(),
             told: Notify::new(),
         }))
@@ -81,6 +86,23 @@ impl DeliveryHandle {
             Verdict::Failed(Failure::Rejected(rejection)) => Err(rejection),
             Verdict::Failed(Failure::Response(_)) => Err(Cause::NoAnswer.rejection()),
         }
+    }
+
+    /// Notes that a transaction is about to be committed. Call it right before `COMMIT`.
+    pub fn commits(&self) {
+        self.0.may_be_committed.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether an earlier transaction of this run may have been committed, because
+    /// [`commits`](Self::commits) was called.
+    ///
+    /// A handler repeats its transaction if the reply to `COMMIT` was lost. If `finish` then
+    /// writes nothing, and its reply is not [`Finished::Lost`], the earlier transaction is
+    /// committed: roll this one back, and tell the layer that the answer is
+    /// [recorded](Self::recorded).
+    #[must_use]
+    pub fn may_be_committed(&self) -> bool {
+        self.0.may_be_committed.load(Ordering::Relaxed)
     }
 
     /// Tells the layer that the ledger has recorded this answer under the

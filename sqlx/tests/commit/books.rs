@@ -9,6 +9,12 @@ use tower_conductorone_sqlx::CommitError;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Fate {
     Good,
+    /// It does its work again if the ledger failed.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        allow(dead_code, reason = "a file loses no reply")
+    )]
+    Repeats,
     /// It panics before it commits.
     PanicBefore,
     /// It panics after it has committed.

@@ -5,10 +5,12 @@ use std::time::Duration;
 use support::DOMAIN;
 use support::callback::{PROVISION, Script, status};
 use tokio::time::{sleep, timeout};
-use tower_conductorone::DeliveryHandle;
 use tower_conductorone::event::Outcome;
-use tower_conductorone::ledger::{Claimed, DeliveryKey, Ledger, Owner, RecordedAnswer, Standing};
+use tower_conductorone::ledger::{
+    Claimed, DeliveryKey, Finished, Ledger, Owner, RecordedAnswer, Standing,
+};
 use tower_conductorone::testing::FakeTenant;
+use tower_conductorone::{DeliveryHandle, Webhook};
 use tower_conductorone_sqlx::CommitError;
 
 use crate::books::{Books, Fate};
@@ -23,6 +25,8 @@ macro_rules! cases {
             cases::a_handler_that_lost_its_lease_cannot_commit,
             cases::the_answer_of_a_promised_delivery_goes_to_its_callback,
             cases::a_unit_test_can_call_a_handler_that_commits,
+            cases::work_that_is_repeated_in_its_run_is_committed_once,
+            cases::work_is_committed_though_its_answer_is_recorded_without_it,
             crash::a_crash_before_the_commit_leaves_the_work_to_the_next_attempt,
             crash::a_crash_after_the_commit_leaves_the_answer,
             crash::promised_work_outlives_a_crash_before_the_commit,
@@ -116,8 +120,8 @@ pub(crate) async fn the_answer_of_a_promised_delivery_goes_to_its_callback<B: Bo
     assert_eq!(receiver.books.rows().await, 1);
 }
 
-pub(crate) async fn a_unit_test_can_call_a_handler_that_commits<B: Books>() {
-    let books = B::new().await;
+/// A claimed delivery, and the handle of its run.
+async fn claimed(books: &impl Books) -> (Webhook, DeliveryHandle) {
     let tenant = FakeTenant::new(DOMAIN);
     let webhook = tenant.delivery(PROVISION).unverified_webhook();
     let (key, term) = (DeliveryKey::of(&webhook), Duration::from_secs(45));
@@ -126,11 +130,43 @@ pub(crate) async fn a_unit_test_can_call_a_handler_that_commits<B: Books>() {
         panic!("{claimed:?}");
     };
     let delivery = DeliveryHandle::for_test(&webhook, lease);
+    (webhook, delivery)
+}
+
+pub(crate) async fn a_unit_test_can_call_a_handler_that_commits<B: Books>() {
+    let books = B::new().await;
+    let (webhook, delivery) = claimed(&books).await;
     let outcome = Outcome::gone_for_good();
     let worked = books.work(&delivery, webhook.id(), outcome, Fate::Good);
     assert_eq!(worked.await.expect("a commit").status(), 410);
     assert_eq!(books.rows().await, 1);
+    let key = delivery.lease().key();
     let standing = books.ledger().find(key).await.expect("a reply");
     let gone = Standing::Answered(RecordedAnswer::new(410, ""));
     assert_eq!(standing, Some(gone));
+}
+
+pub(crate) async fn work_that_is_repeated_in_its_run_is_committed_once<B: Books>() {
+    let books = B::new().await;
+    let (webhook, delivery) = claimed(&books).await;
+    for _ in 0..3 {
+        let outcome = Outcome::gone_for_good();
+        let worked = books.work(&delivery, webhook.id(), outcome, Fate::Good);
+        assert_eq!(worked.await.expect("a commit").status(), 410);
+        assert_eq!(books.rows().await, 1);
+    }
+}
+
+pub(crate) async fn work_is_committed_though_its_answer_is_recorded_without_it<B: Books>() {
+    let books = B::new().await;
+    let (webhook, delivery) = claimed(&books).await;
+    let answer = RecordedAnswer::new(410, "");
+    let finished = books.ledger().finish(delivery.lease(), answer).await;
+    assert_eq!(finished.expect("a reply"), Finished::Answered);
+    for _ in 0..2 {
+        let outcome = Outcome::gone_for_good();
+        let worked = books.work(&delivery, webhook.id(), outcome, Fate::Good);
+        assert_eq!(worked.await.expect("a commit").status(), 410);
+        assert_eq!(books.rows().await, 1);
+    }
 }

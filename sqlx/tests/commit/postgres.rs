@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions, PgPool, Postgres, Transaction, query, query_scalar};
+use support::callback::{Script, status};
 use support::postgres_server::PostgresServer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -12,9 +13,9 @@ use tower_conductorone::event::Outcome;
 use tower_conductorone_sqlx::{CommitError, PostgresLedger};
 
 use crate::books::{Books, Fate, methods};
-use crate::cases::cases;
+use crate::cases::{called_back, cases};
 use crate::pool::pool_on;
-use crate::receiver::{Receiver, statuses};
+use crate::receiver::{COMPLETE, Receiver, by_callback, statuses};
 
 #[derive(Clone)]
 pub(crate) struct Database {
@@ -148,6 +149,43 @@ async fn a_commit_whose_reply_was_lost_is_known_to_the_next_attempt() {
 async fn a_commit_whose_reply_is_late_is_known_to_the_next_attempt() {
     let error = commit_without_reply(Reply::Late).await;
     assert_eq!(error, "no reply of the database within 5s");
+}
+
+/// A receiver whose handler repeats its transaction, on a way that keeps a reply.
+async fn repeating(direct: &Database, reply_is: Reply) -> Arc<Receiver<Database>> {
+    let options = direct.options();
+    let port = way_that_keeps_a_reply(options.get_port(), reply_is).await;
+    let lossy = Database::connect(options.port(port), 4).await;
+    Receiver::new(lossy, &[Fate::Repeats])
+}
+
+#[tokio::test]
+async fn work_that_is_repeated_after_a_lost_reply_is_committed_once() {
+    for reply_is in [Reply::Lost, Reply::Late] {
+        let direct = Database::new().await;
+        let receiver = repeating(&direct, reply_is).await;
+        let answers = receiver.deliver(2).await;
+        assert_eq!(statuses(&answers), [200, 200], "{reply_is:?}");
+        assert_eq!(receiver.runs(), 1);
+        assert_eq!(direct.rows().await, 1);
+        let errors = receiver.errors.lock().expect("no panic");
+        assert!(matches!(errors[..], [CommitError::Ledger(_)]), "{errors:?}");
+    }
+}
+
+#[tokio::test]
+async fn promised_work_that_is_repeated_after_a_lost_reply_is_committed_once() {
+    let direct = Database::new().await;
+    let receiver = repeating(&direct, Reply::Lost).await;
+    let script = Script::new([status(200)]);
+    let answers = receiver.deliver_by(by_callback(&script), 1).await;
+    assert_eq!(statuses(&answers), [202]);
+    called_back(&direct).await;
+    assert_eq!(script.documents(), [COMPLETE]);
+    assert_eq!(receiver.runs(), 1);
+    assert_eq!(direct.rows().await, 1);
+    let errors = receiver.errors.lock().expect("no panic");
+    assert!(matches!(errors[..], [CommitError::Ledger(_)]), "{errors:?}");
 }
 
 /// What the server has been told on the only connection, since that mark.

@@ -71,7 +71,13 @@ impl<B: Books> Receiver<B> {
         while self.is_slow.load(Ordering::Relaxed) && !books.state().await.contains("promised") {
             sleep(Duration::from_millis(10)).await;
         }
-        let worked = books.work(delivery, webhook.id(), outcome, fate).await;
+        let mut worked = books.work(delivery, webhook.id(), outcome, fate).await;
+        if let (Fate::Repeats, Err(CommitError::Ledger(_))) = (fate, &worked) {
+            let outcome = step.answer(ProvisionReply::complete(Comment::none()));
+            let again = books.work(delivery, webhook.id(), outcome, fate).await;
+            let error = std::mem::replace(&mut worked, again).expect_err("matched");
+            self.errors.lock().expect("no panic").push(error);
+        }
         worked.unwrap_or_else(|error| {
             let outcome = error.outcome();
             self.errors.lock().expect("no panic").push(error);
