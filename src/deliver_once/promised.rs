@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{Instrument, Span};
 
-use super::ask::{LEDGER_PAUSE, persist};
+use super::ask::{LEDGER_PAUSE, ask, persist};
 use super::backoff;
 use super::cause::Cause;
 use super::death::death;
@@ -129,9 +129,17 @@ impl<H: Handler> PromisedDelivery<H> {
 
     async fn begin(&mut self, lease: Lease) -> Next {
         let begin = || self.shared.ledger.begin(lease, self.shared.policy.lease);
-        if let Some(run) = persist(&self.shared, begin).await.flatten() {
+        let begun = if let Ok(begun) = ask(&self.shared, begin()).await {
+            begun
+        } else {
+            // Others can use the place meanwhile.
+            self.place = None;
+            persist(&self.shared, begin).await.flatten()
+        };
+        if let Some(run) = begun {
             ControlFlow::Continue(Step::Run(run))
         } else {
+            self.place = None;
             release(&self.shared, lease, Duration::ZERO).await;
             LATER
         }

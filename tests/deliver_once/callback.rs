@@ -756,6 +756,36 @@ async fn neither_runs_nor_documents_wait_for_recovered_runs_that_hang() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_recovered_delivery_that_waits_for_the_ledger_takes_no_place_from_others() {
+    let script = Script::new([status(200)]);
+    let tenant = FakeTenant::new(DOMAIN);
+    let shared = ledger::Shared::default();
+    let (one, mine) = endless(&tenant, &shared, once(&script));
+    assert_eq!(one.ask(&one.delivery()).await, accepted());
+    mine.is_down(true);
+    sleep(seconds(60)).await;
+    let way = shared.handle();
+    let building = once(&script).ledger("hooks", way.clone()).max_running(1);
+    let two = Receiver::of(&tenant, building, async |_| document(COMPLETE));
+    // It hears that it may work on the delivery once the ledger is out of reach.
+    way.is_slow(seconds(2));
+    tokio::spawn(two.once.recover(two.handlers.clone()));
+    while way.calls() == 0 {
+        sleep(Duration::from_millis(100)).await;
+    }
+    way.is_down(true);
+    sleep(seconds(10)).await;
+    let another = two.delivery().webhook_id("another");
+    let (answer, text) = two.ask(&another).await;
+    assert_eq!(answer, 503);
+    assert!(text.contains("ledger_unavailable"), "{text}");
+    way.is_down(false);
+    way.is_slow(Duration::ZERO);
+    sleep(seconds(120)).await;
+    assert_eq!((two.runs(), script.documents().len()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_full_replica_looks_through_a_backlog_without_haste() {
     const BACKLOG: u32 = 200;
     let script = Script::new([status(503), status(200)]);
