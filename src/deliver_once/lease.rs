@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
-use super::ask::{LEDGER_PAUSE, ask};
+use super::ask::{LEDGER_PAUSE, ask, persist};
 use super::run::Alive;
 use super::shared::{Phase, Shared};
 use crate::ledger::{Hold, Lease, Posted};
@@ -75,6 +75,12 @@ where
     // The next request need not wait for the lease to expire.
     release(shared, lease, Duration::ZERO).await;
     None
+}
+
+/// Renews a lease whose time left is unknown. Returns whether it is in force.
+pub(super) async fn renew(shared: &Shared, lease: Lease) -> bool {
+    let renewed = persist(shared, || shared.ledger.renew(lease, shared.policy.lease));
+    renewed.await == Some(Hold::Held)
 }
 
 /// Gives up a run, or an attempt to post its answer. If the ledger cannot be reached,

@@ -18,7 +18,7 @@ use super::cause::Cause;
 use super::death::death;
 use super::handler::Handler;
 use super::in_progress::{Ending, Seat};
-use super::lease::{leave, release, under_lease};
+use super::lease::{leave, release, renew, under_lease};
 use super::run::Run;
 use super::shared::{Phase, Place, Shared};
 use super::verdict::Verdict;
@@ -215,12 +215,10 @@ impl<H: Handler> PromisedDelivery<H> {
         match finished {
             Some(Finished::Stored(lease)) => {
                 // The time left on the run's lease is unknown.
-                let renew = || self.shared.ledger.renew(lease, self.shared.policy.lease);
-                match persist(&self.shared, renew).await {
-                    Some(Hold::Held) => {
-                        ControlFlow::Continue(Step::Send(lease, answer, Posted::No))
-                    }
-                    Some(Hold::Lost) | None => LATER,
+                if renew(&self.shared, lease).await {
+                    ControlFlow::Continue(Step::Send(lease, answer, Posted::No))
+                } else {
+                    LATER
                 }
             }
             Some(Finished::Answered) if self.is_owed() => self.send_once(answer).await,
@@ -381,10 +379,14 @@ impl<H: Handler> PromisedDelivery<H> {
         let delivery = self.webhook.to_stored(self.request.uri(), lease.run());
         let promise = || shared.ledger.promise(lease, delivery.clone());
         match persist(shared, promise).await {
-            Some(Hold::Held) => ControlFlow::Continue(match self.answer.clone() {
-                Some(answer) => Step::Settle(lease, Verdict::Answered(answer)),
-                None => Step::Run(lease),
-            }),
+            Some(Hold::Held) => match self.answer.clone() {
+                Some(answer) => {
+                    ControlFlow::Continue(Step::Settle(lease, Verdict::Answered(answer)))
+                }
+                // Recording the promise may have taken most of the lease's time.
+                None if renew(shared, lease).await => ControlFlow::Continue(Step::Run(lease)),
+                None => LATER,
+            },
             Some(Hold::Lost) => LATER,
             None => ControlFlow::Break(()),
         }

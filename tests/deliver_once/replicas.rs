@@ -455,6 +455,28 @@ async fn a_promise_that_was_made_unheard_does_not_end_its_run() {
     assert_eq!((world.work.total(), world.work.cut_off()), (1, 0));
 }
 
+/// The ledger is back just before the lease ends under which the promise is made again.
+#[tokio::test(start_paused = true)]
+async fn a_promise_that_is_made_again_late_is_run_by_one() {
+    // It goes down before or after the new claim, or the new promise.
+    for (steps, outage) in (5..8).flat_map(|steps| (38..45).map(move |outage| (steps, outage))) {
+        let world = World::new(2, 0);
+        let one = world.start(&world.hosts[0], |_| secs(200));
+        let _other = world.start(&world.hosts[1], |_| secs(200));
+        let delivery = numbered(&world.tenant, PROVISION, 0).issued_at(now());
+        assert_eq!(ask(&world, 0, &delivery).await.0, 202);
+        one.way.forget();
+        one.way.lasts(steps);
+        while !one.way.has_gone_down() {
+            sleep(Duration::from_millis(100)).await;
+        }
+        sleep(secs(outage)).await;
+        one.way.is_down(false);
+        sleep(secs(600)).await;
+        world.work.expect_no_overlap();
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_promise_that_was_made_unheard_is_told_whoever_keeps_it() {
     // The ledger is back before the lease has run out, and the recovery takes it.

@@ -22,6 +22,8 @@ pub struct Shared {
     has_forgotten: Arc<AtomicBool>,
     loses_promises: Arc<AtomicBool>,
     is_down: Arc<AtomicBool>,
+    /// How many steps are taken before it goes down; 0: it does not.
+    lasts: Arc<AtomicUsize>,
     calls: Arc<AtomicUsize>,
     delay: Arc<Mutex<Duration>>,
     stall: Arc<Mutex<Duration>>,
@@ -44,6 +46,16 @@ impl Shared {
     /// From now on, every step fails; or none any more.
     pub fn is_down(&self, is_down: bool) {
         self.is_down.store(is_down, Ordering::SeqCst);
+    }
+
+    /// After so many steps, at least one, it goes down.
+    pub fn lasts(&self, steps: usize) {
+        self.lasts.store(steps, Ordering::SeqCst);
+    }
+
+    /// Whether it is down.
+    pub fn has_gone_down(&self) -> bool {
+        self.is_down.load(Ordering::SeqCst)
     }
 
     /// From now on, a step that was taken is heard of so much later.
@@ -88,6 +100,9 @@ impl Shared {
         self.calls.fetch_add(1, Ordering::SeqCst);
         if self.is_down.load(Ordering::SeqCst) {
             return Box::pin(async { Err(LedgerError::new("out of reach")) });
+        }
+        if self.lasts.load(Ordering::SeqCst) > 0 && self.lasts.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.is_down(true);
         }
         let delay = *self.delay.lock().expect("no panic");
         let has_forgotten = self.has_forgotten.load(Ordering::SeqCst);
