@@ -128,13 +128,13 @@ impl<H: Handler> PromisedDelivery<H> {
     }
 
     async fn begin(&mut self, lease: Lease) -> Next {
-        let begin = || self.shared.ledger.begin(lease, self.shared.policy.lease);
-        let begun = if let Ok(begun) = ask(&self.shared, begin()).await {
+        let step = || self.shared.ledger.begin(lease, self.shared.policy.lease);
+        let begun = if let Ok(begun) = ask(&self.shared, step()).await {
             begun
         } else {
             // Others can use the place meanwhile.
             self.place = None;
-            persist(&self.shared, begin).await.flatten()
+            persist(&self.shared, step).await.flatten()
         };
         if let Some(run) = begun {
             ControlFlow::Continue(Step::Run(run))
