@@ -1,9 +1,8 @@
 //! Each request is one line of the log when it is answered, and a span meanwhile.
 
 use std::convert::Infallible;
-use std::future::pending;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
@@ -14,16 +13,16 @@ use support::log::Log;
 use support::{DOMAIN, TEST_EVENT, builder, now, receiver, send};
 use tokio::time::{advance, sleep, timeout};
 use tower::{BoxError, Layer, Service as _, ServiceExt, service_fn};
-use tower_conductorone::keys::{KeySet, KeySource, KeysUnavailable};
 use tower_conductorone::observe::{Attempt, How, Observer};
-use tower_conductorone::replay::{Claim, ReplayStore, ReplayStoreError, TokenId};
 use tower_conductorone::testing::{Delivery, FakeTenant};
-use tower_conductorone::{BoxFuture, Rejection, Tenant, VerifyWebhookLayer};
+use tower_conductorone::{Rejection, Tenant, VerifyWebhookLayer};
 use tower_http::trace::TraceLayer;
 use tracing::Level;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt};
 use tracing_subscriber::registry::Registry;
+
+use crate::middleware::Hanging;
 
 const ATTEMPT: &str = "tower_conductorone::attempt";
 
@@ -210,34 +209,6 @@ async fn a_request_whose_caller_hangs_up_is_told() {
     );
 }
 
-/// Never answers.
-#[derive(Clone, Debug)]
-struct Hanging;
-
-impl KeySource for Hanging {
-    fn current(&self) -> Option<Arc<KeySet>> {
-        None
-    }
-
-    fn renew<'a>(
-        &'a self,
-        _: Option<&'a Arc<KeySet>>,
-    ) -> BoxFuture<'a, Result<Arc<KeySet>, KeysUnavailable>> {
-        Box::pin(pending())
-    }
-}
-
-impl ReplayStore for Hanging {
-    fn claim<'a>(
-        &'a self,
-        _: TokenId<'a>,
-        _: SystemTime,
-        _: SystemTime,
-    ) -> BoxFuture<'a, Result<Claim, ReplayStoreError>> {
-        Box::pin(pending())
-    }
-}
-
 /// How each request ended, and the tenant that signed it.
 type Ends = Vec<(How, Option<String>)>;
 
@@ -258,7 +229,7 @@ async fn a_request_whose_caller_hangs_up_during_its_verification_is_told() {
     let tenant = FakeTenant::new(DOMAIN);
     let without_keys = VerifyWebhookLayer::builder()
         .public_url("https://hooks.example.com")
-        .tenant(Tenant::new(DOMAIN).key_source(Hanging))
+        .tenant(Tenant::new(DOMAIN).key_source(Hanging::default()))
         .clock(support::clock());
     let signed = Some(DOMAIN.to_owned());
     for (builder, body, expected) in [
@@ -268,7 +239,11 @@ async fn a_request_whose_caller_hangs_up_during_its_verification_is_told() {
             Some(Script::new([Step::Hang])),
             signed.clone(),
         ),
-        (builder(&tenant).replay_store(Hanging), None, signed),
+        (
+            builder(&tenant).replay_store(Hanging::default()),
+            None,
+            signed,
+        ),
     ] {
         let told = Told::default();
         let layer = builder.observer(told.clone()).build().expect("good");

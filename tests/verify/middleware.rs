@@ -275,7 +275,7 @@ async fn a_load_shed_inside_answers_for_what_is_proven_only() {
 
 /// How many futures were begun that never end, and how many of them dropped.
 #[derive(Clone, Debug, Default)]
-struct Hanging(Arc<[AtomicUsize; 2]>);
+pub(crate) struct Hanging(Arc<[AtomicUsize; 2]>);
 
 impl Hanging {
     fn begun(&self) -> usize {
