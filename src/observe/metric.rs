@@ -8,10 +8,10 @@ use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, with_recor
 
 static METADATA: Metadata<'_> = Metadata::new(module_path!(), Level::INFO, Some(module_path!()));
 
-/// A metric whose labels have few values.
+/// A metric whose labels have few values, none of which a sender can choose.
 ///
-/// It keeps the keys that it was reported with, for ever: making one takes several
-/// allocations, and cloning one whose labels are `'static` takes none. It keeps none of the
+/// It never drops a key that it was reported with: making one takes several allocations,
+/// and cloning one whose labels are `'static` takes none. It keeps none of the
 /// recorder's handles: a recorder may drop a metric that was idle, a thread may have a
 /// recorder of its own, and the application may install one later.
 pub(super) struct Metric<const LABELS: usize> {
